@@ -1,0 +1,64 @@
+/** User, groups and capabilities of the calling task. Sources: credentials(7), capabilities(7). */
+import { SYS } from "./arch.ts";
+import { check } from "./errors.ts";
+import { scratch } from "./memory.unsafe.ts";
+import { syscall } from "./syscall.unsafe.ts";
+
+export function effectiveUid(): number {
+  return syscall(SYS.geteuid);
+}
+
+export function effectiveGid(): number {
+  return syscall(SYS.getegid);
+}
+
+/** Sets real, effective and saved ids alike. */
+export function setUserId(uid: number): void {
+  check(syscall(SYS.setresuid, uid, uid, uid), "setresuid", String(uid));
+}
+
+export function setGroupId(gid: number): void {
+  check(syscall(SYS.setresgid, gid, gid, gid), "setresgid", String(gid));
+}
+
+/** The supplementary groups. @throws SysError EPERM in a user namespace whose setgroups is denied. */
+export function setGroups(gids: readonly number[]): void {
+  using s = scratch();
+  const list = s.reserve(Math.max(4 * gids.length, 4));
+  for (const [i, gid] of gids.entries()) list.view.setUint32(4 * i, gid, true);
+  check(syscall(SYS.setgroups, gids.length, list.address), "setgroups", gids.join(","));
+}
+
+/** Three of the five capability sets as bit masks, bit n for capability n. */
+export interface CapabilitySets {
+  readonly effective: bigint;
+  readonly permitted: bigint;
+  readonly inheritable: bigint;
+}
+
+const CAPABILITY_VERSION_3 = 0x20080522;
+const LOW = 0xffffffffn;
+
+/** capset(2) for the caller. */
+export function setCapabilities(sets: CapabilitySets): void {
+  using s = scratch();
+  const header = s.reserve(8);
+  header.view.setUint32(0, CAPABILITY_VERSION_3, true);
+  const data = s.reserve(24);
+  for (const [i, set] of [sets.effective, sets.permitted, sets.inheritable].entries()) {
+    data.view.setUint32(4 * i, Number(set & LOW), true);
+    data.view.setUint32(12 + 4 * i, Number(set >> 32n), true);
+  }
+  check(syscall(SYS.capset, header.address, data.address), "capset");
+}
+
+/** capget(2) of the caller. */
+export function getCapabilities(): CapabilitySets {
+  using s = scratch();
+  const header = s.reserve(8);
+  header.view.setUint32(0, CAPABILITY_VERSION_3, true);
+  const data = s.reserve(24);
+  check(syscall(SYS.capget, header.address, data.address), "capget");
+  const set = (i: number) => BigInt(data.view.getUint32(4 * i, true)) | (BigInt(data.view.getUint32(12 + 4 * i, true)) << 32n);
+  return { effective: set(0), permitted: set(1), inheritable: set(2) };
+}

@@ -1,0 +1,101 @@
+/**
+ * execve by way of a stub, so that the workload never has our program as its /proc/self/exe.
+ *
+ * Between the exec of a container's program and the end of the old image there must be no moment in which `#!/proc/self/exe`, or a link to
+ * it in the container's root, names the runtime's own binary on the host: root in the container could then write to it
+ * (CVE-2019-5736). Copying 100 MB to a memfd, or starting Node anew from a read-only mount, would cost more than the whole set-up. So the
+ * process first becomes 256 bytes of machine code in a sealed memfd, and that executes the program: whoever names /proc/self/exe during
+ * or after it gets the stub.
+ *
+ * Machine code, because the image must not be V8.
+ */
+import { ARCH, SYS } from "./arch.ts";
+import * as fcntl from "./abi/fcntl.ts";
+import { check } from "./errors.ts";
+import { Fd } from "./fd.ts";
+import { writeAll } from "./file.ts";
+import { scratch } from "./memory.unsafe.ts";
+import { syscall } from "./syscall.unsafe.ts";
+
+const ELF_HEADER = 64;
+const PROGRAM_HEADER = 56;
+const LOAD_ADDRESS = 0x10000;
+/** What a program that cannot be executed ends with, after a line on its standard error. */
+export const EXEC_REFUSED = 126;
+const REFUSED_TEXT = "tssandbox: exec: the kernel refused the program (format, size of arguments, memory or a security module)\n";
+
+const le32 = (value: number) => [value & 0xff, (value >> 8) & 0xff, (value >> 16) & 0xff, (value >>> 24) & 0xff];
+
+/** execve(argv[0], argv + 1, envp); where that returns: write(2, text) and exit_group(126). Stack at entry: argc, argv, NULL, envp. */
+function code(textAddress: number): number[] {
+  return [
+    0x48, 0x8b, 0x7c, 0x24, 0x08, // mov rdi, [rsp+8]
+    0x48, 0x8d, 0x74, 0x24, 0x10, // lea rsi, [rsp+16]
+    0x48, 0x8b, 0x04, 0x24, // mov rax, [rsp]
+    0x48, 0x8d, 0x54, 0xc4, 0x10, // lea rdx, [rsp+rax*8+16]
+    0xb8, ...le32(ARCH.sys.execve), 0x0f, 0x05, // mov eax, execve; syscall
+    0xbf, ...le32(2), // mov edi, 2
+    0xbe, ...le32(textAddress), // mov esi, text
+    0xba, ...le32(REFUSED_TEXT.length), // mov edx, length
+    0xb8, ...le32(ARCH.sys.write), 0x0f, 0x05, // mov eax, write; syscall
+    0xbf, ...le32(EXEC_REFUSED), // mov edi, 126
+    0xb8, ...le32(ARCH.sys.exit_group), 0x0f, 0x05, // mov eax, exit_group; syscall
+  ];
+}
+
+/** A static ELF file with one segment, read and execute. Source: elf(5). */
+function stubImage(): Uint8Array {
+  const start = ELF_HEADER + PROGRAM_HEADER;
+  const instructions = code(LOAD_ADDRESS + start + code(0).length);
+  const image = Buffer.alloc(start + instructions.length + REFUSED_TEXT.length);
+  image.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]); // ELF, 64 bit, little endian, version 1
+  image.writeUInt16LE(2, 16); // ET_EXEC
+  image.writeUInt16LE(62, 18); // EM_X86_64
+  image.writeUInt32LE(1, 20);
+  image.writeBigUInt64LE(BigInt(LOAD_ADDRESS + start), 24); // entry
+  image.writeBigUInt64LE(BigInt(ELF_HEADER), 32); // program headers
+  image.writeUInt16LE(ELF_HEADER, 52);
+  image.writeUInt16LE(PROGRAM_HEADER, 54);
+  image.writeUInt16LE(1, 56);
+  image.writeUInt32LE(1, ELF_HEADER); // PT_LOAD
+  image.writeUInt32LE(5, ELF_HEADER + 4); // read, execute
+  image.writeBigUInt64LE(BigInt(LOAD_ADDRESS), ELF_HEADER + 16);
+  image.writeBigUInt64LE(BigInt(LOAD_ADDRESS), ELF_HEADER + 24);
+  image.writeBigUInt64LE(BigInt(image.length), ELF_HEADER + 32);
+  image.writeBigUInt64LE(BigInt(image.length), ELF_HEADER + 40);
+  image.writeBigUInt64LE(4096n, ELF_HEADER + 48);
+  image.set(instructions, start);
+  image.write(REFUSED_TEXT, start + instructions.length);
+  return image;
+}
+
+const MFD_CLOEXEC = 1;
+const MFD_ALLOW_SEALING = 2;
+const MFD_EXEC = 0x10;
+
+/** The stub, sealed. Made before a seccomp filter might forbid memfd_create. @throws SysError EACCES where vm.memfd_noexec is 2. */
+export function createExecStub(): Fd {
+  using s = scratch();
+  const name = s.cstr("tssandbox-exec");
+  const flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+  const withExec = syscall(SYS.memfd_create, name, flags | MFD_EXEC);
+  // MFD_EXEC exists since Linux 6.3; before, every memfd can be executed.
+  const fd = new Fd(withExec >= 0 ? withExec : check(syscall(SYS.memfd_create, name, flags), "memfd_create"));
+  writeAll(fd, stubImage());
+  const seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE;
+  check(syscall(SYS.fcntl, fd.number, fcntl.F_ADD_SEALS, seals), "fcntl", "F_ADD_SEALS");
+  return fd;
+}
+
+/**
+ * Becomes `path` with `argv` and `env` through the stub. The caller has checked that `path` can be executed: what the kernel refuses
+ * after the stub has taken over is seen as a line on standard error and exit code 126.
+ * @throws SysError where the stub itself is refused, E2BIG for example.
+ */
+export function execThroughStub(stub: Fd, path: string, argv: readonly string[], env: readonly string[]): never {
+  using s = scratch();
+  const argvAddress = s.cstrs([path, ...argv]);
+  const envAddress = s.cstrs(env);
+  check(syscall(SYS.execveat, stub.number, s.cstr(""), argvAddress, envAddress, fcntl.AT_EMPTY_PATH), "execve", path);
+  throw new Error("execveat returned");
+}

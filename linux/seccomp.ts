@@ -1,0 +1,22 @@
+/** seccomp(2). */
+import { SYS } from "./arch.ts";
+import { check } from "./errors.ts";
+import { scratch } from "./memory.unsafe.ts";
+import { syscall } from "./syscall.unsafe.ts";
+
+const SECCOMP_SET_MODE_FILTER = 1;
+const INSTRUCTION_SIZE = 8;
+
+/**
+ * Loads a filter for the calling task; it needs no_new_privs or CAP_SYS_ADMIN.
+ * @param program struct sock_filter[], 8 bytes each.
+ * @param flags SECCOMP_FILTER_FLAG_*.
+ * @returns the listener's descriptor with SECCOMP_FILTER_FLAG_NEW_LISTENER, else 0.
+ */
+export function setSeccompFilter(program: Uint8Array, flags: number): number {
+  using s = scratch();
+  const fprog = s.reserve(16);
+  fprog.view.setUint16(0, program.length / INSTRUCTION_SIZE, true);
+  fprog.view.setBigUint64(8, BigInt(s.copy(program)), true);
+  return check(syscall(SYS.seccomp, SECCOMP_SET_MODE_FILTER, flags, fprog.address), "seccomp");
+}

@@ -1,0 +1,97 @@
+/** Unix sockets and the passing of descriptors over them. Sources: unix(7), sendmsg(2), cmsg(3). */
+import { SYS } from "./arch.ts";
+import { ENAMETOOLONG, EPIPE } from "./abi/errno.ts";
+import { check, SysError } from "./errors.ts";
+import { Fd, fdNumber, type FdLike } from "./fd.ts";
+import { scratch, type Scratch } from "./memory.unsafe.ts";
+import { retrying, syscall } from "./syscall.unsafe.ts";
+
+const AF_UNIX = 1;
+const SOCK_STREAM = 1;
+export const SOCK_SEQPACKET = 5;
+const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SCM_RIGHTS = 1;
+const MSG_NOSIGNAL = 0x4000;
+const MSG_CMSG_CLOEXEC = 0x40000000;
+const MSGHDR_SIZE = 56;
+const CMSG_HEADER = 16;
+const MAX_FDS = 16;
+const SUN_PATH_MAX = 107;
+
+/** A connected pair that keeps message boundaries and shows the peer's end as an empty message. */
+export function socketPair(type = SOCK_SEQPACKET): [Fd, Fd] {
+  using s = scratch();
+  const pair = s.reserve(8);
+  check(syscall(SYS.socketpair, AF_UNIX, type | SOCK_CLOEXEC, 0, pair.address), "socketpair");
+  return [new Fd(pair.view.getInt32(0, true)), new Fd(pair.view.getInt32(4, true))];
+}
+
+/** Connects a stream socket to `path`, at most 107 bytes long. @throws SysError */
+export function connectUnix(path: string): Fd {
+  if (Buffer.byteLength(path) > SUN_PATH_MAX) throw new SysError({ syscall: "connect", errno: ENAMETOOLONG, path });
+  using s = scratch();
+  const address = s.reserve(SUN_PATH_MAX + 3);
+  address.view.setUint16(0, AF_UNIX, true);
+  address.bytes.set(Buffer.from(path), 2);
+  const fd = new Fd(check(syscall(SYS.socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
+  const result = retrying(SYS.connect, fd.number, address.address, Buffer.byteLength(path) + 3);
+  if (result < 0) fd.close();
+  check(result, "connect", path);
+  return fd;
+}
+
+function messageHeader(s: Scratch, data: { address: number; size: number }, control: { address: number; size: number }) {
+  const iov = s.reserve(16);
+  iov.view.setBigUint64(0, BigInt(data.address), true);
+  iov.view.setBigUint64(8, BigInt(data.size), true);
+  const header = s.reserve(MSGHDR_SIZE);
+  header.view.setBigUint64(16, BigInt(iov.address), true);
+  header.view.setBigUint64(24, 1n, true);
+  header.view.setBigUint64(32, BigInt(control.size === 0 ? 0 : control.address), true);
+  header.view.setBigUint64(40, BigInt(control.size), true);
+  return header;
+}
+
+/** Sends one message, with copies of at most 16 descriptors. @throws SysError EPIPE where the peer is gone; no SIGPIPE. */
+export function sendMessage(socket: FdLike, data: Uint8Array, fds: readonly FdLike[] = []): void {
+  using s = scratch();
+  const payload = s.reserve(data.length);
+  payload.bytes.set(data);
+  const control = s.reserve(fds.length === 0 ? 0 : CMSG_HEADER + ((4 * fds.length + 7) & ~7));
+  if (fds.length > 0) {
+    control.view.setBigUint64(0, BigInt(CMSG_HEADER + 4 * fds.length), true);
+    control.view.setInt32(8, SOL_SOCKET, true);
+    control.view.setInt32(12, SCM_RIGHTS, true);
+    for (const [i, fd] of fds.entries()) control.view.setInt32(CMSG_HEADER + 4 * i, fdNumber(fd), true);
+  }
+  const header = messageHeader(s, payload, control);
+  check(retrying(SYS.sendmsg, fdNumber(socket), header.address, MSG_NOSIGNAL), "sendmsg");
+}
+
+export interface Message {
+  readonly data: Uint8Array;
+  /** Owned by the receiver, close-on-exec. */
+  readonly fds: readonly Fd[];
+}
+
+/** Waits for one message of at most `limit` bytes. @returns undefined where the peer has closed. */
+export function receiveMessage(socket: FdLike, limit = 65536): Message | undefined {
+  using s = scratch();
+  const payload = s.reserve(limit);
+  const control = s.reserve(CMSG_HEADER + 4 * MAX_FDS);
+  const header = messageHeader(s, payload, control);
+  const length = check(retrying(SYS.recvmsg, fdNumber(socket), header.address, MSG_CMSG_CLOEXEC), "recvmsg");
+  const controlLength = Number(header.view.getBigUint64(40, true));
+  const fds: Fd[] = [];
+  if (controlLength > CMSG_HEADER) {
+    const end = Number(control.view.getBigUint64(0, true));
+    for (let offset = CMSG_HEADER; offset + 4 <= end; offset += 4) fds.push(new Fd(control.view.getInt32(offset, true)));
+  }
+  return length === 0 && fds.length === 0 ? undefined : { data: payload.bytes.slice(0, length), fds };
+}
+
+/** Whether an error says that the other side is gone. */
+export function isPeerGone(error: unknown): boolean {
+  return error instanceof SysError && error.errno === EPIPE;
+}

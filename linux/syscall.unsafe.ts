@@ -1,0 +1,49 @@
+/**
+ * The one place where TypeScript calls into libc. Every argument is a number: an integer or an address in this process.
+ * Addresses come from memory.unsafe.ts only.
+ */
+import koffi from "koffi";
+
+const libc = koffi.load(null);
+const LONG = "long";
+
+// SAFETY: syscall(2) is variadic, but on every architecture we support integers of a variadic call travel in the same
+// registers as named ones, and a register more than the call takes is ignored by the kernel.
+const libcSyscall = libc.func("syscall", LONG, [LONG, LONG, LONG, LONG, LONG, LONG, LONG]) as (
+  ...args: (number | bigint)[]
+) => number;
+// SAFETY: libc's fork runs the atfork handlers that put malloc's locks right; see fork.unsafe.ts for the preconditions.
+const libcFork = libc.func("fork", "int", []) as () => number;
+
+type Arg = number | bigint;
+
+/**
+ * One system call. Returns its result, or the negative errno. Never throws, never retries: see `retrying` for EINTR.
+ * Source: syscall(2).
+ */
+export function syscall(nr: number, a: Arg = 0, b: Arg = 0, c: Arg = 0, d: Arg = 0, e: Arg = 0, f: Arg = 0): number {
+  const result = libcSyscall(nr, a, b, c, d, e, f);
+  return result === -1 ? -koffi.errno() : result;
+}
+
+/** The same, again and again while a signal interrupts it. For calls that may be repeated: read, write, wait, poll without time-out. */
+export function retrying(nr: number, a: Arg = 0, b: Arg = 0, c: Arg = 0, d: Arg = 0, e: Arg = 0, f: Arg = 0): number {
+  for (;;) {
+    const result = syscall(nr, a, b, c, d, e, f);
+    if (result !== -EINTR) return result;
+  }
+}
+
+const EINTR = 4;
+
+/** fork(3) as it is, without preparation. Only fork.unsafe.ts calls this. */
+export function rawFork(): number {
+  const pid = libcFork();
+  return pid === -1 ? -koffi.errno() : pid;
+}
+
+/** An ArrayBuffer over memory of this process. Only memory.unsafe.ts calls this. */
+export function rawView(address: number, length: number): ArrayBuffer {
+  // SAFETY: the caller mapped [address, address + length) and keeps it mapped for as long as the view is used.
+  return koffi.view(address, length) as ArrayBuffer;
+}
