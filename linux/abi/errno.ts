@@ -32,6 +32,7 @@ export const ENOTEMPTY = 39;
 export const ELOOP = 40;
 export const ENODATA = 61;
 export const EOVERFLOW = 75;
+export const EMSGSIZE = 90;
 export const EOPNOTSUPP = 95;
 export const ECONNREFUSED = 111;
 export const EKEYREVOKED = 128;
