@@ -41,9 +41,12 @@ function decodeLink(message: NetlinkMessage): Link {
 
 const nobody = { index: 0, flags: 0, change: 0 };
 
-/** @throws SysError EINVAL for a name the kernel would cut or refuse: 1 to 15 bytes, no `/`, `:` or white space. Source: dev_valid_name. */
+/**
+ * @throws SysError EINVAL for a name the kernel would cut, refuse or take for a template (`%d`): 1 to 15 bytes, no `/`, `:`, `%` or white
+ * space. Source: Linux net/core/dev.c, dev_valid_name and dev_get_valid_name.
+ */
 function nameAttribute(name: string): Uint8Array {
-  const valid = /^[^/:\s\0]+$/.test(name) && Buffer.byteLength(name) < rt.IFNAMSIZ && name !== "." && name !== "..";
+  const valid = /^[^/:%\s\0]+$/.test(name) && Buffer.byteLength(name) < rt.IFNAMSIZ && name !== "." && name !== "..";
   if (!valid) throw new SysError({ syscall: "netlink", errno: EINVAL, path: `link ${JSON.stringify(name)}`, hint: "not a name for a network device" });
   return textAttribute(rt.IFLA_IFNAME, name);
 }
