@@ -59,7 +59,7 @@ export function features(facts: FeatureFacts) {
       netDevices: { enabled: facts.netDevices },
     },
     annotations: annotations(facts),
-    potentiallyUnsafeConfigAnnotations: [...UNSAFE_ANNOTATIONS],
+    potentiallyUnsafeConfigAnnotations: [...UNSAFE_ANNOTATIONS, ...(facts.checkpoint ? ["org.criu.config"] : [])],
   };
 }
 
@@ -67,7 +67,7 @@ export function features(facts: FeatureFacts) {
  * Annotations of config.json that change what the runtime does to the host (features.md: an engine should not let an image or a
  * pod set them). A trailing dot makes it a prefix: systemd properties of the container's scope; everything under our own name.
  */
-export const UNSAFE_ANNOTATIONS = ["org.systemd.property.", "org.criu.config", "tssandbox."] as const;
+export const UNSAFE_ANNOTATIONS = ["org.systemd.property.", "tssandbox."] as const;
 
 function annotations({ version, commit, checkpoint }: FeatureFacts): Record<string, string> {
   return {

@@ -21,8 +21,9 @@ export function parseJson(text: string, report: Report): unknown {
   }
 }
 
-function revive(this: unknown, _key: string, value: unknown, context: { source?: string }): unknown {
-  if (value === null) return Array.isArray(this) ? null : undefined;
+function revive(this: unknown, key: string, value: unknown, context: { source?: string }): unknown {
+  // The document itself is handed in under the key "".
+  if (value === null) return Array.isArray(this) || key === "" ? null : undefined;
   if (typeof value !== "number" || Number.isSafeInteger(value)) return value;
   const { source } = context;
   return source !== undefined && INTEGER.test(source) ? BigInt(source) : value;

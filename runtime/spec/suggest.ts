@@ -1,5 +1,7 @@
 /** The candidate that differs from `name` only in case or by one edit (a letter added, lost, changed, or two swapped). */
 export function suggest(name: string, candidates: readonly string[]): string | undefined {
+  // One edit turns any letter into any other: a hint for "x" would be noise.
+  if (name.length < 3) return undefined;
   const lower = name.toLowerCase();
   return candidates.find((candidate) => oneEditApart(lower, candidate.toLowerCase()));
 }

@@ -3,9 +3,8 @@ import type * as v from "valibot";
 import { member, type Report } from "./report.ts";
 import { suggest } from "./suggest.ts";
 
-// "Runtimes [...] MUST NOT generate an error if they encounter an unknown property. Instead they MUST ignore unknown
-// properties" (config.md#extensibility). They are ignored aloud: a misspelt limit that is silently not enforced is worse
-// than a line in the log.
+// "Runtimes MAY log unknown properties but MUST otherwise ignore them" (config.md#extensibility). They are ignored aloud: a
+// misspelt limit that is silently not enforced is worse than a line in the log.
 
 type Schema = v.GenericSchema;
 type ObjectSchema = v.ObjectSchema<v.ObjectEntries, undefined>;
