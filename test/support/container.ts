@@ -4,6 +4,7 @@ import { expect } from "vitest";
 import { makeBundle, type Bundle, type BundleOptions } from "./bundle.ts";
 import type { RuntimeUnderTest } from "./contract.ts";
 import { hostState, nothingLeft, type HostState } from "./host.ts";
+import { parseProbe, type Probe } from "./probe.ts";
 import { Call, type CallOptions, type ExitStatus, type Result } from "./runtime.ts";
 import type { Process, Spec } from "./spec.ts";
 import { until } from "./until.ts";
@@ -25,6 +26,8 @@ export type CommandOptions = CallOptions & {
   readonly flags?: readonly string[];
   /** Options before the subcommand, after `--root`. */
   readonly global?: readonly string[];
+  /** A command that executes the runtime, for example `nice -n 5`. */
+  readonly prefix?: readonly string[];
 };
 
 export type ExecOptions = CommandOptions & { readonly process?: Partial<Process> & Pick<Process, "args"> };
@@ -66,7 +69,7 @@ export class Container {
 
   /** Starts `RUNTIME --root STATE [global] COMMAND [flags] WORDS` without waiting for it. */
   call(command: string, words: readonly string[], options: CommandOptions = {}): Call {
-    const line = [this.runtime.path, "--root", this.stateRoot, ...(options.global ?? []), command, ...(options.flags ?? []), ...words];
+    const line = [...(options.prefix ?? []), this.runtime.path, "--root", this.stateRoot, ...(options.global ?? []), command, ...(options.flags ?? []), ...words];
     return new Call(line, { dir: this.bundle.path("io"), ...options });
   }
 
@@ -138,6 +141,11 @@ export class Container {
     return result.stdout;
   }
 
+  /** Runs the container, whose command must be /probe, in the foreground. */
+  async probe(options: CommandOptions = {}): Promise<Probe> {
+    return parseProbe(await this.mustRun(options));
+  }
+
   async mustExec(args: readonly string[], options: ExecOptions = {}): Promise<string> {
     const result = await this.exec(args, options);
     succeed("exec", result);
@@ -183,8 +191,8 @@ export class Container {
   }
 
   /** Waits until the container's standard output matches. */
-  async outputMatching(pattern: RegExp): Promise<string> {
-    return await until(`output ${pattern} of ${this.id}`, () => pattern.test(this.stdout) && this.stdout);
+  async outputMatching(pattern: RegExp, timeoutMs = 5000): Promise<string> {
+    return await until(`output ${pattern} of ${this.id}`, () => pattern.test(this.stdout) && this.stdout, timeoutMs);
   }
 
   hostState(): HostState {

@@ -4,7 +4,7 @@ import { describe, test as vitestTest } from "vitest";
 import { Container, type ContainerOptions } from "./container.ts";
 import { projectRoot } from "./paths.ts";
 
-/** A runtime binary that the contract is run against. `version` is the first line of its `--version`. */
+/** A runtime binary that the contract is run against. `version` is the first line of its `--version`, without that word: "runc 1.1.5". */
 export type RuntimeUnderTest = { readonly path: string; readonly version: string };
 
 type Body = () => void | Promise<void>;
@@ -27,7 +27,7 @@ function runtimesUnderTest(): RuntimeUnderTest[] {
   const names = process.env["TSSANDBOX_TEST_RUNTIMES"]?.split(",") ?? [join(projectRoot, "bin/tssandbox")];
   return names.map((name) => {
     const path = name.includes("/") ? name : execFileSync("which", [name], { encoding: "utf8" }).trim();
-    return { path, version: execFileSync(path, ["--version"], { encoding: "utf8" }).split("\n")[0] ?? "" };
+    return { path, version: execFileSync(path, ["--version"], { encoding: "utf8" }).split("\n")[0]?.replace(" version ", " ") ?? "" };
   });
 }
 
