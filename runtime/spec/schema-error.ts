@@ -1,7 +1,7 @@
 import type * as v from "valibot";
 
 import { member, type Report } from "./report.ts";
-import { show } from "./scalars.ts";
+import { show, textsProblem } from "./scalars.ts";
 import { suggest } from "./suggest.ts";
 
 type Issue = v.BaseIssue<unknown>;
@@ -14,6 +14,8 @@ export function refuseIssue(issue: Issue, report: Report): never {
   const path = issue.path ?? [];
   const field = path.reduce((base, item) => member(base, item.key as string | number), "");
   const last = path.at(-1);
+  const item = textsProblem(issue.input);
+  if (item !== undefined) report.refuse(member(field, item.index), item.problem);
   report.refuse(field, last?.origin === "key" ? "is required" : reason(issue));
 }
 

@@ -1,4 +1,4 @@
-import * as v from "valibot";
+import { safeParse, type GenericSchema, type InferOutput } from "valibot";
 
 import { checkLinux } from "./check-linux.ts";
 import { checkMounts } from "./check-mounts.ts";
@@ -60,10 +60,10 @@ export function parseResources(text: string, options: CheckOptions = {}): Checke
   return { value: resources, warnings: report.warnings };
 }
 
-function read<S extends v.GenericSchema>(schema: S, text: string, report: Report): v.InferOutput<S> {
+function read<S extends GenericSchema>(schema: S, text: string, report: Report): InferOutput<S> {
   const json = parseJson(text, report);
-  warnOfUnknownProperties(schema, json, "", report);
-  const result = v.safeParse(schema, json, { abortEarly: true });
+  warnOfUnknownProperties(schema, json, report);
+  const result = safeParse(schema, json, { abortEarly: true });
   return result.success ? result.output : refuseIssue(result.issues[0], report);
 }
 
