@@ -1,6 +1,5 @@
-import { checkRange } from "./check-process.ts";
 import type { Linux, LinuxDevice } from "./config-linux.ts";
-import { checkList, parseList } from "./lists.ts";
+import { checkList, checkRange, parseList } from "./numbers.ts";
 import { member, type Report } from "./report.ts";
 
 // The rules for the small sections of `linux`: devices, paths, cgroupsPath, personality, intelRdt, memoryPolicy.

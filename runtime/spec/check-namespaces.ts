@@ -119,7 +119,7 @@ function sysctl(linux: Linux, report: Report): void {
     const needed = namespaceOfSysctl(path);
     if (path === "kernel/hostname") report.refuse(field, "set hostname instead");
     if (needed === undefined) report.refuse(field, "is not in a namespace of its own: it would change the host");
-    if (!hasNamespace(linux, needed)) report.refuse(field, `needs a ${needed} namespace`);
+    if (!hasNamespace(linux, needed)) report.refuse(field, `needs ${needed === "ipc" ? "an" : "a"} ${needed} namespace`);
   }
 }
 

@@ -1,6 +1,6 @@
 import { CAPABILITIES } from "../../linux/abi/capability.ts";
 import type { LinuxCapabilities, Process, Scheduler } from "./config.ts";
-import { checkList } from "./lists.ts";
+import { checkList, checkRange } from "./numbers.ts";
 import { member, type Report } from "./report.ts";
 import { suggest } from "./suggest.ts";
 
@@ -115,9 +115,4 @@ function ioPriority(process: Process, at: string, report: Report): void {
 function execCPUAffinity({ execCPUAffinity: affinity }: Process, at: string, report: Report): void {
   checkList(affinity?.initial, member(member(at, "execCPUAffinity"), "initial"), report);
   checkList(affinity?.final, member(member(at, "execCPUAffinity"), "final"), report);
-}
-
-/** Refuses a present value outside [min, max]. */
-export function checkRange(value: number | undefined, min: number, max: number, field: string, report: Report): void {
-  if (value !== undefined && (value < min || value > max)) report.refuse(field, `must be from ${min} to ${max}, is ${value}`);
 }

@@ -1,6 +1,5 @@
-import { checkRange } from "./check-process.ts";
 import type { LinuxBlockIO, LinuxCPU, LinuxDeviceCgroup, LinuxMemory, LinuxResources } from "./config-resources.ts";
-import { checkList } from "./lists.ts";
+import { checkList, checkRange } from "./numbers.ts";
 import { member, type Report } from "./report.ts";
 
 // The rules for linux.resources: config-linux.md#control-groups and the kernel's ranges (Documentation/admin-guide/cgroup-v1,

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 
 import { features, type FeatureFacts } from "./features.ts";
 import { validateId } from "./id.ts";
-import { checkList, parseList } from "./lists.ts";
+import { checkList, parseList } from "./numbers.ts";
 import { Report } from "./report.ts";
 import { suggest } from "./suggest.ts";
 import { sysctlSegments } from "./sysctl.ts";

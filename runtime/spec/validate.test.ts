@@ -62,6 +62,14 @@ describe("accepts", () => {
     expect(parse(changed({ mounts, linux: { namespaces: namespaces("user"), uidMappings: ID_MAP, gidMappings: ID_MAP } })).warnings).toEqual([]);
   });
 
+  test("values at the edge of what is allowed", () => {
+    const adjacent = [{ containerID: 5, hostID: 5, size: 5 }, { containerID: 0, hostID: 0, size: 5 }, { containerID: 10, hostID: 10, size: 4294967285 }];
+    const resources = { memory: { limit: 1000, swap: 1000, swappiness: 100 }, cpu: { quota: 1000, burst: 1000, period: 1000000, idle: 1 }, pids: { limit: -1 }, blockIO: { weight: 10 } };
+    const linux = { namespaces: namespaces("user", "uts"), uidMappings: adjacent, gidMappings: adjacent, resources };
+    const rlimits = [{ type: "RLIMIT_CORE", soft: 7, hard: 7 }];
+    expect(parse(changed({ linux, hostname: "h".repeat(64), "process.rlimits": rlimits, "process.oomScoreAdj": -1000, "process.user.umask": 511 })).warnings).toEqual([]);
+  });
+
   test("everything that 1.3 adds", () => {
     const linux = {
       namespaces: namespaces("network"),
@@ -214,7 +222,7 @@ const NAMESPACES: Refusal[] = [
   [{ linux: { namespaces: [{ type: "mount" }, { type: "time", path: "/ns" }], timeOffsets: {} } }, "linux.timeOffsets", "cannot be set for a time namespace that is joined"],
   [linux({ sysctl: { "net.ipv4.ip_forward": "1" } }), 'linux.sysctl["net.ipv4.ip_forward"]', "needs a network namespace"],
   [linux({ sysctl: { "net/ipv4/ip_forward": "1" } }), 'linux.sysctl["net/ipv4/ip_forward"]', "needs a network namespace"],
-  [linux({ sysctl: { "kernel.shmmax": "1" } }), 'linux.sysctl["kernel.shmmax"]', "needs a ipc namespace"],
+  [linux({ sysctl: { "kernel.shmmax": "1" } }), 'linux.sysctl["kernel.shmmax"]', "needs an ipc namespace"],
   [linux({ sysctl: { "kernel.hostname": "x" } }, "uts"), 'linux.sysctl["kernel.hostname"]', "set hostname instead"],
   [linux({ sysctl: { "kernel.domainname": "x" } }), 'linux.sysctl["kernel.domainname"]', "needs a uts namespace"],
   [linux({ sysctl: { "vm.swappiness": "1" } }, "ipc"), 'linux.sysctl["vm.swappiness"]', "is not in a namespace of its own: it would change the host"],

@@ -27,3 +27,8 @@ export function parseList(list: string): number[] {
   }
   return [...numbers].sort((a, b) => a - b);
 }
+
+/** Refuses a present value outside [min, max]. */
+export function checkRange(value: number | undefined, min: number, max: number, field: string, report: Report): void {
+  if (value !== undefined && (value < min || value > max)) report.refuse(field, `must be from ${min} to ${max}, is ${value}`);
+}
