@@ -2,6 +2,7 @@ import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { poll } from "../../linux/poll.ts";
 import { createCgroup, openCgroup, planCgroup, readHost, statsJson, type Cgroup, type CgroupPlan } from "../../runtime/cgroups/index.ts";
 
 const host = readHost();
@@ -20,6 +21,12 @@ function start(command: string, ...args: string[]): number {
   const child = spawn(command, args, { stdio: "ignore" });
   children.push(child);
   return child.pid as number;
+}
+
+/** What a process in the devices cgroup gets, as a count or an error. */
+function readByte(device: string): string {
+  const { stdout, stderr } = spawnSync("sh", ["-c", `echo $$ > ${plan.paths["devices"]}/cgroup.procs; head -c1 ${device} | wc -c`]);
+  return `${stdout}${stderr}`;
 }
 
 const newPlan = (): CgroupPlan => planCgroup({ cgroupsPath: `/tssandbox-test-${process.pid}/case-${counter++}`, id: "unused", systemd: false, rootless: false });
@@ -90,10 +97,6 @@ describe("cgroup v1", () => {
     expect(read("devices", "devices.list").split("\n").sort()).toEqual(
       ["b *:* m", "c *:* m", "c 10:229 rw", "c 136:* rwm", "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm", "c 5:2 rwm"],
     );
-    const readByte = (device: string): string => {
-      const { stdout, stderr } = spawnSync("sh", ["-c", `echo $$ > ${plan.paths["devices"]}/cgroup.procs; head -c1 ${device} | wc -c`]);
-      return `${stdout}${stderr}`;
-    };
     expect(readByte("/dev/zero")).toBe("1\n");
     expect(readByte("/dev/kmsg")).toContain("not permitted");
   });
@@ -168,6 +171,31 @@ describe("cgroup v1", () => {
     expect(stats.memory.raw).toHaveProperty("total_rss");
     expect(stats.cpuset.cpus?.length).toBeGreaterThan(0);
     expect(statsJson({ limit: 2n ** 64n - 1n })).toBe('{"limit":18446744073709551615}');
+  });
+
+  it("tells of an OOM kill, and of its end", () => {
+    cgroup.create({});
+    cgroup.set({ memory: { limit: 8 << 20, swap: 8 << 20 } });
+    using source = cgroup.oomEvents();
+    if (source === undefined) throw new Error("no source");
+    expect(poll([source.request], 0)).toEqual([0]);
+    expect(source.take()).toBe("none");
+    const { status } = spawnSync("sh", ["-c", `echo $$ > ${plan.paths["memory"]}/cgroup.procs; head -c 50m /dev/zero | tail`], { stdio: "ignore" });
+    expect(status).toBe(128 + sigkill);
+    expect(poll([source.request], 1000)).not.toEqual([0]);
+    expect(source.take()).toBe("oom");
+    expect(source.take()).toBe("none");
+    cgroup.destroy();
+    expect(poll([source.request], 1000)).not.toEqual([0]);
+    expect(source.take()).toBe("gone");
+  });
+
+  it("limits huge pages wherever the host has the controller", () => {
+    expect(host.layout === "hybrid" && host.v2?.controllers.includes("hugetlb"), "the test is for a hybrid host").toBe(true);
+    cgroup.create({ hugepageLimits: [{ pageSize: "2MB", limit: 4 << 20 }] });
+    cgroup.set({ hugepageLimits: [{ pageSize: "2MB", limit: 4 << 20 }] });
+    expect(read("", "hugetlb.2MB.max")).toBe(String(4 << 20));
+    expect(cgroup.stats().hugetlb["2MB"]).toEqual({ failcnt: 0 });
   });
 
   it("removes cgroups that the container made in it", () => {
