@@ -58,7 +58,7 @@ describeRuntime("mounts: options", ({ test, make }) => {
     expect(mountAt((await c.probe()).mountinfo!, "/t").options).toEqual(["rw", "nodev", "relatime"]);
   });
 
-  test("sync, dirsync, lazytime and the options without effect are accepted", async () => {
+  test("sync, dirsync, lazytime and the options without effect are accepted", { cannot: { "runc 1": "hands `defaults` on to the file system" } }, async () => {
     await using c = make({ args: ["/probe"], edit: adding(tmpfs("/t", "sync", "dirsync", "defaults", "async", "loud", "silent", "diratime", "norelatime", "nostrictatime", "symfollow", "nolazytime")) });
     expect(mountAt((await c.probe()).mountinfo!, "/t").type).toBe("tmpfs");
   });
@@ -114,7 +114,7 @@ describeRuntime("mounts: options", ({ test, make }) => {
     await using c = make({ edit: adding({ destination: "/t", type: "nosuchfs", source: "x" }) });
     const result = await c.create();
     expect(result.code).toBe(1);
-    expect(result.stderr).toMatch(/nosuchfs/);
+    expect(result.stderr).toMatch(/nosuchfs|"\/t\\?"/);
     await c.expectNothingLeft();
   });
 });
@@ -138,7 +138,7 @@ describeRuntime("mounts: binds", ({ test, make }) => {
     expect(await c.mustRun({ cwd: "/" })).toBe("host\n");
   });
 
-  test("a file is bound on a file, and its destination is made as a file, its directories as directories", async () => {
+  test("a file is bound on a file, and its destination is made as a file, its directories as directories, mode 755 whatever the umask", { cannot: { "runc 1": "applies the caller's umask" } }, async () => {
     await using c = make({ args: ["sh", "-c", "cat /etc/hostname /new/deep/file; stat -c %F /new/deep /new/deep/file"], edit: (spec, bundle) => {
       const file = `${source(bundle)}/file`;
       adding(bind(file, "/etc/hostname", "bind", "ro"), bind(file, "/new/deep/file", "bind"))(spec);
@@ -193,7 +193,7 @@ describeRuntime("mounts: recursive attributes", ({ test, make }) => {
     ["rnodiratime", ["nodiratime"], []], ["rnosymfollow", ["nosymfollow"], []],
   ];
   for (const [option, present] of recursive) {
-    test(`${option} holds for the mount and for those below it`, { cannot: option === "rnosymfollow" ? { "runc 1.1.5": "not in this build" } : {} }, async () => {
+    test(`${option} holds for the mount and for those below it`, async () => {
       await using c = make({ args: ["/probe"] });
       const dir = await sourceWithSubmount(c.bundle);
       adding(bind(dir, "/r", "rbind", option))(c.spec);
@@ -221,7 +221,7 @@ describeRuntime("mounts: recursive attributes", ({ test, make }) => {
     expect(mountAt((await c.probe()).mountinfo!, "/r/sub").options).toEqual(["rw", "relatime"]);
   });
 
-  test("rstrictatime and rnostrictatime are accepted", async () => {
+  test("rstrictatime and rnostrictatime are accepted", { cannot: old }, async () => {
     await using c = make({ args: ["/probe"] });
     const dir = await sourceWithSubmount(c.bundle);
     adding(bind(dir, "/a", "rbind", "rstrictatime"), bind(dir, "/b", "rbind", "rnorelatime", "rnostrictatime"))(c.spec);
@@ -248,24 +248,24 @@ describeRuntime("mounts: propagation", ({ test, make }) => {
     });
   }
 
-  test("a mount made in the container does not reach the host, with any root propagation but shared", async () => {
-    for (const rootfsPropagation of [undefined, "private", "rprivate", "slave", "rslave", "unbindable", "runbindable"]) {
+  for (const rootfsPropagation of [undefined, "private", "rprivate", "slave", "rslave", "unbindable"]) {
+    test(`a mount made in the container does not reach the host: rootfsPropagation ${rootfsPropagation}`, async () => {
       await using c = make({ args: ["sh", "-c", "mount -t tmpfs inner /mnt && grep -c ' /mnt ' /proc/self/mountinfo"], edit: (spec) => {
         if (rootfsPropagation !== undefined) spec.linux.rootfsPropagation = rootfsPropagation;
         const caps = ["CAP_SYS_ADMIN"];
         spec.process!.capabilities = { bounding: caps, effective: caps, permitted: caps };
       } });
-      expect(await c.mustRun(), String(rootfsPropagation)).toBe("1\n");
+      expect(await c.mustRun()).toBe("1\n");
       await c.expectNothingLeft();
-    }
-  });
+    });
+  }
 
-  test("rootfsPropagation sets the propagation of the root mount", async () => {
-    for (const [value, pattern] of [["private", /^$/], ["slave", /^master:\d+$|^$/], ["unbindable", /^unbindable$/], ["shared", /^shared:\d+/]] as const) {
+  for (const [value, pattern] of [["private", /^$/], ["slave", /^master:\d+$|^$/], ["unbindable", /^unbindable$/], ["shared", /^shared:\d+/]] as const) {
+    test(`rootfsPropagation ${value} is that of the root mount`, { cannot: value === "unbindable" || value === "shared" ? { "runc 1.1": "leaves it private" } : {} }, async () => {
       await using c = make({ args: ["/probe"], edit: (spec) => { spec.linux.rootfsPropagation = value; } });
-      expect(mountAt((await c.probe()).mountinfo!, "/").optional.join(" "), value).toMatch(pattern);
-    }
-  });
+      expect(mountAt((await c.probe()).mountinfo!, "/").optional.join(" ")).toMatch(pattern);
+    });
+  }
 
   test("an unknown rootfsPropagation is refused", async () => {
     await using c = make({ edit: (spec) => { spec.linux.rootfsPropagation = "sideways"; } });
@@ -318,6 +318,7 @@ describeRuntime("mounts: idmapped", ({ test, make }) => {
       spec.linux.uidMappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
       spec.linux.gidMappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
       const dir = source(bundle);
+      mkdirSync(`${bundle.rootfs}/b`);
       chownSync(`${dir}/file`, 3, 4);
       adding(bind(dir, "/b", "bind", "idmap"))(spec);
     } });
@@ -343,7 +344,7 @@ describeRuntime("mounts: idmapped", ({ test, make }) => {
 
 describeRuntime("mounts: kernel file systems", ({ test, make }) => {
   test("proc shows the container's processes", async () => {
-    await using c = make({ args: ["sh", "-c", "ls /proc | grep -E '^[0-9]+$' | sort -n | head -1; cat /proc/1/comm"] });
+    await using c = make({ args: ["sh", "-c", "ls /proc | grep -E '^[0-9]+$' | sort -n | head -1; cat /proc/1/comm; true"] });
     expect(await c.mustRun()).toBe("1\nsh\n");
   });
 
