@@ -88,14 +88,18 @@ export function createExecStub(): Fd {
 }
 
 /**
- * Becomes `path` with `argv` and `env` through the stub. The caller has checked that `path` can be executed: what the kernel refuses
- * after the stub has taken over is seen as a line on standard error and exit code 126.
- * @throws SysError where the stub itself is refused, E2BIG for example.
+ * Prepares to become `path` with `argv` and `env` through the stub. The caller has checked that `path` can be executed: what the kernel
+ * refuses after the stub has taken over is seen as a line on standard error and exit code 126.
+ * @returns the step itself, which needs no more memory and makes one system call. It throws SysError where the stub is refused, E2BIG for
+ * example, and does not return otherwise.
  */
-export function execThroughStub(stub: Fd, path: string, argv: readonly string[], env: readonly string[]): never {
-  using s = scratch();
+export function prepareExec(stub: Fd, path: string, argv: readonly string[], env: readonly string[]): () => never {
+  const s = scratch(); // never disposed of: the image that follows has no use for it
+  const empty = s.cstr("");
   const argvAddress = s.cstrs([path, ...argv]);
   const envAddress = s.cstrs(env);
-  check(syscall(SYS.execveat, stub.number, s.cstr(""), argvAddress, envAddress, fcntl.AT_EMPTY_PATH), "execve", path);
-  throw new Error("execveat returned");
+  return () => {
+    check(syscall(SYS.execveat, stub.number, empty, argvAddress, envAddress, fcntl.AT_EMPTY_PATH), "execve", path);
+    throw new Error("execveat returned");
+  };
 }

@@ -51,6 +51,19 @@ export function readAll(fd: FdLike, limit = 1 << 20): Uint8Array {
   return Buffer.concat(chunks);
 }
 
+/** Reads at an offset in bytes, without moving the descriptor's own. Source: pread(2). */
+export function readAt(fd: FdLike, offset: number, size: number): Uint8Array {
+  using s = scratch();
+  const block = s.reserve(size);
+  const count = check(retrying(SYS.pread64, fdNumber(fd), block.address, size, offset), "pread64");
+  return block.bytes.slice(0, count);
+}
+
+/** Sets the descriptor's offset back to 0. Source: lseek(2). */
+export function rewind(fd: FdLike): void {
+  check(syscall(SYS.lseek, fdNumber(fd), 0, 0), "lseek");
+}
+
 /** Writes all of `data`. @throws SysError */
 export function writeAll(fd: FdLike, data: Uint8Array | string): void {
   let rest = typeof data === "string" ? Buffer.from(data) : data;

@@ -27,18 +27,41 @@ export function socketPair(type = SOCK_SEQPACKET): [Fd, Fd] {
   return [new Fd(pair.view.getInt32(0, true)), new Fd(pair.view.getInt32(4, true))];
 }
 
-/** Connects a stream socket to `path`, at most 107 bytes long. @throws SysError */
-export function connectUnix(path: string): Fd {
-  if (Buffer.byteLength(path) > SUN_PATH_MAX) throw new SysError({ syscall: "connect", errno: ENAMETOOLONG, path });
+/** struct sockaddr_un. @throws SysError ENAMETOOLONG over 107 bytes. */
+function unixAddress(s: Scratch, path: string): { address: number; size: number } {
+  const length = Buffer.byteLength(path);
+  if (length > SUN_PATH_MAX) throw new SysError({ syscall: "socket", errno: ENAMETOOLONG, path });
+  const block = s.reserve(SUN_PATH_MAX + 3);
+  block.view.setUint16(0, AF_UNIX, true);
+  block.bytes.set(Buffer.from(path), 2);
+  return { address: block.address, size: length + 3 };
+}
+
+function onUnixSocket(type: number, path: string, call: number, name: string): Fd {
   using s = scratch();
-  const address = s.reserve(SUN_PATH_MAX + 3);
-  address.view.setUint16(0, AF_UNIX, true);
-  address.bytes.set(Buffer.from(path), 2);
-  const fd = new Fd(check(syscall(SYS.socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
-  const result = retrying(SYS.connect, fd.number, address.address, Buffer.byteLength(path) + 3);
+  const { address, size } = unixAddress(s, path);
+  const fd = new Fd(check(syscall(SYS.socket, AF_UNIX, type | SOCK_CLOEXEC, 0), "socket"));
+  const result = retrying(call, fd.number, address, size);
   if (result < 0) fd.close();
-  check(result, "connect", path);
+  check(result, name, path);
   return fd;
+}
+
+/** Connects to the socket at `path`, at most 107 bytes long. @throws SysError */
+export function connectUnix(path: string, type = SOCK_STREAM): Fd {
+  return onUnixSocket(type, path, SYS.connect, "connect");
+}
+
+/** A listening socket at `path`, which must not exist yet. */
+export function listenUnix(path: string, type = SOCK_STREAM): Fd {
+  const fd = onUnixSocket(type, path, SYS.bind, "bind");
+  check(syscall(SYS.listen, fd.number, 16), "listen", path);
+  return fd;
+}
+
+/** Waits for a connection. */
+export function acceptUnix(listener: FdLike): Fd {
+  return new Fd(check(retrying(SYS.accept4, fdNumber(listener), 0, 0, SOCK_CLOEXEC), "accept4"));
 }
 
 function messageHeader(s: Scratch, data: { address: number; size: number }, control: { address: number; size: number }) {

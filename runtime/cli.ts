@@ -1,0 +1,133 @@
+/** The command line, as runc's users and engines know it. Source: runc(8), and what engines really pass (docs/oci-cli.md). */
+import process from "node:process";
+import { Command, CommanderError, Option } from "commander";
+import { effectiveUid } from "../linux/credentials.ts";
+import { registerCreate } from "./commands/create.ts";
+import { registerDelete } from "./commands/delete.ts";
+import { registerEvents } from "./commands/events.ts";
+import { registerExec } from "./commands/exec.ts";
+import { registerFeatures } from "./commands/features.ts";
+import { registerKill } from "./commands/kill.ts";
+import { registerList } from "./commands/list.ts";
+import { registerPause } from "./commands/pause.ts";
+import { registerPs } from "./commands/ps.ts";
+import { registerRun } from "./commands/run.ts";
+import { registerSpec } from "./commands/spec.ts";
+import { registerStart } from "./commands/start.ts";
+import { registerState } from "./commands/state.ts";
+import { registerUpdate } from "./commands/update.ts";
+import { Logger } from "./log.ts";
+import { versionText } from "./version.ts";
+
+/** The global options, decided. */
+export interface Globals {
+  readonly root: string;
+  readonly systemdCgroup: boolean;
+  readonly rootless: boolean;
+  readonly log: Logger;
+}
+
+/** What a command needs to take its place in the command line. */
+export interface Registry {
+  readonly program: Command;
+  /** Wraps a command's action: errors become one line, and `code` the exit code. */
+  action<A extends unknown[]>(run: (globals: Globals, ...args: A) => number | Promise<number>, failureCode?: number): (...args: A) => Promise<void>;
+}
+
+interface GlobalFlags {
+  readonly root?: string;
+  readonly log?: string;
+  readonly logFormat: "text" | "json";
+  readonly debug?: boolean;
+  readonly systemdCgroup?: boolean;
+  readonly rootless?: string;
+}
+
+/** Exit codes of runc: 1 for every failure, 3 for a command that does not exist. */
+const FAILURE = 1;
+const UNKNOWN_COMMAND = 3;
+
+/** @returns the exit code. */
+export async function runCli(args: readonly string[]): Promise<number> {
+  let code = 0;
+  const program = new Command("tssandbox");
+  configure(program);
+  const registry: Registry = {
+    program,
+    action: (run, failureCode = FAILURE) => async (...actionArgs) => {
+      const globals = decideGlobals(program.opts<GlobalFlags>());
+      try {
+        code = await run(globals, ...actionArgs);
+      } catch (error) {
+        globals.log.error(error instanceof Error ? error.message : String(error));
+        code = failureCode;
+      }
+    },
+  };
+  for (const register of COMMANDS) register(registry);
+  try {
+    await program.parseAsync(args, { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return usageCode(error, program, args);
+  }
+  return code;
+}
+
+const COMMANDS = [
+  registerCreate,
+  registerStart,
+  registerRun,
+  registerExec,
+  registerState,
+  registerList,
+  registerKill,
+  registerDelete,
+  registerPs,
+  registerPause,
+  registerUpdate,
+  registerEvents,
+  registerSpec,
+  registerFeatures,
+];
+
+function configure(program: Command): void {
+  program
+    .description("run OCI containers: in plain namespaces and cgroups so far")
+    .version(versionText(), "-v, --version", "print the version")
+    .option("--root <dir>", "directory for the containers' state (default: /run/tssandbox, or below $XDG_RUNTIME_DIR)")
+    .option("--log <file>", "write the log to this file as well")
+    .addOption(new Option("--log-format <format>", "format of the log").choices(["text", "json"]).default("text"))
+    .option("--debug", "log more")
+    .option("--systemd-cgroup", "let systemd make the cgroups; cgroupsPath is slice:prefix:name")
+    .addOption(new Option("--rootless <when>", "whether to ignore cgroup permission errors").choices(["true", "false", "auto"]).default("auto"))
+    .option("--criu <path>", "accepted for compatibility; without effect")
+    .enablePositionalOptions()
+    .exitOverride()
+    .showHelpAfterError(false)
+    .configureOutput({ outputError: (text) => process.stderr.write(text.replace(/^error: /, "tssandbox: ")) });
+}
+
+function decideGlobals(flags: GlobalFlags): Globals {
+  const rootless = flags.rootless === "true" || (flags.rootless !== "false" && effectiveUid() !== 0);
+  return {
+    root: flags.root ?? defaultRoot(),
+    systemdCgroup: flags.systemdCgroup === true,
+    rootless,
+    log: new Logger({ file: flags.log, format: flags.logFormat, debug: flags.debug === true }),
+  };
+}
+
+function defaultRoot(): string {
+  const runtimeDirectory = process.env["XDG_RUNTIME_DIR"];
+  return effectiveUid() !== 0 && runtimeDirectory ? `${runtimeDirectory}/tssandbox` : "/run/tssandbox";
+}
+
+/** `--log FILE` wants the refusal too: an engine reads nothing else. */
+function usageCode(error: CommanderError, program: Command, args: readonly string[]): number {
+  if (error.exitCode === 0) return 0;
+  const flags = program.opts<GlobalFlags>();
+  if (flags.log !== undefined) new Logger({ file: flags.log, format: flags.logFormat, debug: false }).error(error.message.replace(/^error: /, ""));
+  if (error.code === "commander.help" && args.length === 0) return 0;
+  return error.code === "commander.unknownCommand" ? UNKNOWN_COMMAND : FAILURE;
+}

@@ -1,0 +1,31 @@
+import type { Registry } from "../cli.ts";
+import { features } from "../spec/features.ts";
+import { SECCOMP_FLAGS } from "../spec/names.ts";
+import { VERSION } from "../version.ts";
+import { print } from "./print.ts";
+
+export function registerFeatures({ program, action }: Registry): void {
+  program
+    .command("features")
+    .description("print what this runtime can do as JSON")
+    .action(
+      action(() => {
+        print(JSON.stringify(features(FACTS), null, 2));
+        return 0;
+      }),
+    );
+}
+
+/** What the code has, whatever this host offers: the command "tells what the runtime implements" (features.md). */
+const FACTS = {
+  version: VERSION,
+  seccompArchs: ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
+  seccompFlags: SECCOMP_FLAGS,
+  cgroup: { v1: true, v2: true, systemd: true, systemdUser: true, rdma: true },
+  apparmor: true,
+  selinux: true,
+  intelRdt: true,
+  netDevices: true,
+  checkpoint: false,
+};
+

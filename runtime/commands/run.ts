@@ -1,0 +1,44 @@
+import { createContainer } from "../container/create.ts";
+import { destroyContainer } from "../container/delete.ts";
+import { openRelay, supervise, type Relay } from "../container/foreground.ts";
+import { openConsole } from "../container/launch.ts";
+import { startContainer } from "../container/start.ts";
+import type { Globals, Registry } from "../cli.ts";
+import { addCreateOptions, createOptions, type CreateFlags } from "./create.ts";
+
+interface RunFlags extends CreateFlags {
+  readonly detach?: boolean;
+  readonly keep?: boolean;
+}
+
+export function registerRun({ program, action }: Registry): void {
+  addCreateOptions(program.command("run").argument("<id>").description("create and start a container; in the foreground unless --detach"))
+    .option("-d, --detach", "do not wait for the process")
+    .option("--keep", "keep the container's state after its process has ended")
+    .option("--no-subreaper", "accepted for compatibility; without effect")
+    .action(action(runContainer));
+}
+
+async function runContainer(globals: Globals, id: string, flags: RunFlags): Promise<number> {
+  const detached = flags.detach === true;
+  let relay: Relay | undefined;
+  const console = (terminal: boolean) => {
+    const target = openConsole(terminal, flags.consoleSocket, detached);
+    if (target !== undefined || !terminal) return target;
+    return (relay = openRelay()).target;
+  };
+  const container = createContainer({ ...createOptions(globals, id, flags), console });
+  const terminal = relay?.attach();
+  try {
+    startContainer(container, globals.log);
+    if (detached) return 0;
+    const code = await supervise(container.record.pid, terminal);
+    if (flags.keep !== true) destroyContainer(container, globals.log);
+    return code;
+  } catch (error) {
+    terminal?.restore();
+    destroyContainer(container, globals.log);
+    throw error;
+  }
+}
+

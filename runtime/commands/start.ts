@@ -1,0 +1,16 @@
+import type { Registry } from "../cli.ts";
+import { startContainer } from "../container/start.ts";
+import { Container } from "../container/store.ts";
+
+export function registerStart({ program, action }: Registry): void {
+  program
+    .command("start")
+    .argument("<id>")
+    .description("let a created container's process run")
+    .action(
+      action((globals, id: string) => {
+        startContainer(Container.open(globals.root, id), globals.log);
+        return 0;
+      }),
+    );
+}

@@ -1,0 +1,69 @@
+import { readFileSync } from "node:fs";
+import type { Registry } from "../cli.ts";
+import { cgroupOf, statusOf } from "../container/status.ts";
+import { Container, ContainerError } from "../container/store.ts";
+import type { LinuxResources } from "../spec/config.ts";
+import { parseResources } from "../spec/validate.ts";
+import { integer } from "./arguments.ts";
+
+const INT64 = integer(-1, Number.MAX_SAFE_INTEGER);
+
+/** One flag, where its value goes in linux.resources. */
+type Setting = readonly [flag: string, description: string, section: "cpu" | "memory" | "pids" | "blockIO", key: string, kind: "number" | "bytes" | "text"];
+
+const SETTINGS: readonly Setting[] = [
+  ["--blkio-weight", "weight, 10 to 1000", "blockIO", "weight", "number"],
+  ["--cpu-period", "period of the CPU limit in us", "cpu", "period", "number"],
+  ["--cpu-quota", "CPU time in a period in us", "cpu", "quota", "number"],
+  ["--cpu-burst", "CPU time that may be carried over in us", "cpu", "burst", "number"],
+  ["--cpu-share", "relative weight", "cpu", "shares", "number"],
+  ["--cpu-rt-period", "period of the realtime limit in us", "cpu", "realtimePeriod", "number"],
+  ["--cpu-rt-runtime", "realtime CPU time in a period in us", "cpu", "realtimeRuntime", "number"],
+  ["--cpu-idle", "1 for idle priority", "cpu", "idle", "number"],
+  ["--cpuset-cpus", "CPUs", "cpu", "cpus", "text"],
+  ["--cpuset-mems", "memory nodes", "cpu", "mems", "text"],
+  ["--memory", "limit, with an optional suffix k, m or g", "memory", "limit", "bytes"],
+  ["--memory-reservation", "soft limit", "memory", "reservation", "bytes"],
+  ["--memory-swap", "limit of memory and swap together", "memory", "swap", "bytes"],
+  ["--kernel-memory", "accepted for compatibility: no kernel has this limit any more", "memory", "kernel", "bytes"],
+  ["--kernel-memory-tcp", "limit of TCP buffers", "memory", "kernelTCP", "bytes"],
+  ["--pids-limit", "number of tasks", "pids", "limit", "number"],
+];
+
+const UNITS: Record<string, number> = { "": 1, b: 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
+
+export function registerUpdate({ program, action }: Registry): void {
+  const command = program
+    .command("update")
+    .argument("<id>")
+    .description("change a container's limits")
+    .option("-r, --resources <file>", "linux.resources as JSON; - for standard input");
+  for (const [flag, description] of SETTINGS) command.option(`${flag} <value>`, description);
+  command.option("--mem-bw-schema <schema>", "memory bandwidth of the container's resctrl group").option("--l3-cache-schema <schema>", "L3 cache of that group");
+  command.action(
+    action((globals, id: string, flags: Record<string, string>) => {
+      const container = Container.open(globals.root, id);
+      if (statusOf(container) === "stopped") throw new ContainerError(`container not running: ${id}`);
+      cgroupOf(container).update(resourcesOf(flags));
+      return 0;
+    }),
+  );
+}
+
+/** `--resources` replaces all other flags, as in runc. */
+function resourcesOf(flags: Record<string, string>): LinuxResources {
+  const file = flags["resources"];
+  if (file !== undefined) return parseResources(readFileSync(file === "-" ? 0 : file, "utf8")).value;
+  const resources: Record<string, Record<string, string | number>> = {};
+  for (const [flag, , section, key, kind] of SETTINGS) {
+    const value = flags[flag.slice(2).replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())];
+    if (value !== undefined) (resources[section] ??= {})[key] = kind === "text" ? value : kind === "bytes" ? bytes(flag, value) : INT64(value);
+  }
+  return parseResources(JSON.stringify(resources)).value;
+}
+
+function bytes(flag: string, text: string): number {
+  const match = /^(-?\d+)([bkmgt]?)b?$/i.exec(text);
+  if (match === null) throw new Error(`${flag}: ${JSON.stringify(text)} is not a number of bytes such as 268435456 or 256m`);
+  return Number(match[1]) * (Number(match[1]) < 0 ? 1 : (UNITS[(match[2] ?? "").toLowerCase()] ?? 1));
+}

@@ -1,0 +1,221 @@
+/** `create`: from a bundle to a container whose init waits for `start`. */
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { userInfo } from "node:os";
+import { resolve } from "node:path";
+import { effectiveUid } from "../../linux/credentials.ts";
+import { inStep } from "../../linux/errors.ts";
+import * as fcntl from "../../linux/abi/fcntl.ts";
+import { open } from "../../linux/file.ts";
+import type { Fd } from "../../linux/fd.ts";
+import { lockFile } from "../../linux/flock.ts";
+import { setChildSubreaper } from "../../linux/prctl.ts";
+import { listenUnix, socketPair, SOCK_SEQPACKET } from "../../linux/socket.ts";
+import { createCgroup, openCgroup, planCgroup, type Cgroup, type CgroupPlan } from "../cgroups/index.ts";
+import { runHooks, runHooksWarning } from "../hooks.ts";
+import { runInit } from "../init/init.ts";
+import type { CgroupMount, ConsoleTarget, ContainerLaunch } from "../init/launch.ts";
+import { runStage } from "../init/stage.ts";
+import type { Logger } from "../log.ts";
+import type { Process, Spec } from "../spec/config.ts";
+import { validateId } from "../spec/id.ts";
+import { OCI_VERSION } from "../spec/names.ts";
+import { parseConfig } from "../spec/validate.ts";
+import { openBindSources } from "./bind-sources.ts";
+import { handOver } from "./handover.ts";
+import { deniesSetgroups, writeIdMaps, type IdMaps } from "./id-maps.ts";
+import { prepareLaunch } from "./launch.ts";
+import { planNamespaces } from "./namespaces.ts";
+import { moveNetworkDevices } from "./network-devices.ts";
+import { processInfo } from "./process-info.ts";
+import { ociState } from "./status.ts";
+import { Container, type ContainerRecord } from "./store.ts";
+import { writePidFile } from "./pid-file.ts";
+
+export interface CreateOptions {
+  readonly root: string;
+  readonly id: string;
+  readonly bundle: string;
+  readonly systemdCgroup: boolean;
+  readonly rootless: boolean;
+  /** Where the terminal's master goes, if there is one to send it to. */
+  readonly console: (terminal: boolean) => ConsoleTarget | undefined;
+  readonly pidFile: string | undefined;
+  readonly preserveFds: number;
+  readonly noPivot: boolean;
+  readonly newKeyring: boolean;
+  readonly log: Logger;
+}
+
+/**
+ * Creates a container. Whatever fails, nothing is left of it.
+ * @returns the container; its init is a child of this process until this process ends.
+ * @throws ConfigError, ContainerError, SysError, CgroupError, HookError
+ */
+export function createContainer(options: CreateOptions): Container {
+  validateId(options.id);
+  const { spec, text } = readBundle(options);
+  const rootfs = findRootfs(options.bundle, spec);
+  const console = options.console(spec.process?.terminal === true);
+  const cgroup = inStep("cgroup", () =>
+    planCgroup({ cgroupsPath: spec.linux?.cgroupsPath, id: options.id, systemd: options.systemdCgroup, rootless: options.rootless }),
+  );
+  const container = Container.create(options.root, newRecord(options, spec, rootfs, cgroup), text);
+  // Until this descriptor is closed the container is `creating`; the kernel closes it where we are killed.
+  using _lock = container.lock();
+  try {
+    build(container, spec, console, options);
+    return container;
+  } catch (error) {
+    destroy(container, options.log);
+    throw error;
+  }
+}
+
+function readBundle({ bundle, rootless, log }: CreateOptions): { spec: Spec; text: string } {
+  const path = resolve(bundle, "config.json");
+  if (!existsSync(path)) throw new Error(`config.json: there is none in the bundle ${bundle}; make one with: tssandbox spec --bundle ${bundle}`);
+  const text = readFileSync(path, "utf8");
+  const { value, warnings } = parseConfig(text, { rootless });
+  for (const warning of warnings) log.debug(warning);
+  return { spec: value, text };
+}
+
+function findRootfs(bundle: string, spec: Spec): string {
+  const path = resolve(bundle, spec.root?.path ?? "rootfs");
+  if (!existsSync(path)) throw new Error(`config.json: root.path: ${path} does not exist`);
+  if (!statSync(path).isDirectory()) throw new Error(`config.json: root.path: ${path} is not a directory`);
+  return path;
+}
+
+function newRecord({ id, bundle, rootless }: CreateOptions, spec: Spec, rootfs: string, cgroup: CgroupPlan): ContainerRecord {
+  return {
+    ociVersion: OCI_VERSION,
+    id,
+    pid: 0,
+    startTime: "",
+    bundle,
+    rootfs,
+    created: new Date().toISOString(),
+    annotations: spec.annotations ?? {},
+    owner: userInfo().username,
+    rootless,
+    cgroup,
+    cgroupPaths: cgroup.paths,
+    hooks: { poststart: spec.hooks?.poststart, poststop: spec.hooks?.poststop },
+    ownPidNamespace: spec.linux?.namespaces?.some(({ type, path }) => type === "pid" && !path) === true,
+  };
+}
+
+/** A container without `process` gets as far as any other; what it would run is never used. */
+const NO_PROCESS: Process = { cwd: "/", user: { uid: 0, gid: 0 } };
+
+function build(container: Container, spec: Spec, console: ConsoleTarget | undefined, options: CreateOptions): void {
+  const resources = spec.linux?.resources ?? {};
+  const cgroup = inStep("cgroup", () => createCgroup(container.record.cgroup, resources));
+  const [ours, theirs] = socketPair();
+  const launch = prepareContainerLaunch(container, spec, console, theirs, cgroup, options);
+  const maps: IdMaps = { uid: spec.linux?.uidMappings ?? [], gid: spec.linux?.gidMappings ?? [] };
+  setChildSubreaper(true);
+  handOver(ours, theirs, () => runStage(launch, () => runInit(launch), timeOffsets(spec)), {
+    mapIds: (pid) => inStep("id maps", () => writeIdMaps(pid, maps)),
+    namespaces: (pid) => enterLimits(pid, spec, cgroup),
+    hooks: (pid) => {
+      const state = JSON.stringify(ociState(container, "creating", pid));
+      inStep("prestart hooks", () => runHooks(spec.hooks?.prestart, state));
+      inStep("createRuntime hooks", () => runHooks(spec.hooks?.createRuntime, state));
+    },
+    ready: (pid) => {
+      commit(container, pid, cgroup);
+      if (options.pidFile !== undefined) writePidFile(options.pidFile, pid);
+    },
+  });
+  launch.startSocket.close();
+  launch.createdLock.close();
+}
+
+/** init joins its cgroup only now: what it has touched of our heap so far is not charged to the container. */
+function enterLimits(pid: number, spec: Spec, cgroup: Cgroup): void {
+  inStep("cgroup", () => {
+    cgroup.addProcess(pid);
+    cgroup.set(spec.linux?.resources ?? {});
+    const owner = spec.linux?.uidMappings?.find(({ containerID }) => containerID === 0)?.hostID;
+    if (owner !== undefined && effectiveUid() === 0) cgroup.delegate(owner);
+  });
+  inStep("network devices", () => moveNetworkDevices(pid, spec.linux?.netDevices ?? {}));
+}
+
+function commit(container: Container, pid: number, cgroup: Cgroup): void {
+  const info = processInfo(pid);
+  if (info === undefined) throw new Error("the container's init ended during set-up");
+  container.save({ ...container.record, pid, startTime: info.startTime, cgroupPaths: cgroup.paths });
+}
+
+function prepareContainerLaunch(container: Container, spec: Spec, console: ConsoleTarget | undefined, channel: Fd, cgroup: Cgroup, options: CreateOptions): ContainerLaunch {
+  const { create, join } = inStep("namespaces", () => planNamespaces(spec.linux?.namespaces ?? []));
+  const createdLock = container.openLock("created");
+  lockFile(createdLock, "exclusive", true);
+  using directory = open(container.directory, fcntl.O_PATH | fcntl.O_DIRECTORY);
+  const launch = prepareLaunch({
+    id: options.id,
+    process: spec.process ?? NO_PROCESS,
+    channel,
+    join,
+    create,
+    console,
+    preserveFds: options.preserveFds,
+    newKeyring: options.newKeyring,
+    denySetgroups: create.includes("user") && deniesSetgroups({ uid: spec.linux?.uidMappings ?? [], gid: spec.linux?.gidMappings ?? [] }),
+    seccomp: spec.linux?.seccomp,
+    stateOf: (pid) => ociState(container, "creating", pid),
+    log: options.log,
+  });
+  return {
+    ...launch,
+    spec,
+    rootfs: container.record.rootfs,
+    bindSources: inStep("bind mounts", () => openBindSources(spec, options.rootless)),
+    // Bound by way of the directory's descriptor: the path itself may be longer than a socket address holds.
+    startSocket: listenUnix(`${directory.procPath}/start.sock`, SOCK_SEQPACKET),
+    createdLock,
+    cgroups: cgroupMounts(container.record.cgroup, cgroup.paths),
+    noPivot: options.noPivot,
+    hookState: (status, pid) => JSON.stringify(ociState(container, status, pid)),
+  };
+}
+
+/** One entry per v1 hierarchy, its controllers together; or the v2 one. */
+function cgroupMounts(plan: CgroupPlan, paths: Readonly<Record<string, string>>): CgroupMount[] {
+  const byMount = new Map<string, { controllers: string[]; path: string }>();
+  for (const [controller, path] of Object.entries(paths)) {
+    const mountPoint = plan.mountPoints[controller];
+    if (mountPoint === undefined || (controller === "" && plan.layout !== "v2")) continue;
+    const entry = byMount.get(mountPoint);
+    if (entry === undefined) byMount.set(mountPoint, { controllers: [controller], path });
+    else entry.controllers.push(controller);
+  }
+  return [...byMount].map(([mountPoint, { controllers, path }]) => ({ mountPoint, path, controllers: controllers.join(",") }));
+}
+
+/** The text of /proc/PID/timens_offsets. Source: time_namespaces(7). */
+function timeOffsets(spec: Spec): string | undefined {
+  const offsets = spec.linux?.timeOffsets;
+  if (offsets === undefined) return undefined;
+  const lines = (["monotonic", "boottime"] as const).flatMap((clock) => {
+    const offset = offsets[clock];
+    return offset === undefined ? [] : [`${clock} ${offset.secs ?? 0} ${offset.nanosecs ?? 0}\n`];
+  });
+  return lines.length === 0 ? undefined : lines.join("");
+}
+
+/** Removes what `build` made; init is gone already. What cannot be removed is logged: the first error is the one to report. */
+function destroy(container: Container, log: Logger): void {
+  try {
+    const cgroup = openCgroup(container.record.cgroup);
+    cgroup.kill(9);
+    cgroup.destroy();
+  } catch (error) {
+    log.warn(`after a failed create: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  runHooksWarning(container.record.hooks.poststop, JSON.stringify(ociState(container, "stopped", 0)), (message) => log.warn(message));
+  container.remove();
+}

@@ -1,0 +1,54 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { SIGNALS } from "../../linux/abi/signal.ts";
+import { runHooksWarning } from "../hooks.ts";
+import type { Logger } from "../log.ts";
+import { validateId } from "../spec/id.ts";
+import { isAlive } from "./process-info.ts";
+import { killInit } from "./kill.ts";
+import { cgroupOf, ociState, statusOf } from "./status.ts";
+import { Container, ContainerError, removeRemains } from "./store.ts";
+
+const END_TIMEOUT_MS = 10_000;
+const POLL_MS = 2;
+
+/**
+ * Deletes a container that has stopped or was never started; with `force` any, and what a killed create has left.
+ * @throws ContainerError where it is missing (without `force`) or runs; SysError, CgroupError where something cannot be removed.
+ */
+export function deleteContainer(root: string, id: string, force: boolean, log: Logger): void {
+  validateId(id);
+  const container = Container.tryOpen(root, id);
+  if (container === undefined) return deleteMissing(root, id, force);
+  const status = statusOf(container);
+  if (!force && status !== "stopped" && status !== "created") {
+    throw new ContainerError(`cannot delete container ${id} that is not stopped: ${status}`);
+  }
+  destroyContainer(container, log);
+}
+
+function deleteMissing(root: string, id: string, force: boolean): void {
+  if (!force) throw new ContainerError(`container ${JSON.stringify(id)} does not exist (in ${root})`);
+  if (existsSync(join(root, id))) removeRemains(root, id);
+}
+
+/** Ends what is left of it, removes its cgroups and its state, runs the poststop hooks. */
+export function destroyContainer(container: Container, log: Logger): void {
+  using _lock = container.lock();
+  const cgroup = cgroupOf(container);
+  killInit(container, SIGNALS.SIGKILL);
+  cgroup.kill(SIGNALS.SIGKILL);
+  awaitEnd(container);
+  cgroup.destroy();
+  container.remove();
+  runHooksWarning(container.record.hooks.poststop, JSON.stringify(ociState(container, "stopped", 0)), (message) => log.warn(message));
+}
+
+/** init may take a moment to die, or its parent to reap it. */
+function awaitEnd({ record: { id, pid, startTime } }: Container): void {
+  const deadline = Date.now() + END_TIMEOUT_MS;
+  while (isAlive(pid, startTime)) {
+    if (Date.now() > deadline) throw new ContainerError(`container ${id}: its process ${pid} does not end after SIGKILL`);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, POLL_MS);
+  }
+}

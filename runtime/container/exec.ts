@@ -1,0 +1,65 @@
+/** `exec`: a further process in a container. */
+import { inStep } from "../../linux/errors.ts";
+import { socketPair } from "../../linux/socket.ts";
+import { setChildSubreaper } from "../../linux/prctl.ts";
+import { runExec } from "../init/exec.ts";
+import type { ConsoleTarget } from "../init/launch.ts";
+import { fromWire, receive } from "../init/protocol.ts";
+import { runStage } from "../init/stage.ts";
+import type { Logger } from "../log.ts";
+import type { Process, Spec } from "../spec/config.ts";
+import { handOver } from "./handover.ts";
+import { deniesSetgroups } from "./id-maps.ts";
+import { prepareLaunch } from "./launch.ts";
+import { namespacesOf } from "./namespaces.ts";
+import { writePidFile } from "./pid-file.ts";
+import { cgroupOf, ociState, statusOf } from "./status.ts";
+import { ContainerError, type Container } from "./store.ts";
+
+export interface ExecOptions {
+  readonly spec: Spec;
+  readonly process: Process;
+  readonly console: ConsoleTarget | undefined;
+  readonly pidFile: string | undefined;
+  readonly preserveFds: number;
+  readonly newKeyring: boolean;
+  readonly ignorePaused: boolean;
+  readonly log: Logger;
+}
+
+/** Starts a process in the container. @returns its pid. @throws ContainerError, or what kept it from running. */
+export function execInContainer(container: Container, options: ExecOptions): number {
+  const status = statusOf(container);
+  if (status === "stopped" || status === "creating") throw new ContainerError(`cannot exec in a ${status} container: ${container.record.id}`);
+  if (status === "paused" && !options.ignorePaused) throw new ContainerError(`cannot exec in a paused container (use --ignore-paused): ${container.record.id}`);
+  const { spec } = options;
+  const [ours, theirs] = socketPair();
+  const types = (spec.linux?.namespaces ?? []).map(({ type }) => type);
+  const launch = prepareLaunch({
+    id: container.record.id,
+    process: options.process,
+    channel: theirs,
+    join: inStep("namespaces", () => namespacesOf(container.record.pid, types)),
+    create: [],
+    console: options.console,
+    preserveFds: options.preserveFds,
+    newKeyring: options.newKeyring,
+    denySetgroups: types.includes("user") && deniesSetgroups({ uid: spec.linux?.uidMappings ?? [], gid: spec.linux?.gidMappings ?? [] }),
+    seccomp: spec.linux?.seccomp,
+    stateOf: (pid) => ociState(container, "running", pid),
+    log: options.log,
+  });
+  setChildSubreaper(true);
+  const pid = handOver(ours, theirs, () => runStage(launch, () => runExec(launch)), {
+    mapIds: () => undefined,
+    namespaces: (born) => inStep("cgroup", () => cgroupOf(container).addProcess(born)),
+    hooks: () => undefined,
+    ready: (born) => {
+      if (options.pidFile !== undefined) writePidFile(options.pidFile, born);
+    },
+  });
+  // The socket closes with execve; a last step that failed reports itself instead.
+  const last = receive(ours);
+  if (last?.kind === "failed") throw fromWire(last.error);
+  return pid;
+}

@@ -1,0 +1,103 @@
+/** Standing in for a container's process in the foreground: its signals, its terminal, its exit code. */
+import process from "node:process";
+import { ReadStream } from "node:tty";
+import { SIGNALS } from "../../linux/abi/signal.ts";
+import { Fd } from "../../linux/fd.ts";
+import { kill, shellCode, tryWaitPid, type ExitStatus } from "../../linux/process.ts";
+import { receiveMessage, socketPair } from "../../linux/socket.ts";
+import { isTerminal, getWindowSize, setWindowSize } from "../../linux/tty.ts";
+import type { ConsoleTarget } from "../init/launch.ts";
+
+/** Signals that are passed on. SIGCHLD is ours, SIGWINCH becomes a window size, SIGURG is not for anybody. */
+const FORWARDED = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGPIPE", "SIGALRM", "SIGTERM", "SIGCONT", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGXCPU", "SIGXFSZ", "SIGVTALRM", "SIGIO", "SIGPWR"] as const;
+
+/** A terminal that this process relays to its own standard streams. */
+export interface Relay {
+  readonly target: ConsoleTarget;
+  /** Takes the master over; call when the process has been created. */
+  attach(): Terminal;
+}
+
+export interface Terminal {
+  /** Resolves when the last output has been written. */
+  readonly drained: Promise<void>;
+  /** Gives our own terminal its settings back. */
+  restore(): void;
+}
+
+export function openRelay(): Relay {
+  const [ours, theirs] = socketPair();
+  return {
+    target: { socket: theirs },
+    attach() {
+      theirs.close();
+      const master = receiveMessage(ours)?.fds[0];
+      ours.close();
+      if (master === undefined) throw new Error("the container's process sent no terminal");
+      return relay(master);
+    },
+  };
+}
+
+function relay(master: Fd): Terminal {
+  const { stdin, stdout } = process;
+  copyWindowSize(master);
+  stdout.on("resize", () => copyWindowSize(master));
+  const stream = new ReadStream(master.number);
+  stream.on("data", (data) => stdout.write(data));
+  const drained = new Promise<void>((done) => {
+    // Linux reports EIO on a master when the last slave is closed.
+    stream.on("error", () => done());
+    stream.on("close", () => done());
+  });
+  if (stdin.isTTY) stdin.setRawMode(true);
+  stdin.on("data", (data) => stream.write(data));
+  stdin.on("end", () => stream.write("\u0004"));
+  return { drained, restore: () => void (stdin.isTTY && stdin.setRawMode(false)) };
+}
+
+function copyWindowSize(master: Fd): void {
+  if (isTerminal(0)) setWindowSize(master, getWindowSize(0));
+}
+
+const DRAIN_MS = 1000;
+
+/**
+ * Waits for `pid`, a child of this process, passing signals on to it meanwhile.
+ * @returns its exit code, 128 + n for signal n.
+ */
+export async function supervise(pid: number, terminal: Terminal | undefined): Promise<number> {
+  const forwarders = FORWARDED.map((name) => [name, () => void kill(pid, SIGNALS[name])] as const);
+  for (const [name, forward] of forwarders) process.on(name, forward);
+  const status = await exitOf(pid);
+  for (const [name, forward] of forwarders) process.off(name, forward);
+  if (terminal !== undefined) {
+    await Promise.race([terminal.drained, new Promise((done) => setTimeout(done, DRAIN_MS))]);
+    terminal.restore();
+  }
+  return shellCode(status);
+}
+
+function exitOf(pid: number): Promise<ExitStatus> {
+  return new Promise((resolve) => {
+    const look = () => {
+      const reaped = reapUntil(pid);
+      if (reaped === undefined) return;
+      process.off("SIGCHLD", look);
+      clearInterval(heartbeat);
+      resolve(reaped);
+    };
+    // The listener keeps no event loop alive; the timer does, and finds a signal that came before the listener.
+    const heartbeat = setInterval(look, 1000);
+    process.on("SIGCHLD", look);
+    look();
+  });
+}
+
+/** As a subreaper we also get the orphans of a container without a pid namespace. */
+function reapUntil(pid: number): ExitStatus | undefined {
+  for (let reaped = tryWaitPid(-1); reaped !== undefined; reaped = tryWaitPid(-1)) {
+    if (reaped.pid === pid) return reaped.status;
+  }
+  return undefined;
+}

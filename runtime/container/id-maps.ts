@@ -1,0 +1,51 @@
+/** The maps of a new user namespace. Source: user_namespaces(7), newuidmap(1). */
+import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { SysError } from "../../linux/errors.ts";
+import { effectiveGid, effectiveUid } from "../../linux/credentials.ts";
+import type { LinuxIDMapping } from "../spec/config.ts";
+
+export interface IdMaps {
+  readonly uid: readonly LinuxIDMapping[];
+  readonly gid: readonly LinuxIDMapping[];
+}
+
+/** An ordinary user may map one id, his own, himself, and loses setgroups by it; for more there are newuidmap and newgidmap. */
+export function needsHelpers(maps: IdMaps): boolean {
+  if (effectiveUid() === 0) return false;
+  const single = (map: readonly LinuxIDMapping[], own: number) => map.length === 1 && map[0]?.size === 1 && map[0].hostID === own;
+  return !single(maps.uid, effectiveUid()) || !single(maps.gid, effectiveGid());
+}
+
+/** Whether setgroups(2) will be refused in the namespace. */
+export function deniesSetgroups(maps: IdMaps): boolean {
+  return effectiveUid() !== 0 && !needsHelpers(maps);
+}
+
+/** @throws SysError or Error naming the map. */
+export function writeIdMaps(pid: number, maps: IdMaps): void {
+  if (needsHelpers(maps)) {
+    runHelper("newuidmap", pid, maps.uid);
+    runHelper("newgidmap", pid, maps.gid);
+    return;
+  }
+  if (deniesSetgroups(maps)) writeFileSync(`/proc/${pid}/setgroups`, "deny");
+  writeMap(`/proc/${pid}/uid_map`, maps.uid);
+  writeMap(`/proc/${pid}/gid_map`, maps.gid);
+}
+
+function writeMap(path: string, map: readonly LinuxIDMapping[]): void {
+  try {
+    writeFileSync(path, map.map(({ containerID, hostID, size }) => `${containerID} ${hostID} ${size}\n`).join(""));
+  } catch (error) {
+    const errno = -((error as NodeJS.ErrnoException).errno ?? 0);
+    throw new SysError({ syscall: "write", errno, path: path.split("/").at(-1), hint: "the mapped ids must be the caller's to give and must not overlap" });
+  }
+}
+
+function runHelper(command: string, pid: number, map: readonly LinuxIDMapping[]): void {
+  const numbers = map.flatMap(({ containerID, hostID, size }) => [String(containerID), String(hostID), String(size)]);
+  const result = spawnSync(command, [String(pid), ...numbers], { encoding: "utf8" });
+  if (result.error !== undefined) throw new Error(`${command}: ${result.error.message}; a rootless container with several ids needs it (package uidmap)`);
+  if (result.status !== 0) throw new Error(`${command}: ${result.stderr.trim() || `exit status ${result.status}`}; see /etc/subuid and /etc/subgid`);
+}

@@ -1,0 +1,36 @@
+import { SIGNALS } from "../../linux/abi/signal.ts";
+import { ESRCH } from "../../linux/abi/errno.ts";
+import { isErrno } from "../../linux/errors.ts";
+import { pidfdOpen, pidfdSendSignal } from "../../linux/process.ts";
+import { isAlive } from "./process-info.ts";
+import { cgroupOf, statusOf } from "./status.ts";
+import { ContainerError, type Container } from "./store.ts";
+
+/**
+ * Sends a signal to init, or to every process of the container. Without a pid namespace of its own a container does not end with its init,
+ * so there SIGKILL goes to all.
+ * @throws ContainerError "container not running" where init has ended.
+ */
+export function killContainer(container: Container, signal: number, all: boolean): void {
+  const status = statusOf(container);
+  if (all) return cgroupOf(container).kill(signal);
+  if (status === "stopped") throw new ContainerError(`container not running: ${container.record.id}`);
+  if (!killInit(container, signal)) throw new ContainerError(`container not running: ${container.record.id}`);
+  if (signal !== SIGNALS.SIGKILL) return;
+  const cgroup = cgroupOf(container);
+  if (!container.record.ownPidNamespace) cgroup.kill(signal);
+  // A frozen process takes no signal.
+  else if (status === "paused") cgroup.thaw();
+}
+
+/** By pidfd, so that a process which got the number meanwhile is not hit. @returns whether there was somebody to send it to. */
+export function killInit({ record: { pid, startTime } }: Container, signal: number): boolean {
+  if (!isAlive(pid, startTime)) return false;
+  try {
+    using pidfd = pidfdOpen(pid);
+    return isAlive(pid, startTime) && pidfdSendSignal(pidfd, signal);
+  } catch (error) {
+    if (isErrno(error, ESRCH)) return false;
+    throw error;
+  }
+}

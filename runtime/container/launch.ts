@@ -1,0 +1,105 @@
+/** Gathers what stage and init need, before the fork: everything that can be refused is refused here, while nothing has been made. */
+import { existsSync, readFileSync } from "node:fs";
+import process from "node:process";
+import * as fcntl from "../../linux/abi/fcntl.ts";
+import { isErrno, SysError } from "../../linux/errors.ts";
+import type { Fd } from "../../linux/fd.ts";
+import { fileSystemMagic, open, readLinkAt } from "../../linux/file.ts";
+import { connectUnix } from "../../linux/socket.ts";
+import type { ConsoleTarget, JoinedNamespace, ProcessLaunch } from "../init/launch.ts";
+import type { LinuxSeccomp, Process } from "../spec/config.ts";
+import type { NamespaceFile } from "../../linux/namespace.ts";
+import type { Logger } from "../log.ts";
+import { prepareSeccomp } from "./seccomp.ts";
+
+export interface ProcessOptions {
+  readonly id: string;
+  readonly process: Process;
+  readonly channel: Fd;
+  readonly join: readonly JoinedNamespace[];
+  readonly create: readonly NamespaceFile[];
+  readonly console: ConsoleTarget | undefined;
+  readonly preserveFds: number;
+  readonly newKeyring: boolean;
+  readonly denySetgroups: boolean;
+  readonly seccomp: LinuxSeccomp | undefined;
+  /** The container's state, told its process's pid. */
+  readonly stateOf: (pid: number) => object;
+  readonly log: Logger;
+}
+
+const PROC_SUPER_MAGIC = 0x9fa0;
+
+/** @throws SysError, ConfigError, Error with a line for the user. */
+export function prepareLaunch(options: ProcessOptions): ProcessLaunch {
+  refuseUnavailableLabels(options.process);
+  const listenFds = activationFds();
+  const preserveFds = listenFds + options.preserveFds;
+  checkPreserved(preserveFds);
+  return {
+    id: options.id,
+    process: options.process,
+    channel: options.channel,
+    join: options.join,
+    create: options.create,
+    console: options.console,
+    preserveFds,
+    listenFds,
+    seccomp: prepareSeccomp(options.seccomp, options.stateOf, options.log),
+    hostProc: openHostProc(),
+    newKeyring: options.newKeyring,
+    denySetgroups: options.denySetgroups,
+  };
+}
+
+function openHostProc(): Fd {
+  const fd = open("/proc", fcntl.O_PATH | fcntl.O_DIRECTORY);
+  if (fileSystemMagic(fd) !== PROC_SUPER_MAGIC) throw new SysError({ syscall: "open", errno: 0, path: "/proc", hint: "it is not a procfs" });
+  return fd;
+}
+
+/** Connects to the console socket of the caller, or explains why the combination of flags cannot be. */
+export function openConsole(terminal: boolean, path: string | undefined, detached: boolean): ConsoleTarget | undefined {
+  if (path !== undefined && !terminal) throw new Error("--console-socket is given, but process.terminal is false");
+  if (!terminal) return undefined;
+  if (path !== undefined) return { socket: connectUnix(path) };
+  if (detached) throw new Error("cannot allocate a terminal for a detached container without --console-socket");
+  return undefined;
+}
+
+/** Sockets that a service manager handed to the runtime are meant for the container. Source: sd_listen_fds(3). */
+function activationFds(): number {
+  if (process.env["LISTEN_PID"] !== String(process.pid)) return 0;
+  const count = Number(process.env["LISTEN_FDS"] ?? 0);
+  return Number.isInteger(count) && count > 0 ? count : 0;
+}
+
+/** What Node opens for itself takes the numbers that the caller left free: a caller who promised too many would hand those on. */
+const NODES_OWN = /^anon_inode:\[(io_uring|eventpoll)\]$/;
+
+function checkPreserved(count: number): void {
+  using proc = open("/proc/self/fd", fcntl.O_PATH | fcntl.O_DIRECTORY);
+  for (let fd = 3; fd < 3 + count; fd++) {
+    if (NODES_OWN.test(linkOf(proc, fd))) throw new Error(`--preserve-fds: descriptor ${fd} was not passed to the runtime`);
+  }
+}
+
+function linkOf(proc: Fd, fd: number): string {
+  try {
+    return readLinkAt(proc, String(fd));
+  } catch (error) {
+    if (isErrno(error, 2)) throw new Error(`--preserve-fds: descriptor ${fd} was not passed to the runtime`, { cause: error });
+    throw error;
+  }
+}
+
+/** A label that nothing enforces would be a promise broken in silence: refused, as runc does, not ignored, as crun does. */
+function refuseUnavailableLabels({ apparmorProfile, selinuxLabel }: Process): void {
+  if (apparmorProfile && !appArmorEnabled()) throw new Error(`process.apparmorProfile: ${JSON.stringify(apparmorProfile)} is set, but AppArmor is not enabled on this host`);
+  if (selinuxLabel && !existsSync("/sys/fs/selinux/enforce")) throw new Error(`process.selinuxLabel: ${JSON.stringify(selinuxLabel)} is set, but SELinux is not enabled on this host`);
+}
+
+function appArmorEnabled(): boolean {
+  const path = "/sys/module/apparmor/parameters/enabled";
+  return existsSync(path) && readFileSync(path, "utf8").startsWith("Y");
+}

@@ -1,0 +1,142 @@
+/**
+ * The state directory of containers: `ROOT/ID/` holds
+ *   state.json   the record, replaced by rename
+ *   config.json  the configuration as it was at create, never read from the bundle again
+ *   lock         locked by whoever changes the container
+ *   created      locked by init until it executes the program
+ *   start.sock   init's end of `start`
+ */
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { EEXIST } from "../../linux/abi/errno.ts";
+import { isErrno } from "../../linux/errors.ts";
+import { Fd } from "../../linux/fd.ts";
+import { lockFile } from "../../linux/flock.ts";
+import type { CgroupPlan } from "../cgroups/index.ts";
+import type { Hooks, Spec } from "../spec/config.ts";
+import { validateId } from "../spec/id.ts";
+import { parseConfig } from "../spec/validate.ts";
+
+/** What outlives the runtime's process. Plain JSON. */
+export interface ContainerRecord {
+  readonly id: string;
+  /** init's pid on the host; 0 while it is being created. */
+  readonly pid: number;
+  /** Start time of that process in clock ticks since boot, so that a reused pid is not taken for it. */
+  readonly startTime: string;
+  readonly bundle: string;
+  /** Absolute. */
+  readonly rootfs: string;
+  /** RFC 3339 with nanoseconds. */
+  readonly created: string;
+  readonly annotations: Readonly<Record<string, string>>;
+  /** Name or number of the user who created it. */
+  readonly owner: string;
+  readonly rootless: boolean;
+  readonly cgroup: CgroupPlan;
+  /** The cgroup directories that it really got, by controller. */
+  readonly cgroupPaths: Readonly<Record<string, string>>;
+  /** Whether init has a pid namespace of its own: then its end is the end of all. */
+  readonly ownPidNamespace: boolean;
+  readonly ociVersion: string;
+  /** Those that run after create. */
+  readonly hooks: Pick<Hooks, "poststart" | "poststop">;
+}
+
+/** An operation that the container's state forbids, or a container that is not there. */
+export class ContainerError extends Error {
+  override readonly name = "ContainerError";
+}
+
+const DIRECTORY_MODE = 0o711;
+
+export class Container {
+  readonly directory: string;
+  record: ContainerRecord;
+
+  private constructor(directory: string, record: ContainerRecord) {
+    this.directory = directory;
+    this.record = record;
+  }
+
+  /** Claims the id. @throws ContainerError where it is taken. */
+  static create(root: string, record: ContainerRecord, configText: string): Container {
+    mkdirSync(root, { recursive: true, mode: DIRECTORY_MODE });
+    const directory = join(root, record.id);
+    try {
+      mkdirSync(directory, { mode: DIRECTORY_MODE });
+    } catch (error) {
+      throw isErrno(error, EEXIST) ? new ContainerError(`container with given ID already exists: ${record.id} in ${root}`) : error;
+    }
+    const container = new Container(directory, record);
+    writeFileSync(container.path("config.json"), configText, { mode: 0o600 });
+    container.save(record);
+    return container;
+  }
+
+  /** @throws ContainerError where there is none. */
+  static open(root: string, id: string): Container {
+    validateId(id);
+    const container = Container.tryOpen(root, id);
+    if (container === undefined) throw new ContainerError(`container ${JSON.stringify(id)} does not exist (in ${root})`);
+    return container;
+  }
+
+  static tryOpen(root: string, id: string): Container | undefined {
+    const directory = join(root, id);
+    if (!existsSync(join(directory, "state.json"))) return undefined;
+    return new Container(directory, JSON.parse(readFileSync(join(directory, "state.json"), "utf8")) as ContainerRecord);
+  }
+
+  static list(root: string): Container[] {
+    if (!existsSync(root)) return [];
+    return readdirSync(root).flatMap((id) => Container.tryOpen(root, id) ?? []);
+  }
+
+  path(name: "state.json" | "config.json" | "lock" | "created" | "start.sock"): string {
+    return join(this.directory, name);
+  }
+
+  save(record: ContainerRecord): void {
+    const temporary = `${this.path("state.json")}.new`;
+    writeFileSync(temporary, JSON.stringify(record), { mode: 0o600 });
+    renameSync(temporary, this.path("state.json"));
+    this.record = record;
+  }
+
+  /** The configuration as it was at create. */
+  spec(): Spec {
+    return parseConfig(readFileSync(this.path("config.json"), "utf8"), { rootless: this.record.rootless }).value;
+  }
+
+  /** Waits until nobody else changes this container; ends when the descriptor is closed or the process ends. */
+  lock(): Fd {
+    const fd = this.openLock("lock");
+    lockFile(fd, "exclusive", true);
+    return fd;
+  }
+
+  openLock(name: "lock" | "created"): Fd {
+    return new Fd(openSync(this.path(name), "a", 0o600));
+  }
+
+  /** Whether somebody holds one of the locks. */
+  isLocked(name: "lock" | "created"): boolean {
+    if (!existsSync(this.path(name))) return false;
+    const fd = openSync(this.path(name), "r");
+    try {
+      return !lockFile(fd, "shared", false);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  remove(): void {
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** Removes what `create` made before it had written a record: a directory without state.json. */
+export function removeRemains(root: string, id: string): void {
+  rmSync(join(root, id), { recursive: true, force: true });
+}

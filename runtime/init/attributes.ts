@@ -1,0 +1,70 @@
+/** Attributes of the process that execve(2) keeps. Source: runtime-spec config.md#process. */
+import { ENOSYS, EPERM, EKEYREVOKED, EOPNOTSUPP } from "../../linux/abi/errno.ts";
+import * as fcntl from "../../linux/abi/fcntl.ts";
+import { isErrno } from "../../linux/errors.ts";
+import type { Fd } from "../../linux/fd.ts";
+import { openAt, writeAll } from "../../linux/file.ts";
+import { allowUserSearch, joinSessionKeyring } from "../../linux/keyring.ts";
+import { setPersonality, setResourceLimit } from "../../linux/process.ts";
+import { setIoPriority, setScheduling } from "../../linux/sched.ts";
+import { IO_PRIORITY_CLASSES, RLIMITS, SCHEDULER_FLAGS, SCHEDULER_POLICIES } from "../spec/names.ts";
+import type { LinuxPersonality, Process, Scheduler } from "../spec/config.ts";
+
+export function newSessionKeyring(id: string): void {
+  try {
+    allowUserSearch(joinSessionKeyring(`_ses.${id}`));
+  } catch (error) {
+    // A kernel without keys, or a seccomp filter around us that forbids them (docker in docker): nothing is inherited there either.
+    if (!isErrno(error, ENOSYS, EPERM, EKEYREVOKED, EOPNOTSUPP)) throw error;
+  }
+}
+
+export function setOomScore(hostProc: Fd, score: number | undefined): void {
+  if (score === undefined) return;
+  using file = openAt(hostProc, "self/oom_score_adj", fcntl.O_WRONLY);
+  writeAll(file, String(score));
+}
+
+/** Policies and flags are listed in the order of their numbers and bits. Source: Linux include/uapi/linux/sched.h. */
+export function setScheduler(scheduler: Scheduler | undefined): void {
+  if (scheduler === undefined) return;
+  const flags = (scheduler.flags ?? []).reduce((bits, flag) => bits | (1n << BigInt(SCHEDULER_FLAGS.indexOf(flag))), 0n);
+  setScheduling({
+    policy: SCHEDULER_POLICIES.indexOf(scheduler.policy),
+    flags,
+    nice: scheduler.nice ?? 0,
+    priority: scheduler.priority ?? 0,
+    runtime: BigInt(scheduler.runtime ?? 0),
+    deadline: BigInt(scheduler.deadline ?? 0),
+    period: BigInt(scheduler.period ?? 0),
+  });
+}
+
+export function applyIoPriority(priority: Process["ioPriority"]): void {
+  if (priority !== undefined) setIoPriority(IO_PRIORITY_CLASSES.indexOf(priority.class) + 1, priority.priority);
+}
+
+const PERSONALITIES = { LINUX: 0, LINUX32: 8 } as const;
+
+export function applyPersonality(personality: LinuxPersonality | undefined): void {
+  if (personality !== undefined) setPersonality(PERSONALITIES[personality.domain]);
+}
+
+/** Last of all: a limit on memory or descriptors would bind us as well. */
+export function applyResourceLimits(process: Process): void {
+  for (const { type, soft, hard } of process.rlimits ?? []) setResourceLimit(RLIMITS.indexOf(type), BigInt(soft), BigInt(hard), type);
+}
+
+/**
+ * Sets the label that the next execve(2) takes. The write goes to the host's procfs, whatever the container has mounted there
+ * (CVE-2025-52881). Sources: AppArmor kernel interface (exec <profile>), selinux(8) setexeccon.
+ */
+export function setExecLabel(hostProc: Fd, process: Process): void {
+  if (process.apparmorProfile) writeLabel(hostProc, "self/attr/apparmor/exec", `exec ${process.apparmorProfile}`);
+  if (process.selinuxLabel) writeLabel(hostProc, "self/attr/exec", process.selinuxLabel);
+}
+
+function writeLabel(hostProc: Fd, path: string, label: string): void {
+  using file = openAt(hostProc, path, fcntl.O_WRONLY);
+  writeAll(file, label);
+}

@@ -1,0 +1,22 @@
+/** A further process in a running container: the same end as init's, without the building. */
+import { inStep } from "../../linux/errors.ts";
+import { newSession } from "../../linux/process.ts";
+import { newSessionKeyring } from "./attributes.ts";
+import { takeTerminal } from "./console.ts";
+import { prepareProgram } from "./finish.ts";
+import type { ProcessLaunch } from "./launch.ts";
+import { awaitGo, rendezvous } from "./protocol.ts";
+
+/** Preconditions: a forked child in the container's namespaces, its mount namespace among them, so that `/` is the container's root. */
+export function runExec(launch: ProcessLaunch): never {
+  awaitGo(launch.channel);
+  inStep("session", newSession);
+  if (launch.newKeyring) inStep("keyring", () => newSessionKeyring(launch.id));
+  // The runtime moves this process into the container's cgroup.
+  rendezvous(launch.channel, { kind: "namespaces" });
+  const target = launch.console;
+  if (target !== undefined) inStep("console", () => takeTerminal(target, launch.process, undefined));
+  const program = prepareProgram(launch);
+  rendezvous(launch.channel, { kind: "ready" });
+  return program();
+}

@@ -1,0 +1,84 @@
+/**
+ * The end of every container process's set-up, for init and exec alike: from a process in its namespaces and root to execve. The order is
+ * runc's (libcontainer/standard_init_linux.go), but that what would bind our own code waits: limits and filter come with the exec.
+ */
+import { SysError, inStep } from "../../linux/errors.ts";
+import { createExecStub, prepareExec } from "../../linux/exec.unsafe.ts";
+import { closeOnExecFrom, currentDirectory, readLinkAt, setCloseOnExec } from "../../linux/file.ts";
+import { setNoNewPrivileges } from "../../linux/prctl.ts";
+import { changeDirectory, setUmask } from "../../linux/process.ts";
+import { setSeccompFilter } from "../../linux/seccomp.ts";
+import { sendMessage } from "../../linux/socket.ts";
+import { applyIoPriority, applyResourceLimits, setExecLabel, setScheduler } from "./attributes.ts";
+import { environment } from "./environment.ts";
+import { becomeUser, dropCapabilities } from "./identity.ts";
+import type { ProcessLaunch } from "./launch.ts";
+import { findProgram } from "./program.ts";
+
+const FIRST_FREE_FD = 3;
+const DEFAULT_UMASK = 0o022;
+
+/**
+ * Turns this process into the configured user in the configured directory and finds the program.
+ * @returns what remains: limits, capabilities, filter, execve. It throws where one of these fails and does not return otherwise.
+ */
+export function prepareProgram(launch: ProcessLaunch): () => never {
+  const { process } = launch;
+  const stub = createExecStub();
+  inStep("security label", () => setExecLabel(launch.hostProc, process));
+  if (process.noNewPrivileges === true) setNoNewPrivileges();
+  inStep("scheduler", () => setScheduler(process.scheduler));
+  inStep("io priority", () => applyIoPriority(process.ioPriority));
+  const env = environment(launch);
+  const enteredAsRoot = tryEnterDirectory(process.cwd);
+  inStep("user", () => becomeUser(process, launch.denySetgroups));
+  inStep("working directory", () => enterDirectory(process.cwd, enteredAsRoot));
+  setUmask(process.user.umask ?? DEFAULT_UMASK);
+  const args = process.args ?? [];
+  const path = findProgram(args[0] ?? "", env);
+  const become = prepareExec(stub, path, args, env);
+  keepDescriptors(launch);
+  return () => {
+    inStep("resource limits", () => applyResourceLimits(process));
+    becomeUnprivileged(launch);
+    return become();
+  };
+}
+
+/** Without no_new_privs a filter needs CAP_SYS_ADMIN, so it comes before the capabilities go, else after. */
+function becomeUnprivileged(launch: ProcessLaunch): void {
+  const { process } = launch;
+  if (process.noNewPrivileges !== true) inStep("seccomp", () => loadFilter(launch));
+  inStep("capabilities", () => dropCapabilities(process.capabilities));
+  if (process.noNewPrivileges === true) inStep("seccomp", () => loadFilter(launch));
+}
+
+function loadFilter({ seccomp, hostProc }: ProcessLaunch): void {
+  if (seccomp === undefined) return;
+  // The pid as the host counts it, which is what the host's procfs calls us.
+  const message = seccomp.listener?.message(Number(readLinkAt(hostProc, "self")));
+  const listener = setSeccompFilter(seccomp.program, seccomp.flags);
+  if (seccomp.listener !== undefined && message !== undefined) sendMessage(seccomp.listener.socket, Buffer.from(message), [listener]);
+}
+
+/** Every descriptor but stdio and the preserved ones ends with this image, whoever opened it (CVE-2024-21626). */
+function keepDescriptors({ preserveFds }: ProcessLaunch): void {
+  for (let fd = 0; fd < FIRST_FREE_FD + preserveFds; fd++) setCloseOnExec(fd, false);
+  closeOnExecFrom(FIRST_FREE_FD + preserveFds);
+}
+
+/** A directory that only root may enter, as runc allows, and one that only the user may (on NFS, say): try as both. */
+function tryEnterDirectory(path: string): boolean {
+  try {
+    changeDirectory(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function enterDirectory(path: string, entered: boolean): void {
+  if (!entered) changeDirectory(path);
+  const current = currentDirectory();
+  if (!current.startsWith("/")) throw new SysError({ syscall: "chdir", errno: 0, path, hint: `it leads outside of the container's root (${current})` });
+}

@@ -1,0 +1,70 @@
+/**
+ * Paths of a container's root file system, resolved by descriptor beneath it: its symbolic links are the image's, and lead nowhere else.
+ * Source: openat2(2) RESOLVE_IN_ROOT; what happens otherwise: CVE-2019-19921, CVE-2021-30465, CVE-2026-41579.
+ */
+import { EEXIST, ENOENT } from "../../linux/abi/errno.ts";
+import * as fcntl from "../../linux/abi/fcntl.ts";
+import { check, isErrno, SysError } from "../../linux/errors.ts";
+import { Fd } from "../../linux/fd.ts";
+import { makeDirectoryAt, openAt, statAt, tryOpenAt } from "../../linux/file.ts";
+
+const DIRECTORY_MODE = 0o755;
+const FILE_MODE = 0o644;
+
+/** The components of a path, without empty ones and `.`; `..` is left to the kernel. */
+function components(path: string): string[] {
+  return path.split("/").filter((part) => part !== "" && part !== ".");
+}
+
+/** An O_PATH descriptor of `path` below `root`, or undefined where it does not exist. @throws SysError */
+export function findInRoot(root: Fd, path: string): Fd | undefined {
+  const result = tryOpenAt(root, components(path).join("/") || ".", fcntl.O_PATH, { resolve: fcntl.RESOLVE_IN_ROOT });
+  if (result === -ENOENT) return undefined;
+  return new Fd(check(result, "openat2", path));
+}
+
+/** The directory `path` below `root`, made with its parents where it is missing. @throws SysError */
+export function makeDirectoryInRoot(root: Fd, path: string, mode = DIRECTORY_MODE): Fd {
+  let parent = openAt(root, ".", fcntl.O_PATH | fcntl.O_DIRECTORY, { resolve: fcntl.RESOLVE_IN_ROOT });
+  const parts = components(path);
+  for (const [i, part] of parts.entries()) {
+    const prefix = parts.slice(0, i + 1).join("/");
+    const next = findInRoot(root, prefix) ?? makeChild(root, parent, part, prefix, mode);
+    parent.close();
+    parent = next;
+  }
+  return parent;
+}
+
+function makeChild(root: Fd, parent: Fd, name: string, prefix: string, mode: number): Fd {
+  try {
+    makeDirectoryAt(parent, name, mode);
+  } catch (error) {
+    // A symbolic link whose target does not exist: making the target would be guessing what the image meant.
+    if (isErrno(error, EEXIST)) throw new SysError({ syscall: "mkdir", errno: ENOENT, path: `/${prefix}`, hint: "the root file system has a dangling symbolic link there" });
+    throw error;
+  }
+  return openAt(root, prefix, fcntl.O_PATH | fcntl.O_DIRECTORY, { resolve: fcntl.RESOLVE_IN_ROOT });
+}
+
+/** The parent directory of `path`, made where it is missing, and the last component. */
+export function parentInRoot(root: Fd, path: string): { parent: Fd; name: string } {
+  const parts = components(path);
+  const name = parts.pop();
+  if (name === undefined || name === "..") throw new SysError({ syscall: "openat2", errno: 0, path, hint: "the path names no file" });
+  return { parent: makeDirectoryInRoot(root, parts.join("/")), name };
+}
+
+/** An empty file at `path` where nothing is there; what exists is used as it is. */
+export function makeFileInRoot(root: Fd, path: string): Fd {
+  const existing = findInRoot(root, path);
+  if (existing !== undefined) return existing;
+  const { parent, name } = parentInRoot(root, path);
+  using _parent = parent;
+  openAt(parent, name, fcntl.O_CREAT | fcntl.O_EXCL | fcntl.O_WRONLY | fcntl.O_NOFOLLOW, { mode: FILE_MODE }).close();
+  return openAt(parent, name, fcntl.O_PATH | fcntl.O_NOFOLLOW);
+}
+
+export function isDirectory(fd: Fd): boolean {
+  return (statAt(fd).mode & fcntl.S_IFMT) === fcntl.S_IFDIR;
+}

@@ -1,0 +1,99 @@
+/** The container's first process, from its birth in new namespaces to the execve of the program. */
+import { CLONE_NEW, setDomainname, setHostname, unshare } from "../../linux/namespace.ts";
+import { inStep } from "../../linux/errors.ts";
+import { setLinkUp } from "../../linux/netlink/link.ts";
+import { openRoute } from "../../linux/netlink/route-socket.ts";
+import { exitNow, getPid, newSession } from "../../linux/process.ts";
+import { runHooks } from "../hooks.ts";
+import { applyPersonality, newSessionKeyring } from "./attributes.ts";
+import { bindConsole, takeTerminal } from "./console.ts";
+import { makeDevices } from "./devices.ts";
+import { prepareProgram } from "./finish.ts";
+import { makeDirectoryInRoot } from "./in-root.ts";
+import type { ContainerLaunch } from "./launch.ts";
+import { makePathsReadonly, maskPaths } from "./masks.ts";
+import { mountAll } from "./mounts.ts";
+import { awaitGo, rendezvous, send, toWire } from "./protocol.ts";
+import { enterRoot, finishRoot, prepareRoot } from "./rootfs.ts";
+import type { Setup } from "./setup.ts";
+import { awaitStart } from "./start.ts";
+import { setSysctls } from "./sysctl.ts";
+import { dropCapabilities } from "./identity.ts";
+
+/**
+ * Preconditions: a forked child in all namespaces but the cgroup one, root in its user namespace.
+ * @throws what the stage reports to the runtime.
+ */
+export function runInit(launch: ContainerLaunch): never {
+  const { spec, channel } = launch;
+  awaitGo(channel);
+  inStep("session", newSession);
+  if (launch.newKeyring) inStep("keyring", () => newSessionKeyring(launch.id));
+  if (launch.create.includes("net")) inStep("network", raiseLoopback);
+  rendezvous(channel, { kind: "namespaces" });
+  if (launch.create.includes("cgroup")) inStep("cgroup namespace", () => unshare(CLONE_NEW.cgroup, "cgroup"));
+  if (spec.hostname) inStep("hostname", () => setHostname(spec.hostname ?? ""));
+  if (spec.domainname) inStep("domainname", () => setDomainname(spec.domainname ?? ""));
+  inStep("sysctl", () => setSysctls(launch.hostProc, spec.linux?.sysctl ?? {}));
+  buildRoot(launch);
+  inStep("personality", () => applyPersonality(spec.linux?.personality));
+  if (spec.process === undefined) return waitWithoutProcess(launch);
+  const program = prepareProgram(launch);
+  rendezvous(channel, { kind: "ready" });
+  channel.close();
+  return startOnRequest(launch, program);
+}
+
+function raiseLoopback(): void {
+  using route = openRoute();
+  setLinkUp(route, "lo");
+}
+
+/** Everything about the root file system. Masks need the host's /dev/null and so come before the switch; read-only comes after it. */
+function buildRoot(launch: ContainerLaunch): void {
+  const { spec, channel, console: target, process } = launch;
+  const setup = inStep("root file system", () => prepareRoot(launch));
+  inStep("mounts", () => mountAll(setup));
+  inStep("devices", () => makeDevices(setup));
+  const slave = target === undefined ? undefined : inStep("console", () => takeTerminal(target, process, setup.root));
+  if (slave !== undefined) inStep("console", () => bindConsole(setup.root, slave));
+  rendezvous(channel, { kind: "hooks" });
+  const state = launch.hookState("creating", getPid());
+  inStep("createContainer hooks", () => runHooks(spec.hooks?.createContainer, state));
+  inStep("read-only paths", () => makePathsReadonly(setup));
+  inStep("masked paths", () => maskPaths(setup));
+  makeWorkingDirectory(setup);
+  inStep("pivot root", () => enterRoot(setup));
+  inStep("root file system", () => finishRoot(setup));
+}
+
+/** As runc does: an image may name a working directory that it does not have. */
+function makeWorkingDirectory({ root, launch }: Setup): void {
+  inStep("working directory", () => makeDirectoryInRoot(root, launch.process.cwd).close());
+}
+
+/** Waits for `start`, runs the hooks that belong before the program, and becomes it. What fails now is told to whoever asked. */
+function startOnRequest(launch: ContainerLaunch, program: () => never): never {
+  const peer = awaitStart(launch.startSocket);
+  try {
+    const { process, spec } = launch;
+    const state = launch.hookState("created", getPid());
+    inStep("startContainer hooks", () => runHooks(spec.hooks?.startContainer, state, () => dropCapabilities(process.capabilities)));
+    send(peer, { kind: "executing" });
+    return program();
+  } catch (error) {
+    send(peer, { kind: "failed", error: toWire(error) });
+    return exitNow(1);
+  }
+}
+
+/** A container without `process` can be created, held and deleted, but not started. */
+function waitWithoutProcess(launch: ContainerLaunch): never {
+  rendezvous(launch.channel, { kind: "ready" });
+  launch.channel.close();
+  for (;;) {
+    const peer = awaitStart(launch.startSocket);
+    send(peer, { kind: "failed", error: { kind: "other", message: "the container has no process to start: config.json had none" } });
+    peer.close();
+  }
+}

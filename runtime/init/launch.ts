@@ -1,0 +1,71 @@
+import type { Fd } from "../../linux/fd.ts";
+import type { NamespaceFile } from "../../linux/namespace.ts";
+import type { Mount, Process, Spec } from "../spec/config.ts";
+
+/** A namespace to enter, opened by the runtime. */
+export interface JoinedNamespace {
+  readonly file: NamespaceFile;
+  readonly fd: Fd;
+  readonly path: string;
+}
+
+/** Where a terminal's master goes. The socket is connected already. */
+export interface ConsoleTarget {
+  readonly socket: Fd;
+}
+
+/** What stage and init need to become any process in a container. The fork copies it with everything else on the heap. */
+export interface ProcessLaunch {
+  readonly process: Process;
+  /** The container's end of the protocol socket. */
+  readonly channel: Fd;
+  readonly join: readonly JoinedNamespace[];
+  /** CLONE_NEW* of the namespaces to create. */
+  readonly create: readonly NamespaceFile[];
+  readonly console: ConsoleTarget | undefined;
+  /** How many descriptors from 3 on the program inherits. */
+  readonly preserveFds: number;
+  /** LISTEN_FDS for the program, where the runtime itself was socket-activated. */
+  readonly listenFds: number;
+  readonly seccomp: SeccompLaunch | undefined;
+  /** The host's /proc, verified to be a procfs. */
+  readonly hostProc: Fd;
+  readonly newKeyring: boolean;
+  /** Whether the container's user namespace forbids setgroups(2). */
+  readonly denySetgroups: boolean;
+  /** Name of the session keyring. */
+  readonly id: string;
+}
+
+/** A compiled filter, and where its notifications go. */
+export interface SeccompLaunch {
+  readonly program: Uint8Array;
+  /** SECCOMP_FILTER_FLAG_*. */
+  readonly flags: number;
+  /** Connected to listenerPath, with the state to send. */
+  readonly listener: { readonly socket: Fd; readonly message: (pid: number) => string } | undefined;
+}
+
+/** What only a container's first process needs. */
+export interface ContainerLaunch extends ProcessLaunch {
+  readonly spec: Spec;
+  readonly rootfs: string;
+  /** A detached copy of the mount that the root file system lies on. */
+  readonly bindSources: ReadonlyMap<Mount, Fd>;
+  readonly startSocket: Fd;
+  /** Locked by init until its exec: `created` turns into `running` when the kernel drops it. */
+  readonly createdLock: Fd;
+  /** Cgroup hierarchies: where a mount of type `cgroup` gets its content from. */
+  readonly cgroups: readonly CgroupMount[];
+  readonly noPivot: boolean;
+  /** The state as hooks see it, for a status and pid. */
+  readonly hookState: (status: "creating" | "created", pid: number) => string;
+}
+
+export interface CgroupMount {
+  /** Controllers as the v1 mount names them (`cpu,cpuacct`); '' for v2. */
+  readonly controllers: string;
+  readonly mountPoint: string;
+  /** The container's own directory. */
+  readonly path: string;
+}

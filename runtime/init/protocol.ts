@@ -1,0 +1,80 @@
+/**
+ * The talk between the runtime and the processes it forks, over a SOCK_SEQPACKET pair. Every message of the container's side is a
+ * question that the runtime answers with `go` when it has done its part; an end that is gone ends the other.
+ *
+ *   runtime                                stage                              init
+ *      | fork ------------------------------>|                                 |
+ *      |                                     | join and create namespaces      |
+ *      |<------------------------- "map-ids" | (only with a new user namespace)|
+ *      | write uid_map, gid_map              |                                 |
+ *      | go -------------------------------->| fork -------------------------->|
+ *      |<------------------------- born, pid | exit                            |
+ *      | go ------------------------------------------------------------------>|
+ *      |<-------------------------------------------------------- "namespaces" |
+ *      | cgroup, limits, network devices                                       |
+ *      | go ------------------------------------------------------------------>| mounts, devices
+ *      |<------------------------------------------------------------- "hooks" |
+ *      | prestart and createRuntime hooks                                      |
+ *      | go ------------------------------------------------------------------>| createContainer hooks, pivot_root ...
+ *      |<------------------------------------------------------------- "ready" |
+ *      | state.json, pid file                                                  |
+ *      | go ------------------------------------------------------------------>| waits on the start socket (start.ts)
+ *
+ * exec has no "hooks"; there, `go` after "ready" leads straight to execve.
+ */
+import { SysError, type SysErrorFields } from "../../linux/errors.ts";
+import type { Fd } from "../../linux/fd.ts";
+import { isPeerGone, receiveMessage, sendMessage } from "../../linux/socket.ts";
+
+/** An error on its way through a socket: a structure, not a string, so that errno and step survive. */
+export type WireError = { readonly kind: "syscall"; readonly fields: SysErrorFields } | { readonly kind: "other"; readonly message: string };
+
+export type FromContainer =
+  | { readonly kind: "map-ids" }
+  | { readonly kind: "born"; readonly pid: number }
+  | { readonly kind: "namespaces" }
+  | { readonly kind: "hooks" }
+  | { readonly kind: "ready" }
+  /** Sent on the start socket, as the last word before execve. */
+  | { readonly kind: "executing" }
+  | { readonly kind: "failed"; readonly error: WireError };
+
+export type FromRuntime = { readonly kind: "go" };
+
+/** The other side ended without a word. */
+export class PeerGone extends Error {
+  override readonly name = "PeerGone";
+}
+
+export function toWire(error: unknown): WireError {
+  if (error instanceof SysError) return { kind: "syscall", fields: error.fields };
+  return { kind: "other", message: error instanceof Error ? error.message : String(error) };
+}
+
+export function fromWire(error: WireError): Error {
+  return error.kind === "syscall" ? new SysError(error.fields) : new Error(error.message);
+}
+
+export function send(socket: Fd, message: FromContainer | FromRuntime): void {
+  try {
+    sendMessage(socket, Buffer.from(JSON.stringify(message)));
+  } catch (error) {
+    throw isPeerGone(error) ? new PeerGone("the other side of the hand-over is gone") : error;
+  }
+}
+
+/** @returns undefined where the other side has closed. */
+export function receive(socket: Fd): FromContainer | undefined {
+  const message = receiveMessage(socket);
+  return message === undefined ? undefined : (JSON.parse(Buffer.from(message.data).toString()) as FromContainer);
+}
+
+/** The container's side: says where it is and waits for the runtime's `go`. @throws PeerGone */
+export function rendezvous(socket: Fd, message: FromContainer): void {
+  send(socket, message);
+  awaitGo(socket);
+}
+
+export function awaitGo(socket: Fd): void {
+  if (receiveMessage(socket) === undefined) throw new PeerGone("the runtime is gone");
+}

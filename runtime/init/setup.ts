@@ -1,0 +1,12 @@
+import type { Fd } from "../../linux/fd.ts";
+import type { MountAttributes } from "../../linux/mount.ts";
+import type { ContainerLaunch } from "./launch.ts";
+
+/** What the set-up steps of a container's init share. */
+export interface Setup {
+  readonly launch: ContainerLaunch;
+  /** The root file system's mount, attached; its root directory. */
+  readonly root: Fd;
+  /** Attributes that wait until nothing more is created inside those mounts. */
+  readonly late: { readonly fd: Fd; readonly attributes: MountAttributes }[];
+}

@@ -1,0 +1,50 @@
+/**
+ * The runtime's log in the form that engines read: to a file, as lines of JSON or of text. containerd shows the last error line of it, podman
+ * parses the whole file as one object, so a failing command writes exactly one line. Errors also go to standard error, for people.
+ */
+import { appendFileSync, writeSync } from "node:fs";
+
+export type LogFormat = "text" | "json";
+
+export interface LogOptions {
+  /** Absent: warnings and errors go to standard error only. */
+  readonly file?: string | undefined;
+  readonly format: LogFormat;
+  readonly debug: boolean;
+}
+
+type Level = "debug" | "info" | "warning" | "error";
+
+const STDERR = 2;
+
+export class Logger {
+  readonly #options: LogOptions;
+
+  constructor(options: LogOptions) {
+    this.#options = options;
+  }
+
+  debug(message: string): void {
+    if (this.#options.debug) this.#write("debug", message);
+  }
+
+  warn(message: string): void {
+    this.#write("warning", message);
+  }
+
+  error(message: string): void {
+    this.#write("error", message);
+    if (this.#options.file !== undefined) writeSync(STDERR, `tssandbox: ${message}\n`);
+  }
+
+  #write(level: Level, message: string): void {
+    if (this.#options.file !== undefined) appendFileSync(this.#options.file, `${this.#line(level, message)}\n`);
+    else writeSync(STDERR, this.#options.format === "json" ? `${this.#line(level, message)}\n` : `tssandbox: ${level === "error" ? "" : `${level}: `}${message}\n`);
+  }
+
+  #line(level: Level, message: string): string {
+    const time = new Date().toISOString();
+    if (this.#options.format === "json") return JSON.stringify({ level, msg: message, time });
+    return `time=${JSON.stringify(time)} level=${level} msg=${JSON.stringify(message)}`;
+  }
+}
