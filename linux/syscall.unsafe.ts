@@ -12,8 +12,7 @@ const LONG = "long";
 const libcSyscall = libc.func("syscall", LONG, [LONG, LONG, LONG, LONG, LONG, LONG, LONG]) as (
   ...args: (number | bigint)[]
 ) => number;
-// SAFETY: libc's fork runs the atfork handlers that put malloc's locks right; see fork.unsafe.ts for the preconditions.
-const libcFork = libc.func("fork", "int", []) as () => number;
+const dlsym = libc.func("dlsym", "ulong", ["ulong", "str"]) as (handle: number, name: string) => number;
 
 type Arg = number | bigint;
 
@@ -36,13 +35,23 @@ export function retrying(nr: number, a: Arg = 0, b: Arg = 0, c: Arg = 0, d: Arg 
 
 const EINTR = 4;
 
-/** fork(3) as it is, without preparation. Only fork.unsafe.ts calls this. */
-export function rawFork(): number {
-  const pid = libcFork();
-  return pid === -1 ? -koffi.errno() : pid;
+/** Address of a function of libc. Only fork.unsafe.ts calls this. */
+export function libcAddress(name: string): number {
+  const RTLD_DEFAULT = 0;
+  return dlsym(RTLD_DEFAULT, name);
 }
 
-/** An ArrayBuffer over memory of this process. Only memory.unsafe.ts calls this. */
+/** The function `int f(void)` at `address`; it returns the negative errno where that is -1. Only fork.unsafe.ts calls this. */
+export function functionAt(address: number): () => number {
+  // SAFETY: the caller has placed code there which keeps to the C calling convention, and leaves it mapped.
+  const call = koffi.decode(BigInt(address), koffi.proto("int ()")) as () => number;
+  return () => {
+    const result = call();
+    return result === -1 ? -koffi.errno() : result;
+  };
+}
+
+/** An ArrayBuffer over memory of this process. Only memory.unsafe.ts and fork.unsafe.ts call this. */
 export function rawView(address: number, length: number): ArrayBuffer {
   // SAFETY: the caller mapped [address, address + length) and keeps it mapped for as long as the view is used.
   return koffi.view(address, length) as ArrayBuffer;
