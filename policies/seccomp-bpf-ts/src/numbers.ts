@@ -35,71 +35,84 @@ function weigh(spans: readonly Span[], index: number): number {
   return span.node.kind === "load" ? 16 : Math.min(length, 16);
 }
 
-interface Tree {
-  readonly node: Node;
-  readonly cost: number;
-}
-
 /** How far from the middle a better place for the split is looked for. */
 const WINDOW = 3;
+
+interface Plan {
+  readonly cost: number;
+  /** Where the second half begins; undefined: no split, see #isException. */
+  readonly at: number | undefined;
+}
 
 class Search {
   readonly #graph: Graph;
   readonly #spans: readonly Span[];
-  readonly #weights: readonly number[];
-  readonly #known = new Map<number, Tree>();
+  /** Sum of the weights of the spans before each index. */
+  readonly #weightBefore: readonly number[];
+  readonly #plans = new Map<number, Plan>();
 
   constructor(graph: Graph, spans: readonly Span[]) {
     this.#graph = graph;
     this.#spans = spans;
-    this.#weights = spans.map((_, index) => weigh(spans, index));
+    let sum = 0;
+    this.#weightBefore = [0, ...spans.map((_, index) => (sum += weigh(spans, index)))];
   }
 
-  /** The cheapest tree found for the spans from `from` up to, not including, `to`. */
-  tree(from: number, to: number): Tree {
-    const key = from * (this.#spans.length + 1) + to;
-    const known = this.#known.get(key);
-    if (known !== undefined) return known;
-    const tree = to - from === 1 ? { node: this.#node(from), cost: 0 } : this.#split(from, to);
-    this.#known.set(key, tree);
-    return tree;
-  }
-
-  #split(from: number, to: number): Tree {
-    const weight = this.#weights.slice(from, to).reduce((sum, each) => sum + each, 0);
-    const exception = this.#exception(from, to);
-    if (exception !== undefined) return { node: exception, cost: weight };
-    const middle = (from + to) >> 1;
-    let best: { at: number; cost: number } | undefined;
-    for (let at = Math.max(from + 1, middle - WINDOW); at <= Math.min(to - 1, middle + WINDOW); at++) {
-      const cost = weight + this.tree(from, at).cost + this.tree(at, to).cost;
-      if (best === undefined || cost < best.cost) best = { at, cost };
+  /** The decision for the spans from `from` up to, not including, `to`. */
+  build(from: number, to: number): Node {
+    if (to - from === 1) return this.#span(from).node;
+    const { at } = this.#plan(from, to);
+    if (at === undefined) {
+      const { start, node } = this.#span(from + 1);
+      return this.#graph.test("eq", start, node, this.#span(from).node);
     }
-    if (best === undefined) throw new RangeError(`nothing to split in ${from}..${to}`);
-    const { at, cost } = best;
-    return { node: this.#graph.test("ge", this.#start(at), this.tree(at, to).node, this.tree(from, at).node), cost };
+    return this.#graph.test("ge", this.#span(at).start, this.build(at, to), this.build(from, at));
   }
 
-  // One number that differs from both sides: a single comparison instead of two.
-  #exception(from: number, to: number): Node | undefined {
-    if (to - from !== 3 || this.#node(from) !== this.#node(from + 2)) return undefined;
-    const number = this.#start(from + 1);
-    if (this.#start(from + 2) !== number + 1) return undefined;
-    return this.#graph.test("eq", number, this.#node(from + 1), this.#node(from));
+  #plan(from: number, to: number): Plan {
+    const key = from * (this.#spans.length + 1) + to;
+    const known = this.#plans.get(key);
+    if (known !== undefined) return known;
+    const plan = this.#isException(from, to) ? { cost: this.#weight(from, to), at: undefined } : this.#split(from, to);
+    this.#plans.set(key, plan);
+    return plan;
   }
 
-  #node(index: number): Node {
+  #split(from: number, to: number): Plan {
+    const middle = (from + to) >> 1;
+    let best: Plan = { cost: Infinity, at: middle };
+    for (let at = Math.max(from + 1, middle - WINDOW); at <= Math.min(to - 1, middle + WINDOW); at++) {
+      const cost = this.#weight(from, to) + this.#cost(from, at) + this.#cost(at, to);
+      if (cost < best.cost) best = { cost, at };
+    }
+    return best;
+  }
+
+  #cost(from: number, to: number): number {
+    return to - from === 1 ? 0 : this.#plan(from, to).cost;
+  }
+
+  #weight(from: number, to: number): number {
+    return (this.#weightBefore[to] ?? 0) - (this.#weightBefore[from] ?? 0);
+  }
+
+  // One number that differs from both sides, which are alike: a single comparison instead of two.
+  #isException(from: number, to: number): boolean {
+    return (
+      to - from === 3 &&
+      this.#span(from).node === this.#span(from + 2).node &&
+      this.#span(from + 1).start + 1 === this.#span(from + 2).start
+    );
+  }
+
+  #span(index: number): Span {
     const span = this.#spans[index];
-    if (span === undefined) throw new RangeError(`span ${index}`);
-    return span.node;
-  }
-
-  #start(index: number): number {
-    return this.#spans[index]?.start ?? END;
+    if (span === undefined) throw new RangeError(`no span ${index}`);
+    return span;
   }
 }
 
 /** The decision for a number in the accumulator. */
 export function searchTree(graph: Graph, map: NumberMap): Node {
-  return new Search(graph, map.spans).tree(0, map.spans.length).node;
+  return new Search(graph, map.spans).build(0, map.spans.length);
 }

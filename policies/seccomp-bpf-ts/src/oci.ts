@@ -12,25 +12,25 @@ export interface OciSeccompArg {
   readonly index: number;
   /** Unsigned. JSON.parse rounds values above 2^53: hand those over as bigint. */
   readonly value: number | bigint;
-  readonly valueTwo?: number | bigint;
+  readonly valueTwo?: number | bigint | undefined;
   readonly op: string;
 }
 
 export interface OciSyscall {
   readonly names: readonly string[];
   readonly action: string;
-  readonly errnoRet?: number;
-  readonly args?: readonly OciSeccompArg[];
+  readonly errnoRet?: number | undefined;
+  readonly args?: readonly OciSeccompArg[] | undefined;
 }
 
 export interface OciSeccomp {
   readonly defaultAction: string;
-  readonly defaultErrnoRet?: number;
-  readonly architectures?: readonly string[];
-  readonly flags?: readonly string[];
-  readonly listenerPath?: string;
-  readonly listenerMetadata?: string;
-  readonly syscalls?: readonly OciSyscall[];
+  readonly defaultErrnoRet?: number | undefined;
+  readonly architectures?: readonly string[] | undefined;
+  readonly flags?: readonly string[] | undefined;
+  readonly listenerPath?: string | undefined;
+  readonly listenerMetadata?: string | undefined;
+  readonly syscalls?: readonly OciSyscall[] | undefined;
 }
 
 export interface ImportOptions {
