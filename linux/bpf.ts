@@ -1,5 +1,6 @@
 /** bpf(2), as far as cgroup device programs need it. Layouts: union bpf_attr and struct bpf_prog_info in include/uapi/linux/bpf.h. */
 import { SYS } from "./arch.ts";
+import { EAGAIN } from "./abi/errno.ts";
 import { check } from "./errors.ts";
 import { Fd, fdNumber, type FdLike } from "./fd.ts";
 import { readCString, scratch } from "./memory.unsafe.ts";
@@ -26,13 +27,23 @@ const INFO_NAME_OFFSET = 64;
 const NAME_SIZE = 16;
 const MAX_PROGRAMS = 64;
 
+/** As often as libbpf tries. */
+const LOAD_ATTEMPTS = 5;
+
 type Attr = (view: DataView) => void;
 
 function bpf(command: number, fill: Attr, label: string): number {
   using s = scratch();
   const attr = s.reserve(ATTR_SIZE);
   fill(attr.view);
-  return check(syscall(SYS.bpf, command, attr.address, ATTR_SIZE), "bpf", label);
+  return check(retryingAgain(command, attr.address), "bpf", label);
+}
+
+/** The verifier gives up with EAGAIN when a signal arrives, SIGCHLD for instance. Source: do_check() in kernel/bpf/verifier.c. */
+function retryingAgain(command: number, attr: number): number {
+  let result = -EAGAIN;
+  for (let attempt = 0; attempt < LOAD_ATTEMPTS && result === -EAGAIN; attempt++) result = syscall(SYS.bpf, command, attr, ATTR_SIZE);
+  return result;
 }
 
 /**

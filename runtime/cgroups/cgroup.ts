@@ -6,18 +6,20 @@ import { isErrno, SysError } from "../../linux/errors.ts";
 import { applyLimits, applyUnified, asksForLimits, v2ControllersFor, type Directories } from "./apply.ts";
 import { setRealtimeV1, wantsRealtime } from "./controllers/cpu.ts";
 import { inheritCpusetV1, setCpusetV1, wantsCpuset } from "./controllers/cpuset.ts";
+import { rejectLimitBelowUsage } from "./controllers/memory.ts";
 import { setDevicesV1 } from "./controllers/devices-v1.ts";
 import { defaultDeviceRules } from "./devices.ts";
 import { setDevicesV2 } from "./devices-v2.ts";
 import { CgroupError, cgroupDir, joinCgroup, makeDir, readPidsRecursive, removeIfUnused, removeTree, waitUntil } from "./files.ts";
 import { freezerV1, freezerV2, type Freezer } from "./freezer.ts";
+import { parseProcCgroup } from "./layout.ts";
 import { killTree, signalTree } from "./kill.ts";
 import { oomSource, type OomSource } from "./oom.ts";
 import type { CgroupPlan } from "./plan.ts";
 import { readStats, type CgroupStats } from "./stats.ts";
 import { createV2 } from "./v2.ts";
 
-const { EACCES, ENOENT, EPERM, EROFS } = constants.errno;
+const { EACCES, EBUSY, ENOENT, EOPNOTSUPP, EPERM, EROFS } = constants.errno;
 
 /**
  * A container's cgroup in every hierarchy. Order of use: `create`, `addProcess`, `set`; with the systemd driver it is
@@ -28,8 +30,13 @@ export interface Cgroup {
   readonly paths: Readonly<Record<string, string>>;
   /** Makes the directories, and sets what must be there before a process can join. @throws CgroupError, SysError */
   create(resources: LinuxResources): void;
-  /** Moves a process of this pid namespace. @throws SysError */
-  addProcess(pid: number): void;
+  /**
+   * Moves a process of this pid namespace, which must not be forking meanwhile: what it forks before it is in every
+   * hierarchy stays outside of the others. Where the container has handed its v2 controllers down to cgroups of its
+   * own, and so cannot have processes beside them, the process joins the one that `beside`, its init, is in.
+   * @throws SysError
+   */
+  addProcess(pid: number, beside?: number): void;
   /** All of a new container's limits and its device rules, the default devices included. @throws CgroupError, SysError */
   set(resources: LinuxResources): void;
   /** What `update` changes: the limits named, nothing else; device rules only where `devices` is given. */
@@ -96,8 +103,16 @@ export class FsCgroup implements Cgroup {
     return v2ControllersFor(resources).filter((name) => this.#paths[name === "io" ? "blkio" : name] === undefined);
   }
 
-  addProcess(pid: number): void {
-    this.#eachPath({}, (controller, path) => joinCgroup(controller || "v2", path, pid));
+  addProcess(pid: number, beside?: number): void {
+    this.#eachPath({}, (controller, path) => {
+      try {
+        joinCgroup(controller || "v2", path, pid);
+      } catch (error) {
+        const other = controller === "" && beside !== undefined && isErrno(error, EBUSY, EOPNOTSUPP) ? cgroupOf(beside, path) : undefined;
+        if (other === undefined) throw error;
+        joinCgroup("v2", other, pid);
+      }
+    });
   }
 
   /** Does `action` for every path. What a rootless container may not do is left out, unless it is going to need it. */
@@ -126,6 +141,13 @@ export class FsCgroup implements Cgroup {
     if (resources.devices !== undefined) this.#setDevices(resources.devices);
     const path = this.#paths[""];
     if (resources.unified !== undefined && path !== undefined) applyUnified(cgroupDir("unified", path), resources.unified);
+  }
+
+  /** `checkBeforeUpdate`, for a manager that must not be told of a limit first. */
+  checkUpdate({ memory }: LinuxResources): void {
+    const path = this.#paths["memory"] ?? this.#paths[""];
+    if (memory === undefined || path === undefined) return;
+    rejectLimitBelowUsage(cgroupDir("memory", path), memory, this.#paths["memory"] === undefined ? "memory.current" : "memory.usage_in_bytes");
   }
 
   #directories(): Directories {
@@ -205,7 +227,7 @@ export class FsCgroup implements Cgroup {
     if (signal !== sigkill) return signalTree(target, signal);
     killTree(target);
     if (!waitUntil(killTimeoutMs, () => this.pids().length === 0 || (killTree(target), false))) {
-      throw new SysError({ step: "cgroup", syscall: "kill", path: this.#pidsPath(), errno: constants.errno.EBUSY, hint: `${this.pids().length} processes survive SIGKILL` });
+      throw new SysError({ step: "cgroup", syscall: "kill", path: this.#pidsPath(), errno: EBUSY, hint: `${this.pids().length} processes survive SIGKILL` });
     }
   }
 
@@ -244,6 +266,14 @@ function makeMissing(mountPoint: string, path: string): void {
   if (path === mountPoint || existsSync(path)) return;
   makeMissing(mountPoint, dirname(path));
   makeDir(path);
+}
+
+/** The v2 cgroup of a process, if it is below `path`: it may have been moved anywhere since. */
+function cgroupOf(pid: number, path: string): string | undefined {
+  const own = parseProcCgroup(readFileSync(`/proc/${pid}/cgroup`, "utf8")).get("");
+  const name = path.slice(path.lastIndexOf("/"));
+  const below = own?.slice(own.lastIndexOf(`${name}/`) + name.length);
+  return own === undefined || !own.includes(`${name}/`) || !existsSync(`${path}${below}`) ? undefined : `${path}${below}`;
 }
 
 function needsPermission(error: unknown): CgroupError {

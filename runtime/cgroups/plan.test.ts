@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { hostFrom, type CgroupHost } from "./layout.ts";
 import { checkedPath, planCgroup, type CgroupPlan } from "./plan.ts";
-import { expandSlice, parseUnit, userManagerCgroup } from "./slices.ts";
+import { expandSlice, parseUnit } from "./systemd/slices.ts";
 
 const v1Mounts = `
 22 1 8:1 / / rw - ext4 /dev/root rw
@@ -79,11 +79,11 @@ describe("the place of a cgroup", () => {
 
 describe("systemd units", () => {
   it("come from slice:prefix:name", () => {
-    expect(parseUnit("machine.slice:libpod:abc", "id", false)).toEqual({ name: "libpod-abc.scope", slice: "machine.slice", bus: "system" });
-    expect(parseUnit("", "id", false)).toEqual({ name: "tssandbox-id.scope", slice: "system.slice", bus: "system" });
-    expect(parseUnit("::abc", "id", true)).toEqual({ name: "-abc.scope", slice: "user.slice", bus: "user" });
+    expect(parseUnit("machine.slice:libpod:abc", "id", false)).toEqual({ name: "libpod-abc.scope", slice: "machine.slice", bus: "system", properties: [] });
+    expect(parseUnit("", "id", false)).toEqual({ name: "tssandbox-id.scope", slice: "system.slice", bus: "system", properties: [] });
+    expect(parseUnit("::abc", "id", true)).toEqual({ name: "-abc.scope", slice: "user.slice", bus: "user", properties: [] });
     expect(parseUnit("-:p:n", "id", false).slice).toBe("-.slice");
-    expect(parseUnit("a.slice::a-b.slice", "id", false).name).toBe("a-b.slice");
+    expect(() => parseUnit("a.slice::a-b.slice", "id", false)).toThrow("is a slice, a container needs a scope");
     for (const bad of ["/x", "a:b", "a.slice:b:c:d", "a.slice:b:c/d", "a/b.slice:p:n", "a.slice:p:n\n"]) expect(() => parseUnit(bad, "id", false), bad).toThrow(/^linux.cgroupsPath: /);
   });
 
@@ -95,9 +95,8 @@ describe("systemd units", () => {
 
   it("are placed by systemd's rules", () => {
     expect(plan(hybrid, "a-b.slice:p:n", { systemd: true }).paths["devices"]).toBe("/nowhere/cgroup/devices/a.slice/a-b.slice/p-n.scope");
-    const user = hostFrom("41 31 0:38 / /nowhere/cgroup rw - cgroup2 cgroup2 rw", "0::/user.slice/user-1.slice/user@1.service/app.slice/x.scope\n", () => []);
-    expect(plan(user, ":p:n", { systemd: true, rootless: true }).paths[""]).toBe("/nowhere/cgroup/user.slice/user-1.slice/user@1.service/user.slice/p-n.scope");
+    const user = { cgroupsPath: ":p:n", id: "box", systemd: true, rootless: true, host: v2Only, userManager: () => "/user.slice/user-1.slice/user@1.service" };
+    expect(planCgroup(user).paths[""]).toBe("/nowhere/cgroup/user.slice/user-1.slice/user@1.service/user.slice/p-n.scope");
     expect(() => plan(hybrid, ":p:n", { systemd: true, rootless: true })).toThrow("needs cgroup v2");
-    expect(() => userManagerCgroup("/init.scope")).toThrow("does not run under a user's systemd");
   });
 });

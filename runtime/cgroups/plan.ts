@@ -2,7 +2,8 @@ import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { CgroupError, readPidsRecursive } from "./files.ts";
 import { readHost, type CgroupHost, type CgroupLayout, type Hierarchy } from "./layout.ts";
-import { expandSlice, parseUnit, userManagerCgroup, type SystemdUnit } from "./slices.ts";
+import { managerCgroup } from "./systemd/bus.ts";
+import { expandSlice, parseUnit, type SystemdUnit } from "./systemd/slices.ts";
 
 /**
  * Where a container's cgroup is, or is going to be: plain JSON. It goes into state.json before anything is created, so
@@ -30,8 +31,12 @@ export interface PlanRequest {
   /** The global flag --systemd-cgroup. */
   readonly systemd: boolean;
   readonly rootless: boolean;
+  /** The config's; `org.systemd.property.*` among them go to the systemd unit. */
+  readonly annotations?: Readonly<Record<string, string>> | undefined;
   /** Default: this host. */
   readonly host?: CgroupHost;
+  /** The cgroup of the user's service manager; asked for with a rootless systemd driver only. */
+  readonly userManager?: () => string;
 }
 
 /**
@@ -40,10 +45,10 @@ export interface PlanRequest {
  * cgroup with processes cannot hand controllers down. Source: runc's cgroup drivers, cgroups(7).
  * @throws CgroupError for an unsafe path, a host without cgroups, or a cgroup that has processes already.
  */
-export function planCgroup({ cgroupsPath = "", id, systemd, rootless, host = readHost() }: PlanRequest): CgroupPlan {
-  const unit = systemd ? parseUnit(cgroupsPath, id, rootless && host.layout === "v2") : undefined;
+export function planCgroup({ cgroupsPath = "", id, systemd, rootless, annotations, host = readHost(), userManager = () => managerCgroup("user") }: PlanRequest): CgroupPlan {
   if (systemd && rootless) requireRootlessSystemd(host);
-  const placed = unit === undefined ? placeByPath(checkedPath(cgroupsPath, id), host) : placeByUnit(unit, host);
+  const unit = systemd ? parseUnit(cgroupsPath, id, rootless, annotations) : undefined;
+  const placed = unit === undefined ? placeByPath(checkedPath(cgroupsPath, id), host) : placeByUnit(unit, host, unit.bus === "user" ? userManager() : "/");
   if (!rootless) requireDevices(host);
   const paths = Object.fromEntries(placed.map(({ controller, path }) => [controller, path]));
   refuseOccupied(Object.values(paths));
@@ -93,8 +98,7 @@ function placeByPath(path: string, host: CgroupHost): Placed[] {
   return [...v1, { controller: "", mountPoint: host.v2.mountPoint, path: join(absolute ? own : parent, path) }];
 }
 
-function placeByUnit(unit: SystemdUnit, host: CgroupHost): Placed[] {
-  const manager = unit.bus === "user" ? userManagerCgroup(host.v2?.own ?? "/") : "/";
+function placeByUnit(unit: SystemdUnit, host: CgroupHost, manager: string): Placed[] {
   const path = `${join(manager, expandSlice(unit.slice))}/${unit.name}`;
   const v1 = everyV1(host, (hierarchy) => join(hierarchy.mountPoint, path));
   return host.v2 === undefined ? v1 : [...v1, { controller: "", mountPoint: host.v2.mountPoint, path: join(host.v2.mountPoint, path) }];
