@@ -1,3 +1,4 @@
+import { rmSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { BUSYBOX } from "./images.ts";
 import { Podman, succeeded } from "./podman.ts";
@@ -64,6 +65,7 @@ describe("a bridge network", () => {
     await bridged("rm", "--all", "--force", "--time", "0").catch(() => {});
     await bridged("network", "rm", "--force", namespace);
     await execute(["ip", "netns", "delete", namespace]);
+    rmSync(`/var/lib/cni/networks/${namespace}`, { recursive: true, force: true }); // host-local leaves its lock file
   });
 
   test("two containers have addresses and reach each other; a port is published", async () => {

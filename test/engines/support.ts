@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
@@ -191,12 +191,16 @@ function entries(directory: string): string[] {
   }
 }
 
-/** The members of a process's cgroup in a v1 controller, itself included. */
-export function cgroupMembers(pid: number, controller = "pids"): number[] {
+/** A file of a process's cgroup in a v1 controller, trimmed; "" when there is none. */
+export function cgroupFile(pid: number, controller: string, file: string): string {
   const line = read(`/proc/${pid}/cgroup`).split("\n").find((each) => each.split(":")[1]?.split(",").includes(controller));
   const path = line?.split(":").slice(2).join(":") ?? "";
-  return read(join(CGROUP_ROOT, controller, path, "cgroup.procs")).split("\n").filter(Boolean).map(Number);
+  return read(join(CGROUP_ROOT, controller, path, file)).trim();
 }
+
+/** The members of a process's cgroup in a v1 controller, itself included. */
+export const cgroupMembers = (pid: number, controller = "pids"): number[] =>
+  cgroupFile(pid, controller, "cgroup.procs").split("\n").filter(Boolean).map(Number);
 
 export const mountsBelow = (directory: string): string[] =>
   read("/proc/self/mountinfo").split("\n").map((line) => line.split(" ")[4] ?? "").filter((point) => point.startsWith(`${directory}/`));
@@ -210,6 +214,8 @@ export class Workspace implements AsyncDisposable {
 
   constructor(name: string) {
     this.directory = mkdtempSync(join(tmpdir(), `tss-${name}-`));
+    // Images unpack and vanish faster than on disk. Mode: a container's mapped root walks through it.
+    execFileSync("mount", ["-t", "tmpfs", "-o", "mode=0711,size=1500m", "tss-engines", this.directory]);
     this.cgroup = `/${basename(this.directory)}`;
     this.env = { [MARK]: this.directory };
   }
@@ -237,7 +243,7 @@ export class Workspace implements AsyncDisposable {
       for (const pid of left) kill(pid);
       return left.length === 0;
     });
-    for (const point of mountsBelow(this.directory).reverse()) await execute(["umount", "--lazy", point]);
+    for (const point of [...mountsBelow(this.directory).reverse(), this.directory]) await execute(["umount", "--lazy", point]);
     await eventually("the workspace's cgroups go", () => cgroupsNamed(this.cgroup).map(removeDirectory).every(Boolean));
     rmSync(this.directory, { recursive: true, force: true });
   }

@@ -1,0 +1,152 @@
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import { ensurePackages } from "../packages.ts";
+import { ensureImages, type Image } from "./images.ts";
+import { cgroupsNamed, commandOf, eventually, execute, type ExecuteOptions, inTerminal, mountsBelow, parentOf, type Result, RUNTIME, Workspace } from "./support.ts";
+
+const NAMESPACE = "tss";
+
+/** A containerd with root, state and sockets of its own, and `ctr` as its client. */
+export class Containerd implements AsyncDisposable {
+  readonly workspace: Workspace;
+  /** Where a `ctr` that gets killed may leave its FIFOs. */
+  readonly fifos: string;
+  readonly #own: number[] = [];
+  readonly #ids = new Set<string>();
+
+  private constructor(workspace: Workspace) {
+    this.workspace = workspace;
+    this.fifos = workspace.path("fifos");
+  }
+
+  static async start(...images: readonly Image[]): Promise<Containerd> {
+    await ensurePackages(["containerd"]);
+    await ensureImages(...images);
+    const containerd = new Containerd(new Workspace("containerd"));
+    await containerd.#launch();
+    for (const image of images) await containerd.ok("images", "import", image.archive);
+    return containerd;
+  }
+
+  async #launch(): Promise<void> {
+    writeFileSync(this.workspace.path("config.toml"), configuration(this.workspace));
+    this.#spawn(["containerd", "--config", this.workspace.path("config.toml")], "containerd.log");
+    await eventually("containerd answers", async () => (await this.ctr("version")).code === 0);
+    this.#spawn(this.argv("events"), "events");
+  }
+
+  /** Starts a process that lives as long as the workspace, its output in a file. */
+  #spawn([command = "", ...args]: readonly string[], output: string): void {
+    const file = openSync(this.workspace.path(output), "a");
+    const child = spawn(command, args, { env: { ...process.env, ...this.workspace.env }, stdio: ["ignore", file, file] });
+    child.unref();
+    if (child.pid !== undefined) this.#own.push(child.pid);
+  }
+
+  argv(...args: readonly string[]): string[] {
+    return ["ctr", "--address", this.workspace.path("containerd.sock"), "--namespace", NAMESPACE, ...args];
+  }
+
+  ctr(...args: readonly string[]): Promise<Result> {
+    return execute(this.argv(...args));
+  }
+
+  /** For a command that must succeed; returns its trimmed stdout. */
+  async ok(...args: readonly string[]): Promise<string> {
+    const done = await this.ctr(...args);
+    if (done.code !== 0) throw new Error(`ctr ${args.join(" ")}: exit ${done.code}\n${done.stdout}${done.stderr}`);
+    return done.stdout.trim();
+  }
+
+  /** The arguments of `ctr run` for a container with the runtime under test. */
+  #runArguments(id: string, image: Image, options: readonly string[], command: readonly string[]): string[] {
+    const runtime = ["--runc-binary", RUNTIME, "--runc-root", this.workspace.path("runtime"), "--cgroup", `${this.workspace.cgroup}/${id}`, "--fifo-dir", this.fifos];
+    this.#ids.add(id);
+    return ["run", ...runtime, ...options, image.name, id, ...command];
+  }
+
+  run(id: string, image: Image, options: readonly string[], command: readonly string[], how: ExecuteOptions = {}): Promise<Result> {
+    return execute(this.argv(...this.#runArguments(id, image, ["--rm", ...options], command)), how);
+  }
+
+  runInTerminal(id: string, image: Image, command: readonly string[], how: ExecuteOptions): Promise<Result> {
+    return execute(inTerminal(this.argv(...this.#runArguments(id, image, ["--rm", "--tty"], command))), how);
+  }
+
+  /** Starts a detached container without streams. */
+  async background(id: string, image: Image, options: readonly string[], ...command: readonly string[]): Promise<void> {
+    await this.ok(...this.#runArguments(id, image, ["--detach", "--null-io", ...options], command));
+  }
+
+  /** A task's status and pid, undefined when containerd has no such task. */
+  async task(id: string): Promise<{ pid: number; status: string } | undefined> {
+    const rows = (await this.ok("task", "list")).split("\n").map((line) => line.split(/\s+/));
+    const [, pid, status] = rows.find(([name]) => name === id) ?? [];
+    return status === undefined ? undefined : { pid: Number(pid), status };
+  }
+
+  async pid(id: string): Promise<number> {
+    return (await this.task(id))?.pid ?? 0;
+  }
+
+  /** The shim of a running task. */
+  async shim(id: string): Promise<number> {
+    const shim = parentOf(await this.pid(id));
+    expect(commandOf(shim)).toContain("containerd-shim-runc-v2");
+    return shim;
+  }
+
+  /** Processes that containerd started: shims, and whatever a runtime left behind. */
+  processes(): number[] {
+    return this.workspace.processes().filter((pid) => !this.#own.includes(pid));
+  }
+
+  /** Kills a task whatever its state, and removes task and container. */
+  async remove(id: string): Promise<void> {
+    await this.ctr("task", "delete", "--force", id);
+    await this.ok("container", "delete", id);
+  }
+
+  /** Topics of the events about a task so far, in order. */
+  events(id: string): string[] {
+    const lines = readFileSync(this.workspace.path("events"), "utf8").split("\n");
+    return lines.filter((line) => line.includes(`"${id}"`)).flatMap((line) => /\/tasks\/\S+/.exec(line)?.[0] ?? []);
+  }
+
+  /** Nothing of a container is left: no shim, mount, cgroup, bundle, nothing in the runtime's own state. */
+  async expectNothingLeft(id: string): Promise<void> {
+    const { workspace } = this;
+    await eventually("the shim ends", () => this.processes().length === 0);
+    expect(cgroupsNamed(`${workspace.cgroup}/${id}`)).toEqual([]);
+    expect(mountsBelow(workspace.path("state"))).toEqual([]);
+    for (const directory of [workspace.path("runtime", NAMESPACE), workspace.path("state/io.containerd.runtime.v2.task", NAMESPACE)]) {
+      expect(existsSync(directory) ? readdirSync(directory) : []).toEqual([]);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.workspace[Symbol.asyncDispose]();
+    for (const id of this.#ids) rmSync(this.#shimSocket(id), { force: true });
+  }
+
+  /** A shim that gets killed leaves its socket, whose name is fixed (containerd, runtime/v2/shim/util_unix.go). */
+  #shimSocket(id: string): string {
+    const name = join(this.workspace.path("containerd.sock"), NAMESPACE, id);
+    return join("/run/containerd/s", createHash("sha256").update(name).digest("hex"));
+  }
+}
+
+// The CRI plugin would want a CNI configuration; ctr does without it.
+const configuration = (workspace: Workspace): string => `
+version = 2
+root = "${workspace.path("root")}"
+state = "${workspace.path("state")}"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+address = "${workspace.path("containerd.sock")}"
+[ttrpc]
+address = "${workspace.path("containerd.sock.ttrpc")}"
+`;
