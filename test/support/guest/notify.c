@@ -14,6 +14,16 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+static int complete(const char *json) {
+  int depth = 0, text = 0;
+  for (; *json; json++) {
+    if (text && *json == '\\' && json[1]) json++;
+    else if (*json == '"') text = !text;
+    else if (!text) depth += (*json == '{') - (*json == '}');
+  }
+  return depth == 0;
+}
+
 int main(int argc, char **argv) {
   struct sockaddr_un address = { .sun_family = AF_UNIX };
   if (argc < 3 || strlen(argv[1]) >= sizeof address.sun_path) return 2;
@@ -32,7 +42,8 @@ int main(int argc, char **argv) {
   struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&message);
   int count = c && c->cmsg_type == SCM_RIGHTS ? (c->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
   int fd = count > 0 ? *(int *)CMSG_DATA(c) : -1;
-  while (n > 0 && (more = read(peer, state + n, sizeof state - 1 - n)) > 0) n += more;
+  /* A sender may keep the connection open: read on only until the object is complete. */
+  while (n > 0 && !complete(state) && (more = read(peer, state + n, sizeof state - 1 - n)) > 0) n += more;
   for (char *p = state; *p; p++) if (*p == '\n') *p = ' ';
   printf("fds %d\nstate %s\n", count, state);
   fflush(stdout);
