@@ -1,7 +1,8 @@
 // Runs vitest inside the machine and shows each inner test as a test of its own outside.
 
-import { describe, expect, test } from "vitest";
+import { describe, test } from "vitest";
 
+import { REPOSITORY } from "./images.ts";
 import { runInMachine } from "./machine.ts";
 import type { CommandResult, Machine } from "./machine.ts";
 
@@ -52,11 +53,18 @@ export async function describeInside(machine: Machine, run: InnerRun): Promise<v
     describe(file, () => {
       for (const { name, failure } of ofFile) {
         test(name, () => {
-          if (failure !== undefined) expect.fail(failure);
+          if (failure !== undefined) throw innerError(failure);
         });
       }
     });
   }
+}
+
+/** An error with the inner stack alone, in the paths of this checkout, so that vitest quotes the inner test's source. */
+function innerError(failure: string): Error {
+  const here = failure.replaceAll(/(file:\/\/)?\/repo\//g, `${REPOSITORY}/`);
+  const message = here.split(/\n\s+at /)[0] ?? here;
+  return Object.assign(new Error(message), { stack: here });
 }
 
 async function runInside(machine: Machine, run: InnerRun): Promise<Verdict[]> {

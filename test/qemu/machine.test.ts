@@ -39,36 +39,39 @@ test("runs our Node", async () => {
   });
 });
 
-/** A bundle of busybox that prints its own memory.max by way of the host's cgroup mount. */
 const BUNDLE = `
 rm -rf /run/bundle
-mkdir -p /run/bundle/rootfs/bin /run/bundle/rootfs/proc /run/bundle/rootfs/dev /run/bundle/rootfs/cgroup
-cp /bin/busybox /run/bundle/rootfs/bin/sh
+mkdir -p /run/bundle/rootfs/bin /run/bundle/rootfs/proc /run/bundle/rootfs/dev
+cp /bin/busybox /run/bundle/rootfs/bin/sleep
 cd /run/bundle
 `;
 const CONFIG = {
   ociVersion: "1.0.2",
-  process: { user: { uid: 0, gid: 0 }, args: ["/bin/sh", "-c", "cat /cgroup/memory.max"], cwd: "/", env: ["PATH=/bin"] },
+  process: { user: { uid: 0, gid: 0 }, args: ["/bin/sleep", "600"], cwd: "/", env: ["PATH=/bin"] },
   root: { path: "rootfs" },
   mounts: [
     { destination: "/proc", type: "proc", source: "proc" },
     { destination: "/dev", type: "tmpfs", source: "tmpfs" },
-    { destination: "/cgroup", type: "cgroup", source: "cgroup", options: ["ro"] },
   ],
-  linux: {
-    namespaces: ["pid", "mount", "ipc", "uts", "cgroup"].map((type) => ({ type })),
-    resources: { memory: { limit: 64 << 20 } },
-  },
 };
+const NAMESPACES = ["pid", "mount", "ipc", "uts"].map((type) => ({ type }));
+const LIMIT = 64 << 20;
 
 test.for([
-  ["runc", "/lane/box", ""],
-  ["crun", "/lane/box", ""],
-  ["runc", "system.slice:lane:box", "--systemd-cgroup"],
-  ["crun", "system.slice:lane:box", "--systemd-cgroup"],
-] as const)("%s limits memory in %s %s", async ([runtime, cgroupsPath, flag]) => {
-  const config = JSON.stringify({ ...CONFIG, linux: { ...CONFIG.linux, cgroupsPath } });
-  expect(await output(`${BUNDLE}\ncat >config.json <<'END'\n${config}\nEND\n${runtime} ${flag} run box`)).toBe(`${64 << 20}`);
+  ["runc", "/lane/box", "", "/lane/box"],
+  ["crun", "/lane/box", "", "/lane/box"],
+  ["runc", "system.slice:lane:box", "--systemd-cgroup", "/system.slice/lane-box.scope"],
+  ["crun", "system.slice:lane:box", "--systemd-cgroup", "/system.slice/lane-box.scope"],
+] as const)("%s limits memory in %s %s", async ([runtime, cgroupsPath, flag, path]) => {
+  const linux = { namespaces: NAMESPACES, resources: { memory: { limit: LIMIT } }, cgroupsPath };
+  const config = JSON.stringify({ ...CONFIG, linux });
+  await output(`${BUNDLE}\ncat >config.json <<'END'\n${config}\nEND\n${runtime} ${flag} run -d --pid-file pid box >out 2>&1 || cat out >&2`);
+  const seen = await output(`
+    cgroup=$(cut -d: -f3 "/proc/$(cat /run/bundle/pid)/cgroup")
+    echo "$cgroup" "$(cat "/sys/fs/cgroup$cgroup/memory.max")"
+    ${runtime} delete -f box`);
+  // crun puts its container into a cgroup of its own below the scope.
+  expect(seen.replace("/container ", " ")).toBe(`${path} ${LIMIT}`);
 });
 
 test("ends a command that takes too long, and goes on", async () => {

@@ -14,7 +14,7 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, openSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import type { Socket } from "node:net";
@@ -62,9 +62,12 @@ export interface Machine extends AsyncDisposable {
   runScript(script: string, options?: CommandOptions): Promise<CommandResult>;
 }
 
+/** Longest that QEMU itself may take to connect, in seconds: it does so before the guest runs. */
+const START_SECONDS = 60;
 /** How much longer than its command the machine may take to answer, in seconds. */
 const ANSWER_GRACE_SECONDS = 30;
-const CONSOLE_TAIL_LINES = 40;
+/** A panic of the kernel takes about 60 lines. */
+const CONSOLE_TAIL_LINES = 100;
 
 /**
  * Boots a machine on the repository as it is now; builds the images first where the cache has none.
@@ -148,15 +151,21 @@ class QemuMachine implements Machine {
   static async start(folder: string, args: readonly string[], seconds: number): Promise<Machine> {
     const server = createServer().listen(join(folder, "agent"));
     await once(server, "listening");
+    const stderr = openSync(join(folder, "stderr"), "w");
     // pdeathsig: QEMU must not outlive a test process that is killed. QEMU puts its snapshots into TMPDIR.
     const qemu = spawn("setpriv", ["--pdeathsig", "KILL", "qemu-system-x86_64", ...args], {
-      stdio: ["ignore", "ignore", openSync(join(folder, "stderr"), "w")],
+      stdio: ["ignore", "ignore", stderr],
       env: { ...process.env, TMPDIR: folder },
     });
+    closeSync(stderr);
     const ended = once(qemu, "exit").then(() => []);
-    const [socket] = (await Promise.race([once(server, "connection"), ended])) as [Socket?];
+    const late = sleep(START_SECONDS * 1000, [], { ref: false });
+    const [socket] = (await Promise.race([once(server, "connection"), ended, late])) as [Socket?];
     server.close();
-    if (socket === undefined) throw new Error(`QEMU did not start: ${readFileSync(join(folder, "stderr"), "utf8")}`);
+    if (socket === undefined) {
+      qemu.kill("SIGKILL");
+      throw new Error(`QEMU did not start: ${readFileSync(join(folder, "stderr"), "utf8")}`);
+    }
     const machine = new QemuMachine(folder, qemu, socket);
     const [, uptime] = (await machine.#nextLine(seconds)).split(" ");
     machine.bootSeconds = Number(uptime);
