@@ -80,6 +80,9 @@ export class FsCgroup implements Cgroup {
 
   create(resources: LinuxResources): void {
     this.#eachPath(resources, (controller, path) => this.#createOne(controller, path, resources));
+    // Left frozen by a killed runtime, it would hold the new init for good.
+    const freezer = this.#freezer();
+    if (freezer?.isFrozen() === true) freezer.thaw();
   }
 
   #createOne(controller: string, path: string, resources: LinuxResources): void {
@@ -121,7 +124,8 @@ export class FsCgroup implements Cgroup {
       try {
         action(controller, path);
       } catch (error) {
-        if (!this.plan.optional || !isErrno(error, EACCES, EPERM, EROFS)) throw error;
+        // ENOENT: opened again by its plan, which does not know what `create` could not get.
+        if (!this.plan.optional || !isErrno(error, EACCES, EPERM, EROFS, ENOENT)) throw error;
         if (controller === "" && this.plan.layout === "v2" && asksForLimits(resources)) throw needsPermission(error);
         delete this.#paths[controller];
       }

@@ -18,7 +18,8 @@ describe("device rules", () => {
   it("begin with nothing allowed, and keep the order of the config", () => {
     expect(policyFromRules([])).toEqual(denyAll);
     expect(texts(policyFromRules([deny("a"), allow("c 1:3 r"), allow("c 1:3 w"), allow("b 8:* rwm"), deny("c 1:3 r")]))).toEqual(["c 1:3 w", "b 8:* rwm"]);
-    expect(policyFromRules([allow("c 1:3 r"), allow("a"), deny("c 1:3 w")])).toMatchObject({ allowByDefault: true });
+    expect(policyFromRules([allow("c 1:3 r"), allow("a")])).toEqual({ allowByDefault: true, exceptions: [] });
+    expect(policyFromRules([allow("c 1:3 r"), deny("a")])).toEqual(denyAll);
     expect(texts(policyFromRules([allow("a"), deny("c 1:3 w")]))).toEqual(["c 1:3 w"]);
     expect(policyFromRules([allow("a"), deny("a")])).toEqual(denyAll);
   });

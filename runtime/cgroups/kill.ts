@@ -1,10 +1,10 @@
 import { constants } from "node:os";
 import { writeFileSync } from "node:fs";
 import { isErrno } from "../../linux/errors.ts";
-import { CgroupError } from "./files.ts";
+import { CgroupError, waitUntil } from "./files.ts";
 import type { Freezer } from "./freezer.ts";
 
-const { ENODEV, ENOENT, ESRCH } = constants.errno;
+const { EBUSY, ENODEV, ENOENT, EOPNOTSUPP, ESRCH } = constants.errno;
 
 export interface KillTarget {
   pids(): number[];
@@ -25,7 +25,7 @@ export function signalTree({ pids, freezer }: KillTarget, signal: number): void 
   try {
     for (const pid of pids()) signalOne(pid, signal);
   } finally {
-    if (mayFreeze) freezer.thaw();
+    if (mayFreeze) unlessGone(() => freezer.thaw());
   }
 }
 
@@ -39,27 +39,49 @@ function signalOne(pid: number, signal: number): void {
   }
 }
 
-/** One pass of SIGKILL. A v1-frozen process dies only once it is thawed. Source: freezer-subsystem.rst. */
+/** The last process may die, and a manager remove the cgroup, at any moment. */
+function unlessGone(action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    if (!isErrno(error, ENOENT, ENODEV)) throw error;
+  }
+}
+
+/** How long processes may take to end after cgroup.kill before they are signalled one by one as well. */
+const killFileMs = 200;
+
+/** One pass of SIGKILL, to be repeated until none is left. */
 export function killTree(target: KillTarget): void {
-  if (target.killFile !== undefined) writeKillFile(target.killFile);
-  if (target.pids().length > 0) killFrozen(target);
-  if (target.freezer?.isFrozen()) target.freezer.thaw();
+  const { pids, freezer, killFile } = target;
+  // A v1-frozen process dies only once it is thawed. Source: freezer-subsystem.rst.
+  const thaw = (): void => unlessGone(() => (freezer?.isFrozen() === true ? freezer.thaw() : undefined));
+  if (killFile !== undefined && writeKillFile(killFile)) {
+    thaw();
+    if (waitUntil(killFileMs, () => pids().length === 0)) return;
+  }
+  unlessGone(() => killFrozen(target));
+  thaw();
 }
 
 /** A tree that forks faster than it can be frozen is killed as it is; the caller comes back until it is empty. */
 function killFrozen(target: KillTarget): void {
+  if (target.pids().length === 0) return;
   try {
     signalTree(target, constants.signals.SIGKILL);
   } catch (error) {
-    if (!isErrno(error, constants.errno.EBUSY)) throw error;
+    if (!isErrno(error, EBUSY)) throw error;
     for (const pid of target.pids()) signalOne(pid, constants.signals.SIGKILL);
   }
 }
 
-function writeKillFile(path: string): void {
+/** @returns false for a threaded cgroup, which cannot be killed as a whole. Source: cgroup-v2.rst, cgroup.kill. */
+function writeKillFile(path: string): boolean {
   try {
-    writeFileSync(path, "1", { flag: "r+" });
+    unlessGone(() => writeFileSync(path, "1", { flag: "r+" }));
+    return true;
   } catch (error) {
-    if (!isErrno(error, ENOENT, ENODEV)) throw error;
+    if (isErrno(error, EOPNOTSUPP)) return false;
+    throw error;
   }
 }

@@ -233,6 +233,13 @@ describe("cgroup v1", () => {
     for (const path of [...Object.values(plan.paths), ...plan.parents]) expect(existsSync(path)).toBe(false);
   });
 
+  it("thaws what a killed runtime has left frozen", () => {
+    cgroup.create({});
+    cgroup.freeze();
+    cgroup.create({});
+    expect(cgroup.isFrozen()).toBe(false);
+  });
+
   it("leaves a parent alone that another container uses", () => {
     const sibling = newPlan();
     cgroup.create({});

@@ -55,9 +55,15 @@ export function startTransientUnit(bus: Bus, unit: string, properties: readonly 
   callManager(bus, "StartTransientUnit", "ssa(sv)a(sa(sv))", unit, "replace", ...propertyWords(properties), "0");
 }
 
-/** Until the next boot, as the unit itself. */
+/**
+ * Until the next boot, as the unit itself. systemd answers before it has written anything to the cgroup, but writes
+ * before it takes another message: the second call makes sure that its values do not come after ours.
+ * Source: manager_loop() in systemd's src/core/manager.c.
+ */
 export function setUnitProperties(bus: Bus, unit: string, properties: readonly Property[]): void {
-  if (properties.length > 0) callManager(bus, "SetUnitProperties", "sba(sv)", unit, "true", ...propertyWords(properties));
+  if (properties.length === 0) return;
+  callManager(bus, "SetUnitProperties", "sba(sv)", unit, "true", ...propertyWords(properties));
+  unitState(bus, unit);
 }
 
 export function attachProcess(bus: Bus, unit: string, pid: number): void {

@@ -69,8 +69,8 @@ export class SystemdCgroup implements Cgroup {
     const { bus, name } = this.#unit;
     const isThere = (): boolean => existsSync(`/proc/${pid}/cgroup`) && readFileSync(`/proc/${pid}/cgroup`, "utf8").includes(`/${name}`);
     waitUntil(jobTimeoutMs, () => isThere() || ["failed", "inactive"].includes(unitState(bus, name)));
-    if (isThere()) return;
     const state = unitState(bus, name);
+    if (isThere() && state === "active") return;
     resetFailedUnit(bus, name);
     throw new BusError(`StartTransientUnit ${name}`, `the unit is ${state} and process ${pid} not in it`);
   }
