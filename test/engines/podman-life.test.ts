@@ -8,7 +8,7 @@ import { cgroupFile, cgroupMembers, commandOf, descendantsOf, eventually, isAliv
 
 let podman: Podman;
 beforeAll(async () => {
-  podman = await Podman.start("life", BUSYBOX);
+  podman = await Podman.start("life", [BUSYBOX]);
 });
 afterAll(async () => podman?.[Symbol.asyncDispose]());
 
@@ -28,7 +28,7 @@ describe("the process model", () => {
     expect(parentOf(init)).toBe(conmon);
     expect(commandOf(init)).toBe("sleep 100");
     expect(descendantsOf(conmon)).toEqual([init]);
-    expect(podman.workspace.processes()).toEqual([conmon]);
+    expect(podman.monitors()).toEqual([conmon]);
     expect(cgroupMembers(init)).toEqual([init]);
     expect(cgroupMembers(init, "memory")).toEqual([init]);
     await podman.remove(id);
@@ -44,7 +44,7 @@ describe("the process model", () => {
     expect(commandOf(monitor)).toContain("conmon");
     expect(monitor).not.toBe(conmon);
     expect(descendantsOf(monitor)).toEqual([exec]);
-    expect(podman.workspace.processes().toSorted((a, b) => a - b)).toEqual([conmon, monitor].toSorted((a, b) => a - b));
+    expect(podman.monitors().toSorted((a, b) => a - b)).toEqual([conmon, monitor].toSorted((a, b) => a - b));
     for (const type of ["mnt", "pid", "net", "ipc", "uts"]) expect(namespaceOf(exec, type)).toBe(namespaceOf(init, type));
     await podman.remove(id);
     await podman.expectNothingLeft(id);
@@ -136,8 +136,8 @@ describe("exec", () => {
 
   test("nothing of an exec is left", async () => {
     const { init, conmon } = await podman.pids(id);
-    await eventually("the exec monitors end", () => podman.workspace.processes().length === 1);
-    expect(podman.workspace.processes()).toEqual([conmon]);
+    await eventually("the exec monitors end", () => podman.monitors().length === 1);
+    expect(podman.monitors()).toEqual([conmon]);
     expect(cgroupMembers(init)).toEqual([init]);
   });
 });

@@ -1,28 +1,39 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { expect } from "vitest";
 import { ensurePackages } from "../packages.ts";
 import { BUSYBOX, ensureImages, type Image } from "./images.ts";
-import { cgroupsNamed, eventually, execute, type ExecuteOptions, inTerminal, type Result, RUNTIME, Workspace } from "./support.ts";
+import { cgroupsNamed, commandOf, eventually, execute, type ExecuteOptions, inTerminal, type Result, RUNTIME, Workspace } from "./support.ts";
 
 const PACKAGES = ["podman", "containernetworking-plugins", "catatonit", "iptables"];
+
+/** An ordinary user to run podman as. */
+export interface User {
+  readonly uid: number;
+  readonly gid: number;
+}
 
 /** A podman whose storage, state, locks and containers' cgroups are all its own. */
 export class Podman implements AsyncDisposable {
   readonly workspace: Workspace;
   readonly #command: readonly string[];
+  readonly #user: User | undefined;
 
-  private constructor(workspace: Workspace) {
+  private constructor(workspace: Workspace, user: User | undefined) {
     this.workspace = workspace;
+    this.#user = user;
     const path = (name: string) => workspace.path(name);
     this.#command = ["podman", "--root", path("root"), "--runroot", path("run"), "--tmpdir", path("tmp"), "--runtime", RUNTIME, "--cgroup-manager", "cgroupfs", "--storage-driver", "overlay"];
   }
 
-  static async start(name: string, ...images: readonly Image[]): Promise<Podman> {
+  static async start(name: string, images: readonly Image[], user?: User): Promise<Podman> {
     await ensurePackages(PACKAGES);
     await ensureImages(...images);
-    const podman = new Podman(new Workspace(name));
-    mkdirSync(podman.workspace.path("cwd"));
+    const podman = new Podman(new Workspace(name, user?.uid), user);
+    for (const directory of ["cwd", "home", "xdg"]) {
+      mkdirSync(podman.workspace.path(directory), { mode: 0o700 });
+      if (user !== undefined) chownSync(podman.workspace.path(directory), user.uid, user.gid);
+    }
     writeFileSync(podman.workspace.path("containers.conf"), configuration(podman.workspace));
     for (const image of images) await podman.ok("load", "--quiet", "--input", image.archive);
     return podman;
@@ -32,15 +43,17 @@ export class Podman implements AsyncDisposable {
   argv(...args: readonly string[]): string[] {
     const verb = args[0] === "pod" ? 2 : 1;
     const creates = ["run", "create"].includes(args[verb - 1] ?? "");
-    const parent = creates ? ["--cgroup-parent", this.workspace.cgroup] : [];
+    // An ordinary user has no cgroup to put a container in.
+    const parent = creates && this.#user === undefined ? ["--cgroup-parent", this.workspace.cgroup] : [];
     return [...this.#command, ...args.slice(0, verb), ...parent, ...args.slice(verb)];
   }
 
   call(args: readonly string[], options: ExecuteOptions = {}): Promise<Result> {
     const { workspace } = this;
-    const env = { ...workspace.env, CONTAINERS_CONF: workspace.path("containers.conf"), ...options.env };
+    const own = { HOME: workspace.path("home"), XDG_RUNTIME_DIR: workspace.path("xdg") };
+    const env = { ...workspace.env, CONTAINERS_CONF: workspace.path("containers.conf"), ...(this.#user && own) };
     // conmon 2.1 writes files into the directory that podman was called in.
-    return execute(args, { cwd: workspace.path("cwd"), ...options, env });
+    return execute(args, { cwd: workspace.path("cwd"), ...this.#user, ...options, env });
   }
 
   podman(...args: readonly string[]): Promise<Result> {
@@ -81,15 +94,20 @@ export class Podman implements AsyncDisposable {
     return this.ok("rm", "--force", "--time", "0", ...names);
   }
 
+  /** conmon processes, and whatever a runtime left behind. Rootless podman keeps one process to hold its namespaces. */
+  monitors(): number[] {
+    return this.workspace.processes().filter((pid) => !/^(podman|catatonit -P)$/.test(commandOf(pid)));
+  }
+
   /** Nothing of these containers is left: no monitor, no cgroup, nothing the runtime knows. */
   async expectNothingLeft(...ids: readonly string[]): Promise<void> {
-    await eventually("conmon ends", () => this.workspace.processes().length === 0);
+    await eventually("conmon ends", () => this.monitors().length === 0);
     expect(this.workspace.members()).toEqual([]);
     expect(ids.flatMap(cgroupsNamed)).toEqual([]);
-    const known = await execute([RUNTIME, "list", "--quiet"]);
+    const known = await this.call([RUNTIME, "list", "--quiet"]);
     expect(known).toMatchObject({ code: 0 });
     expect(known.stdout.split("\n").filter((id) => ids.includes(id))).toEqual([]);
-    for (const id of ids) expect(await execute([RUNTIME, "state", id])).toMatchObject({ code: 1 });
+    for (const id of ids) expect(await this.call([RUNTIME, "state", id])).toMatchObject({ code: 1 });
   }
 
   /** Removes pods, containers and images, which also tells the runtime to delete what it knows, then the workspace. */

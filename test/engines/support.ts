@@ -212,10 +212,11 @@ export class Workspace implements AsyncDisposable {
   readonly cgroup: string;
   readonly env: Readonly<Record<string, string>>;
 
-  constructor(name: string) {
+  /** @param uid - who may write in it */
+  constructor(name: string, uid = 0) {
     this.directory = mkdtempSync(join(tmpdir(), `tss-${name}-`));
     // Images unpack and vanish faster than on disk. Mode: a container's mapped root walks through it.
-    execFileSync("mount", ["-t", "tmpfs", "-o", "mode=0711,size=1500m", "tss-engines", this.directory]);
+    execFileSync("mount", ["-t", "tmpfs", "-o", `mode=0711,uid=${uid},size=1500m`, "tss-engines", this.directory]);
     this.cgroup = `/${basename(this.directory)}`;
     this.env = { [MARK]: this.directory };
   }
