@@ -12,7 +12,7 @@ import { planPolicy } from "./policy.ts";
 import type { Plan, PlannedRule, Policy } from "./policy.ts";
 import { syscallNumber } from "./syscalls.ts";
 
-// The rules that name each number of an architecture, up to the first that always matches.
+// The rules that name each number of an architecture, in order.
 function rulesByNumber(plan: Plan, arch: ArchName): Map<number, PlannedRule[]> {
   const byNumber = new Map<number, PlannedRule[]>();
   for (const planned of plan.rules) {
@@ -21,7 +21,7 @@ function rulesByNumber(plan: Plan, arch: ArchName): Map<number, PlannedRule[]> {
       if (number === undefined) continue;
       const rules = byNumber.get(number);
       if (rules === undefined) byNumber.set(number, [planned]);
-      else if (rules.at(-1)?.conditions.length !== 0) rules.push(planned);
+      else rules.push(planned);
     }
   }
   return byNumber;
