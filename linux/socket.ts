@@ -1,6 +1,6 @@
 /** Unix sockets and the passing of descriptors over them. Sources: unix(7), sendmsg(2), cmsg(3). */
 import { SYS } from "./arch.ts";
-import { ENAMETOOLONG, EPIPE } from "./abi/errno.ts";
+import { EINVAL, EMSGSIZE, ENAMETOOLONG, EPIPE } from "./abi/errno.ts";
 import { check, SysError } from "./errors.ts";
 import { Fd, fdNumber, type FdLike } from "./fd.ts";
 import { scratch, type Scratch } from "./memory.unsafe.ts";
@@ -14,7 +14,10 @@ const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_CMSG_CLOEXEC = 0x40000000;
+const MSG_CTRUNC = 0x8;
+const MSG_TRUNC = 0x20;
 const MSGHDR_SIZE = 56;
+const MSGHDR_FLAGS_OFFSET = 48;
 const CMSG_HEADER = 16;
 const MAX_FDS = 16;
 const SUN_PATH_MAX = 107;
@@ -27,9 +30,13 @@ export function socketPair(type = SOCK_SEQPACKET): [Fd, Fd] {
   return [new Fd(pair.view.getInt32(0, true)), new Fd(pair.view.getInt32(4, true))];
 }
 
-/** struct sockaddr_un. @throws SysError ENAMETOOLONG over 107 bytes. */
+/**
+ * struct sockaddr_un. @throws SysError ENAMETOOLONG over 107 bytes; EINVAL for an empty path or one with a NUL, by which the kernel would
+ * take it for an abstract name, that anybody in the network namespace can claim.
+ */
 function unixAddress(s: Scratch, path: string): { address: number; size: number } {
   const length = Buffer.byteLength(path);
+  if (path === "" || path.includes("\0")) throw new SysError({ syscall: "socket", errno: EINVAL, path: JSON.stringify(path) });
   if (length > SUN_PATH_MAX) throw new SysError({ syscall: "socket", errno: ENAMETOOLONG, path });
   const block = s.reserve(SUN_PATH_MAX + 3);
   block.view.setUint16(0, AF_UNIX, true);
@@ -78,6 +85,7 @@ function messageHeader(s: Scratch, data: { address: number; size: number }, cont
 
 /** Sends one message, with copies of at most 16 descriptors. @throws SysError EPIPE where the peer is gone; no SIGPIPE. */
 export function sendMessage(socket: FdLike, data: Uint8Array, fds: readonly FdLike[] = []): void {
+  if (fds.length > MAX_FDS) throw new RangeError(`${fds.length} descriptors in one message`);
   using s = scratch();
   const payload = s.reserve(data.length);
   payload.bytes.set(data);
@@ -98,20 +106,32 @@ export interface Message {
   readonly fds: readonly Fd[];
 }
 
-/** Waits for one message of at most `limit` bytes. @returns undefined where the peer has closed. */
+/**
+ * Waits for one message of at most `limit` bytes and 16 descriptors.
+ * @returns undefined where the peer has closed.
+ * @throws SysError EMSGSIZE for a longer one or one with more descriptors; those that did arrive are closed.
+ */
 export function receiveMessage(socket: FdLike, limit = 65536): Message | undefined {
   using s = scratch();
   const payload = s.reserve(limit);
   const control = s.reserve(CMSG_HEADER + 4 * MAX_FDS);
   const header = messageHeader(s, payload, control);
   const length = check(retrying(SYS.recvmsg, fdNumber(socket), header.address, MSG_CMSG_CLOEXEC), "recvmsg");
-  const controlLength = Number(header.view.getBigUint64(40, true));
-  const fds: Fd[] = [];
-  if (controlLength > CMSG_HEADER) {
-    const end = Number(control.view.getBigUint64(0, true));
-    for (let offset = CMSG_HEADER; offset + 4 <= end; offset += 4) fds.push(new Fd(control.view.getInt32(offset, true)));
+  const fds = receivedFds(control.view, Number(header.view.getBigUint64(40, true)));
+  if ((header.view.getUint32(MSGHDR_FLAGS_OFFSET, true) & (MSG_TRUNC | MSG_CTRUNC)) !== 0) {
+    for (const fd of fds) fd.close();
+    throw new SysError({ syscall: "recvmsg", errno: EMSGSIZE, hint: `more than ${limit} bytes or ${MAX_FDS} descriptors` });
   }
   return length === 0 && fds.length === 0 ? undefined : { data: payload.bytes.slice(0, length), fds };
+}
+
+/** The descriptors of the one control message that our sockets, without SO_PASSCRED and the like, can receive. */
+function receivedFds(control: DataView, controlLength: number): Fd[] {
+  const fds: Fd[] = [];
+  const isRights = controlLength > CMSG_HEADER && control.getInt32(8, true) === SOL_SOCKET && control.getInt32(12, true) === SCM_RIGHTS;
+  const end = isRights ? Number(control.getBigUint64(0, true)) : 0;
+  for (let offset = CMSG_HEADER; offset + 4 <= end; offset += 4) fds.push(new Fd(control.getInt32(offset, true)));
+  return fds;
 }
 
 /** Whether an error says that the other side is gone. */

@@ -17,6 +17,9 @@ const TIOCSPTLCK = 0x40045431;
 const TIOCGPTPEER = 0x5441;
 /** Size of the kernel's struct termios: four flag words, line, 19 control characters. */
 const TERMIOS_SIZE = 36;
+const CONTROL_CHARACTERS = 17;
+const VTIME = 5;
+const VMIN = 6;
 
 export interface WindowSize {
   readonly rows: number;
@@ -90,6 +93,8 @@ export function rawMode(saved: Uint8Array): Uint8Array {
   clear(8, 0o460); // CSIZE PARENB
   view.setUint32(8, view.getUint32(8, true) | 0o60, true); // CS8
   clear(12, 0o100113); // ECHO ECHONL ICANON ISIG IEXTEN
+  raw[CONTROL_CHARACTERS + VTIME] = 0;
+  raw[CONTROL_CHARACTERS + VMIN] = 1;
   return raw;
 }
 
