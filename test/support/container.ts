@@ -1,9 +1,9 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { makeBundle, type Bundle, type BundleOptions } from "./bundle.ts";
 import type { RuntimeUnderTest } from "./contract.ts";
-import { hostState, nothingLeft, type HostState } from "./host.ts";
+import { cgroupsOf, hostState, nothingLeft, type HostState } from "./host.ts";
 import { parseProbe, type Probe } from "./probe.ts";
 import { Call, type CallOptions, type ExitStatus, type Result } from "./runtime.ts";
 import type { Process, Spec } from "./spec.ts";
@@ -215,8 +215,19 @@ export class Container {
     if (existsSync(join(this.stateRoot, this.id)) || this.#init !== undefined) await this.delete("--force");
     killStragglers(this.id, this.bundle.dir, this.stateRoot);
     await this.#init?.orphans;
+    for (const dir of cgroupsOf(this.id).reverse()) await until(`removal of ${dir}`, () => removeCgroup(dir)).catch(() => {});
     this.bundle[Symbol.dispose]();
   }
+}
+
+/** False while a killed process is still on its way out. */
+function removeCgroup(dir: string): boolean {
+  try {
+    rmdirSync(dir);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ENOENT";
+  }
+  return true;
 }
 
 function killStragglers(id: string, dir: string, stateRoot: string): void {

@@ -14,6 +14,8 @@ export type TestOptions = {
    * fail (so that the entry goes when the runtime learns it). Our own runtime has no such list.
    */
   readonly cannot?: Readonly<Record<string, string>>;
+  /** The same where the outcome is a matter of timing, so that a failure cannot be demanded: there the test is skipped. */
+  readonly races?: Readonly<Record<string, string>>;
 };
 export type ContractTest = (name: string, ...rest: [Body] | [TestOptions, Body]) => void;
 export type Contract = {
@@ -41,11 +43,17 @@ export function describeRuntime(area: string, declare: (contract: Contract) => v
   }
 }
 
+/** The reason in a list for the runtime's version, if there is one. */
+function reasonFor(runtime: RuntimeUnderTest, list: TestOptions["cannot"] = {}): string | undefined {
+  return Object.entries(list).find(([version]) => runtime.version.startsWith(version))?.[1];
+}
+
 function contractTest(runtime: RuntimeUnderTest): ContractTest {
   return (name, ...rest) => {
     const [options, body] = rest.length === 2 ? rest : [{}, rest[0]];
-    const reason = Object.entries(options.cannot ?? {}).find(([version]) => runtime.version.startsWith(version))?.[1];
-    if (reason === undefined) vitestTest(name, body);
-    else vitestTest.fails(`${name} [cannot: ${reason}]`, body);
+    const [cannot, races] = [reasonFor(runtime, options.cannot), reasonFor(runtime, options.races)];
+    if (races !== undefined) vitestTest.skip(`${name} [races: ${races}]`, body);
+    else if (cannot !== undefined) vitestTest.fails(`${name} [cannot: ${cannot}]`, body);
+    else vitestTest(name, body);
   };
 }

@@ -146,12 +146,13 @@ describeRuntime("cgroups: place", ({ test, make }) => {
   });
 });
 
+const withMknod = (edit: (spec: Spec) => void) => (spec: Spec) => {
+  const caps = ["CAP_MKNOD", "CAP_DAC_OVERRIDE"];
+  spec.process!.capabilities = { bounding: caps, effective: caps, permitted: caps };
+  edit(spec);
+};
+
 describeRuntime("cgroups: devices", ({ test, make }) => {
-  const withMknod = (edit: (spec: Spec) => void) => (spec: Spec) => {
-    const caps = ["CAP_MKNOD", "CAP_DAC_OVERRIDE"];
-    spec.process!.capabilities = { bounding: caps, effective: caps, permitted: caps };
-    edit(spec);
-  };
   /** The node of /dev/fuse: an existing driver that no default rule names. */
   const open = ["sh", "-c", "mknod /tmp/d c 10 229 && /tool open $0 /tmp/d"];
 
@@ -236,14 +237,14 @@ describeRuntime("cgroups: pause and resume", ({ test, make }) => {
   });
 });
 
-describeRuntime("cgroups: update", ({ test, make }) => {
-  const memory = (id: string) => cgroupFile(id, "memory", v2 ? "memory.max" : "memory.limit_in_bytes");
+const memoryLimit = (id: string) => cgroupFile(id, "memory", v2 ? "memory.max" : "memory.limit_in_bytes");
 
+describeRuntime("cgroups: update", ({ test, make }) => {
   test("flags change the limits of a running container", async () => {
     await using c = make({ args: ["sleep", "100"], edit: withResources({ memory: { limit: 64 * MiB, swap: 64 * MiB } }) });
     await c.mustBegin();
     await c.mustCommand("update", [], { flags: ["--memory", "48M", "--memory-swap", "64M", "--memory-reservation", "16777216", "--cpu-share", "256", "--cpu-quota", "30000", "--cpu-period", "60000", "--pids-limit", "21", "--cpuset-cpus", "0"] });
-    expect(memory(c.id)).toBe(String(48 * MiB));
+    expect(memoryLimit(c.id)).toBe(String(48 * MiB));
     expect(cgroupFile(c.id, "pids", "pids.max")).toBe("21");
     expect(cgroupFile(c.id, "cpuset", "cpuset.cpus")).toBe("0");
     if (v2) expect(cgroupFile(c.id, "cpu", "cpu.max")).toBe("30000 60000");
@@ -260,7 +261,7 @@ describeRuntime("cgroups: update", ({ test, make }) => {
       const path = c.bundle.file("../resources.json", JSON.stringify({ memory: { limit: 96 * MiB }, cpu: { shares: 300 } }));
       const [flag, input] = way === "-" ? ["--resources=-", readFileSync(path, "utf8")] : [`--resources=${path}`, undefined];
       await c.mustCommand("update", [], { flags: [flag], ...(input === undefined ? {} : { input }) });
-      expect(memory(c.id)).toBe(String(96 * MiB));
+      expect(memoryLimit(c.id)).toBe(String(96 * MiB));
       expect(cgroupFile(c.id, "pids", "pids.max")).toBe("50");
       if (!v2) expect(cgroupFile(c.id, "cpu", "cpu.shares")).toBe("300");
     });
@@ -281,7 +282,7 @@ describeRuntime("cgroups: update", ({ test, make }) => {
     await c.mustCommand("pause");
     await c.mustCommand("resume");
     await c.mustCommand("update", [], { flags: ["--pids-limit", "30"] });
-    expect(memory(c.id)).toBe(String(64 * MiB));
+    expect(memoryLimit(c.id)).toBe(String(64 * MiB));
   });
 
   test("a created container can be updated", async () => {

@@ -128,13 +128,13 @@ describeRuntime("console socket", ({ test, make }) => {
   });
 });
 
-describeRuntime("terminal of a foreground run", ({ test, make }) => {
-  /** util-linux script(1): a pty whose slave is the runtime's terminal; its output with the carriage returns taken out. */
-  const onTerminal = async (command: readonly string[]) => {
-    const result = await runRuntime(["script", "-qec", command.map((word) => `"${word}"`).join(" "), "/dev/null"]);
-    return { ...result, stdout: result.stdout.replaceAll("\r", "") };
-  };
+/** util-linux script(1): a pty whose slave is the runtime's terminal; its output with the carriage returns taken out. */
+const onTerminal = async (command: readonly string[]) => {
+  const result = await runRuntime(["script", "-qec", command.map((word) => `"${word}"`).join(" "), "/dev/null"]);
+  return { ...result, stdout: result.stdout.replaceAll("\r", "") };
+};
 
+describeRuntime("terminal of a foreground run", ({ test, make }) => {
   test("run copies between the caller's terminal and the container's, and passes the code on", async () => {
     await using c = make({ args: ["sh", "-c", "tty; exit 5"], edit: withTerminal });
     const result = await onTerminal([c.runtime.path, "--root", c.stateRoot, "run", "--bundle", c.bundle.dir, c.id]);

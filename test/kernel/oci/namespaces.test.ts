@@ -16,7 +16,7 @@ const noTime = { "runc 1.1": "no time namespaces" };
 
 /** A process of the host that holds namespaces open. With --fork, unshare(1) stays in front of it. */
 async function holder(...flags: string[]): Promise<AsyncDisposable & { pid: number }> {
-  const child = spawn("unshare", [...flags, "sh", "-c", "echo up; exec sleep 1000"], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn("unshare", [...flags, "sh", "-c", "echo up; exec sleep 1000"], { stdio: ["ignore", "pipe", "ignore"] });
   await once(child.stdout, "data");
   const forked = Number(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8"));
   const kill = async () => {
@@ -119,8 +119,8 @@ describeRuntime("namespaces: joined by path", ({ test, make }) => {
     await using a = make({ args: ["sleep", "1000"], edit: withUser });
     await a.mustBegin();
     await using b = make({ args: ["/probe"], edit: (spec) => {
-      const join = (type: Kind) => ({ type, path: `/proc/${a.pid}/ns/${kinds[type]}` });
-      spec.linux.namespaces = [join("network"), join("ipc"), join("uts"), join("user"), { type: "pid" }, { type: "mount" }];
+      const joined = (["network", "ipc", "uts", "user"] as const).map((type) => ({ type, path: `/proc/${a.pid}/ns/${kinds[type]}` }));
+      spec.linux.namespaces = [...joined, { type: "pid" }, { type: "mount" }];
       delete spec.hostname;
       spec.mounts = spec.mounts.filter(({ type }) => type !== "sysfs");
     } });
@@ -203,6 +203,8 @@ describeRuntime("namespaces: user", ({ test, make }) => {
   });
 });
 
+const hostSysctls = () => ["net/ipv4/ip_forward", "kernel/msgmax"].map((name) => readFileSync(`/proc/sys/${name}`, "utf8").trim());
+
 describeRuntime("namespaces: hostname, time, sysctl", ({ test, make }) => {
   test("hostname and domainname", { cannot: { "runc 1.1": "no domainname" } }, async () => {
     await using c = make({ args: ["/probe"], edit: (spec) => { spec.hostname = "inside.example"; spec.domainname = "nis.example"; } });
@@ -251,14 +253,13 @@ describeRuntime("namespaces: hostname, time, sysctl", ({ test, make }) => {
   });
 
   test("sysctls of the container's namespaces are set there and nowhere else", async () => {
-    const read = (name: string) => readFileSync(`/proc/sys/${name}`, "utf8").trim();
-    const host = [read("net/ipv4/ip_forward"), read("kernel/msgmax")];
+    const host = hostSysctls();
     const other = host[0] === "1" ? "0" : "1";
     await using c = make({ args: ["cat", "/proc/sys/net/ipv4/ip_forward", "/proc/sys/kernel/msgmax", "/proc/sys/fs/mqueue/msg_max"], edit: (spec) => {
       spec.linux.sysctl = { "net.ipv4.ip_forward": other, "kernel.msgmax": "12345", "fs.mqueue.msg_max": "7" };
     } });
     expect(await c.mustRun()).toBe(`${other}\n12345\n7\n`);
-    expect([read("net/ipv4/ip_forward"), read("kernel/msgmax")]).toEqual(host);
+    expect(hostSysctls()).toEqual(host);
   });
 
   test("a sysctl may be written with slashes", async () => {

@@ -256,18 +256,19 @@ describeRuntime("process: scheduling", ({ test, make }) => {
   });
 });
 
-describeRuntime("process: descriptors", ({ test, make }) => {
-  const openFiles = (dir: string, names: readonly string[]) => names.map((name) => {
-    writeFileSync(`${dir}/${name}`, `${name}\n`);
-    return openSync(`${dir}/${name}`, "r");
-  });
-  const numbers = (probe: Probe) => probe.fds.map(({ fd }) => fd);
+const openFiles = (dir: string, names: readonly string[]) => names.map((name) => {
+  writeFileSync(`${dir}/${name}`, `${name}\n`);
+  return openSync(`${dir}/${name}`, "r");
+});
 
+const openNumbers = (probe: Probe) => probe.fds.map(({ fd }) => fd);
+
+describeRuntime("process: descriptors", ({ test, make }) => {
   test("nothing above standard error is open, although the caller has more", async () => {
     await using c = make({ args: ["/probe"] });
     const extraFds = openFiles(c.bundle.dir, ["a", "b", "c"]);
     const probe = await c.probe({ extraFds });
-    expect(numbers(probe)).toEqual([0, 1, 2]);
+    expect(openNumbers(probe)).toEqual([0, 1, 2]);
     expect(probe.fds.every(({ cloexec }) => !cloexec)).toBe(true);
     extraFds.forEach(closeSync);
   });
@@ -277,8 +278,8 @@ describeRuntime("process: descriptors", ({ test, make }) => {
     const extraFds = openFiles(c.bundle.dir, ["a", "b"]);
     await c.mustCreate({ extraFds });
     await c.mustStart();
-    expect(numbers(JSON.parse(await c.outputMatching(/\n/)) as Probe)).toEqual([0, 1, 2]);
-    expect(numbers(JSON.parse(await c.mustExec(["/probe"], { extraFds })) as Probe)).toEqual([0, 1, 2]);
+    expect(openNumbers(JSON.parse(await c.outputMatching(/\n/)) as Probe)).toEqual([0, 1, 2]);
+    expect(openNumbers(JSON.parse(await c.mustExec(["/probe"], { extraFds })) as Probe)).toEqual([0, 1, 2]);
     extraFds.forEach(closeSync);
   });
 
@@ -286,7 +287,7 @@ describeRuntime("process: descriptors", ({ test, make }) => {
     await using c = make({ args: ["sh", "-c", "cat <&3; cat <&4; /probe --to /tmp/probe"] });
     const extraFds = openFiles(c.bundle.dir, ["first", "second", "third"]);
     expect(await c.mustRun({ flags: ["--preserve-fds", "2"], extraFds })).toBe("first\nsecond\n");
-    expect(numbers(JSON.parse(c.bundle.read("tmp/probe")) as Probe)).toEqual([0, 1, 2, 3, 4]);
+    expect(openNumbers(JSON.parse(c.bundle.read("tmp/probe")) as Probe)).toEqual([0, 1, 2, 3, 4]);
     extraFds.forEach(closeSync);
   });
 

@@ -128,14 +128,14 @@ describeRuntime("root file system: masked and read-only", ({ test, make }) => {
   });
 });
 
-describeRuntime("root file system: symbolic links that lead out", ({ test, make }) => {
-  /** A directory of the host that a link in the root file system aims at; nothing may appear in it. */
-  const bait = (dir: string) => {
-    mkdirSync(dir, { recursive: true });
-    writeFileSync(`${dir}/untouched`, "untouched\n");
-    return dir;
-  };
+/** A directory of the host that a link in the root file system aims at; nothing may appear in it. */
+const bait = (dir: string) => {
+  mkdirSync(dir, { recursive: true });
+  writeFileSync(`${dir}/untouched`, "untouched\n");
+  return dir;
+};
 
+describeRuntime("root file system: symbolic links that lead out", ({ test, make }) => {
   for (const style of ["absolute", "relative"] as const) {
     test(`a destination through an ${style} link stays inside the root`, async () => {
       await using c = make({ args: ["sh", "-c", "cat /proc/self/mountinfo | cut -d' ' -f5 | grep inner; ls /link/inner"], edit: (spec, bundle) => {
