@@ -53,6 +53,31 @@ test("SCMP_CMP_MASKED_EQ has the mask first", () => {
   expect(verdicts(rules, GETPID, 4, 5, 6, 2)).toEqual(["allow", "allow", "errno(1)", "errno(1)"]);
 });
 
+const viaSocketcall = (syscalls: readonly OciSyscall[], call: number | bigint, part: Partial<OciSeccomp> = {}): string => {
+  const { policy } = importOci({ ...base(syscalls), architectures: ["SCMP_ARCH_X86"], ...part }, { nativeArch: "x86_64" });
+  return formatVerdict(decide(policy, { arch: "x86", nr: 102, args: [call] }));
+};
+
+test("rules hold through socketcall too", () => {
+  expect(viaSocketcall([{ names: ["connect"], action: "SCMP_ACT_ALLOW" }], 3)).toBe("allow");
+  expect(viaSocketcall([{ names: ["connect"], action: "SCMP_ACT_ALLOW" }], 2)).toBe("errno(1)");
+  const open = { defaultAction: "SCMP_ACT_ALLOW" };
+  expect(viaSocketcall([{ names: ["socket"], action: "SCMP_ACT_ERRNO" }], 1, open)).toBe("errno(1)");
+  expect(viaSocketcall([{ names: ["socket"], action: "SCMP_ACT_ERRNO" }], 0xffff_ffff_0000_0001n, open)).toBe("errno(1)");
+});
+
+test("a call that is allowed for some arguments only is not allowed through socketcall, one that is refused for some is refused", () => {
+  expect(viaSocketcall([{ names: ["socket"], action: "SCMP_ACT_ALLOW", args: [eq(2)] }], 1)).toBe("errno(1)");
+  const refuse: OciSyscall = { names: ["socket"], action: "SCMP_ACT_ERRNO", args: [eq(40)] };
+  expect(viaSocketcall([refuse], 1, { defaultAction: "SCMP_ACT_ALLOW" })).toBe("errno(1)");
+});
+
+test("ipc's version does not hide the call", () => {
+  const oci = { ...base([{ names: ["shmat"], action: "SCMP_ACT_ERRNO" }]), defaultAction: "SCMP_ACT_ALLOW", architectures: ["SCMP_ARCH_X86"] };
+  const { policy } = importOci(oci, { nativeArch: "x86_64" });
+  expect(decide(policy, { arch: "x86", nr: 117, args: [0x1_0015] }).action).toBe("errno");
+});
+
 test("errnoRet is data of errno and trace, EPERM when absent", () => {
   const actions: [string, number | undefined, string][] = [
     ["SCMP_ACT_ERRNO", 5, "errno(5)"],

@@ -4,6 +4,7 @@ import type { ActionName } from "./action.ts";
 import { archFromOci } from "./arch.ts";
 import type { ArchName } from "./arch.ts";
 import type { LoadFlags } from "./load.ts";
+import { multiplexed } from "./multiplex.ts";
 import { PolicyError, planOutcome } from "./policy.ts";
 import type { ArgCheck, Op, Outcome, Policy, Rule } from "./policy.ts";
 import { isSyscallName } from "./syscalls.ts";
@@ -115,7 +116,16 @@ function importSyscall(call: OciSyscall, field: string): Rule[] {
   const checks = (call.args ?? []).map((arg, index) => argCheck(arg, `${field}.args[${index}]`));
   const names = call.names.filter(isSyscallName);
   const base = outcome(call.action, call.errnoRet, `${field}.action`);
-  return alternatives(checks).map((args) => ({ names, ...base, ...(args.length > 0 && { args }) }));
+  const rules = alternatives(checks).map((args): Rule => ({ names, ...base, ...(args.length > 0 && { args }) }));
+  return [...rules, ...throughMultiplexers({ names, ...base }, checks.length > 0)];
+}
+
+// libseccomp extends rules to socketcall and ipc (src/syscalls.c abi_rule_add), and so does this, but for one case: it
+// drops comparisons of arguments there, which no filter can see, and so allows what the rule allows only for some
+// arguments. Here a conditional rule only extends to them when it refuses.
+function throughMultiplexers(rule: Rule, isConditional: boolean): Rule[] {
+  const allows = rule.action === "allow" || rule.action === "log" || rule.action === "trace";
+  return isConditional && allows ? [] : multiplexed(rule);
 }
 
 // libseccomp's precedence in terms of first match (src/db.c db_rule_add): a rule without arguments replaces those with
