@@ -63,7 +63,7 @@ export async function describeInside(machine: Machine, run: InnerRun): Promise<v
 /** An error with the inner stack alone, in the paths of this checkout, so that vitest quotes the inner test's source. */
 function innerError(failure: string): Error {
   const here = failure.replaceAll(/(file:\/\/)?\/repo\//g, `${REPOSITORY}/`);
-  const message = here.split(/\n\s+at /)[0] ?? here;
+  const message = here.split("\n").filter((line) => !/^\s+at /.test(line)).join("\n");
   return Object.assign(new Error(message), { stack: here });
 }
 
@@ -77,6 +77,8 @@ async function runInside(machine: Machine, run: InnerRun): Promise<Verdict[]> {
   const environment = { NO_COLOR: "1", ...run.env };
   const command = ["vitest", ...flags.split(" "), ...run.files];
   const result = await runInMachine(machine, command, { seconds: run.seconds, env: environment });
+  // The JSON report has no diffs; vitest's own output has.
+  if (result.status !== 0) process.stderr.write(`--- vitest inside ---\n${result.stdout}${result.stderr}---\n`);
   const report = await machine.runScript(`cat ${REPORT}`);
   return judge(run, result, report.status === 0 ? (JSON.parse(report.stdout) as Report) : undefined);
 }

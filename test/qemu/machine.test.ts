@@ -88,4 +88,5 @@ test("carries arguments, variables, both outputs and the status unchanged", asyn
 
 test("a machine that dies is reported with the end of its console", async () => {
   await expect(machine.runScript("echo c >/proc/sysrq-trigger")).rejects.toThrow(/stopped by itself[^]*sysrq triggered crash/i);
+  await expect(machine.runScript("true")).rejects.toThrow("stopped by itself");
 });

@@ -145,6 +145,8 @@ class QemuMachine implements Machine {
     this.#folder = folder;
     this.#qemu = qemu;
     this.#socket = socket;
+    // A write to a machine that died: the missing answer tells it.
+    socket.on("error", () => undefined);
     this.#lines = createInterface({ input: socket })[Symbol.asyncIterator]();
   }
 
