@@ -7,8 +7,12 @@
  * process first becomes 256 bytes of machine code in a sealed memfd, and that executes the program: whoever names /proc/self/exe during
  * or after it gets the stub.
  *
+ * A script whose interpreter is /proc/self/exe would make the stub execute the script, which starts the stub, for ever. So the stub does
+ * its work only where its argv[0] is a mark, which the kernel does not put there for an interpreter.
+ *
  * Machine code, because the image must not be V8.
  */
+import { ENOEXEC } from "./abi/errno.ts";
 import { ARCH, SYS } from "./arch.ts";
 import * as fcntl from "./abi/fcntl.ts";
 import { check } from "./errors.ts";
@@ -22,21 +26,38 @@ const PROGRAM_HEADER = 56;
 const LOAD_ADDRESS = 0x10000;
 /** What a program that cannot be executed ends with, after a line on its standard error. */
 export const EXEC_REFUSED = 126;
-const REFUSED_TEXT = "tssandbox: exec: the kernel refused the program (format, size of arguments, memory or a security module)\n";
+const FORMAT_TEXT = "tssandbox: exec format error: the kernel does not know how to run this file\n";
+const REFUSED_TEXT = "tssandbox: exec: the kernel refused the program (memory, limits or a security module)\n";
 
 const le32 = (value: number) => [value & 0xff, (value >> 8) & 0xff, (value >> 16) & 0xff, (value >>> 24) & 0xff];
 
-/** execve(argv[0], argv + 1, envp); where that returns: write(2, text) and exit_group(126). Stack at entry: argc, argv, NULL, envp. */
+/** argv[0] of the stub: eight bytes with the NUL, so that one comparison covers it. */
+const MARK = "tss-stb";
+
+/**
+ * execve(argv[1], argv + 2, envp); where that returns: write(2, text) and exit_group(126). Without the mark in argv[0] it counts as refused
+ * with ENOEXEC. Stack at entry: argc, argv, NULL, envp. The kernel sees to it that there is an argv[0], and that eight bytes can be read
+ * there: environment, file name and end marker follow. Source: Linux fs/exec.c, fs/binfmt_elf.c create_elf_tables.
+ */
 function code(textAddress: number): number[] {
   return [
     0x48, 0x8b, 0x7c, 0x24, 0x08, // mov rdi, [rsp+8]
-    0x48, 0x8d, 0x74, 0x24, 0x10, // lea rsi, [rsp+16]
+    0x48, 0xb9, ...Buffer.from(`${MARK}\0`), // movabs rcx, mark
+    0xb8, ...le32(-ENOEXEC), // mov eax, -ENOEXEC
+    0x48, 0x39, 0x0f, // cmp [rdi], rcx
+    0x75, 0x1a, // jne over the next six
+    0x48, 0x8b, 0x7c, 0x24, 0x10, // mov rdi, [rsp+16]
+    0x48, 0x8d, 0x74, 0x24, 0x18, // lea rsi, [rsp+24]
     0x48, 0x8b, 0x04, 0x24, // mov rax, [rsp]
     0x48, 0x8d, 0x54, 0xc4, 0x10, // lea rdx, [rsp+rax*8+16]
     0xb8, ...le32(ARCH.sys.execve), 0x0f, 0x05, // mov eax, execve; syscall
+    0x83, 0xf8, 0x100 - ENOEXEC, // cmp eax, -ENOEXEC
     0xbf, ...le32(2), // mov edi, 2
-    0xbe, ...le32(textAddress), // mov esi, text
-    0xba, ...le32(REFUSED_TEXT.length), // mov edx, length
+    0xbe, ...le32(textAddress), // mov esi, format text
+    0xba, ...le32(FORMAT_TEXT.length), // mov edx, its length
+    0x74, 0x0a, // je over the next two
+    0xbe, ...le32(textAddress + FORMAT_TEXT.length), // mov esi, other text
+    0xba, ...le32(REFUSED_TEXT.length), // mov edx, its length
     0xb8, ...le32(ARCH.sys.write), 0x0f, 0x05, // mov eax, write; syscall
     0xbf, ...le32(EXEC_REFUSED), // mov edi, 126
     0xb8, ...le32(ARCH.sys.exit_group), 0x0f, 0x05, // mov eax, exit_group; syscall
@@ -47,7 +68,7 @@ function code(textAddress: number): number[] {
 function stubImage(): Uint8Array {
   const start = ELF_HEADER + PROGRAM_HEADER;
   const instructions = code(LOAD_ADDRESS + start + code(0).length);
-  const image = Buffer.alloc(start + instructions.length + REFUSED_TEXT.length);
+  const image = Buffer.alloc(start + instructions.length + FORMAT_TEXT.length + REFUSED_TEXT.length);
   image.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]); // ELF, 64 bit, little endian, version 1
   image.writeUInt16LE(2, 16); // ET_EXEC
   image.writeUInt16LE(62, 18); // EM_X86_64
@@ -65,7 +86,7 @@ function stubImage(): Uint8Array {
   image.writeBigUInt64LE(BigInt(image.length), ELF_HEADER + 40);
   image.writeBigUInt64LE(4096n, ELF_HEADER + 48);
   image.set(instructions, start);
-  image.write(REFUSED_TEXT, start + instructions.length);
+  image.write(FORMAT_TEXT + REFUSED_TEXT, start + instructions.length);
   return image;
 }
 
@@ -96,7 +117,7 @@ export function createExecStub(): Fd {
 export function prepareExec(stub: Fd, path: string, argv: readonly string[], env: readonly string[]): () => never {
   const s = scratch(); // never disposed of: the image that follows has no use for it
   const empty = s.cstr("");
-  const argvAddress = s.cstrs([path, ...argv]);
+  const argvAddress = s.cstrs([MARK, path, ...argv]);
   const envAddress = s.cstrs(env);
   return () => {
     check(syscall(SYS.execveat, stub.number, empty, argvAddress, envAddress, fcntl.AT_EMPTY_PATH), "execve", path);
