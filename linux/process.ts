@@ -106,3 +106,10 @@ export function setResourceLimit(resource: number, soft: bigint, hard: bigint, n
   limit.view.setBigUint64(8, hard, true);
   check(syscall(SYS.prlimit64, pid, resource, limit.address, 0), "prlimit64", name);
 }
+
+export function getResourceLimit(resource: number, pid = 0): { readonly soft: bigint; readonly hard: bigint } {
+  using s = scratch();
+  const limit = s.reserve(16);
+  check(syscall(SYS.prlimit64, pid, resource, 0, limit.address), "prlimit64", String(resource));
+  return { soft: limit.view.getBigUint64(0, true), hard: limit.view.getBigUint64(8, true) };
+}

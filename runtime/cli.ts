@@ -58,6 +58,7 @@ export async function runCli(args: readonly string[]): Promise<number> {
       const globals = decideGlobals(program.opts<GlobalFlags>());
       try {
         code = await run(globals, ...actionArgs);
+        globals.log.flush();
       } catch (error) {
         globals.log.error(error instanceof Error ? error.message : String(error));
         code = failureCode;

@@ -1,5 +1,4 @@
 /** Hooks: programs of the host's administrator at points of a container's life. Source: runtime-spec config.md#posix-platform-hooks. */
-import process from "node:process";
 import type { Hook } from "./spec/config.ts";
 import { run } from "./spawn.ts";
 
@@ -9,8 +8,8 @@ export class HookError extends Error {
 }
 
 /**
- * Runs hooks in their order, each with the state on its standard input; the first that fails ends it. A hook without `env` gets the
- * runtime's environment, as runc does it.
+ * Runs hooks in their order, each with the state on its standard input; the first that fails ends it. A hook without `env` has
+ * an empty environment: the runtime's own is the caller's business.
  * @param prepare runs in each hook's process before its execve.
  * @throws HookError
  */
@@ -33,7 +32,7 @@ function runHook(hook: Hook, state: string, prepare?: () => void): void {
   const result = run({
     path: hook.path,
     args: hook.args === undefined || hook.args.length === 0 ? [hook.path] : hook.args,
-    env: hook.env ?? Object.entries(process.env).map(([name, value]) => `${name}=${value}`),
+    env: hook.env ?? [],
     input: state,
     timeoutMs: hook.timeout === undefined ? Infinity : hook.timeout * 1000,
     prepare,

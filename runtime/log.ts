@@ -19,6 +19,7 @@ const STDERR = 2;
 
 export class Logger {
   readonly #options: LogOptions;
+  #warnings: string[] = [];
 
   constructor(options: LogOptions) {
     this.#options = options;
@@ -28,8 +29,14 @@ export class Logger {
     if (this.#options.debug) this.#write("debug", message);
   }
 
+  /** Held back until `flush`: of a command that fails, only the error is told. */
   warn(message: string): void {
-    this.#write("warning", message);
+    this.#warnings.push(message);
+  }
+
+  flush(): void {
+    for (const warning of this.#warnings) this.#write("warning", warning);
+    this.#warnings = [];
   }
 
   error(message: string): void {

@@ -1,7 +1,7 @@
 /** The program: bin/tssandbox runs this, bundled. */
-import process from "node:process";
 import { exitNow } from "../linux/process.ts";
 import { runCli } from "./cli.ts";
+import { userArguments } from "./inherited-limits.ts";
 
 // Node's own way out takes milliseconds that a container's start would have to pay; everything is written synchronously.
-void runCli(process.argv.slice(2)).then(exitNow);
+void runCli(userArguments()).then(exitNow);

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { execInContainer } from "../container/exec.ts";
-import { openRelay, supervise, type Relay } from "../container/foreground.ts";
+import { catchSignals, openRelay, supervise, type Relay } from "../container/foreground.ts";
 import { openConsole } from "../container/launch.ts";
 import { Container } from "../container/store.ts";
 import type { Globals, Registry } from "../cli.ts";
@@ -63,6 +63,7 @@ async function runExecCommand(globals: Globals, id: string, args: string[], flag
   const terminal = process.terminal === true;
   const target = openConsole(terminal, flags.consoleSocket, detached);
   const relay: Relay | undefined = terminal && target === undefined ? openRelay() : undefined;
+  using signals = detached ? undefined : catchSignals();
   const pid = execInContainer(container, {
     spec,
     process,
@@ -74,7 +75,7 @@ async function runExecCommand(globals: Globals, id: string, args: string[], flag
     log: globals.log,
   });
   const attached = relay?.attach();
-  return detached ? 0 : supervise(pid, attached);
+  return signals === undefined ? 0 : supervise(pid, signals, attached);
 }
 
 /** `--process` as it is; else the container's own process with the flags laid over it. */

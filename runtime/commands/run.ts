@@ -1,6 +1,6 @@
 import { createContainer } from "../container/create.ts";
 import { destroyContainer } from "../container/delete.ts";
-import { openRelay, supervise, type Relay } from "../container/foreground.ts";
+import { catchSignals, openRelay, supervise, type Relay } from "../container/foreground.ts";
 import { openConsole } from "../container/launch.ts";
 import { startContainer } from "../container/start.ts";
 import type { Globals, Registry } from "../cli.ts";
@@ -22,6 +22,7 @@ export function registerRun({ program, action }: Registry): void {
 async function runContainer(globals: Globals, id: string, flags: RunFlags): Promise<number> {
   const detached = flags.detach === true;
   let relay: Relay | undefined;
+  using signals = detached ? undefined : catchSignals();
   const console = (terminal: boolean) => {
     const target = openConsole(terminal, flags.consoleSocket, detached);
     if (target !== undefined || !terminal) return target;
@@ -30,9 +31,10 @@ async function runContainer(globals: Globals, id: string, flags: RunFlags): Prom
   const container = createContainer({ ...createOptions(globals, id, flags), console });
   const terminal = relay?.attach();
   try {
-    startContainer(container, globals.log);
-    if (detached) return 0;
-    const code = await supervise(container.record.pid, terminal);
+    startContainer(container);
+    if (signals === undefined) return 0;
+    globals.log.flush();
+    const code = await supervise(container.record.pid, signals, terminal);
     if (flags.keep !== true) destroyContainer(container, globals.log);
     return code;
   } catch (error) {

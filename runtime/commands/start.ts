@@ -9,7 +9,7 @@ export function registerStart({ program, action }: Registry): void {
     .description("let a created container's process run")
     .action(
       action((globals, id: string) => {
-        startContainer(Container.open(globals.root, id), globals.log);
+        startContainer(Container.open(globals.root, id));
         return 0;
       }),
     );

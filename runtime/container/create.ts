@@ -18,12 +18,13 @@ import { runStage } from "../init/stage.ts";
 import type { Logger } from "../log.ts";
 import type { Process, Spec } from "../spec/config.ts";
 import { validateId } from "../spec/id.ts";
+import { isBind, parseMountOptions } from "../spec/mount-parse.ts";
 import { OCI_VERSION } from "../spec/names.ts";
 import { parseConfig } from "../spec/validate.ts";
 import { openBindSources } from "./bind-sources.ts";
 import { handOver } from "./handover.ts";
 import { deniesSetgroups, writeIdMaps, type IdMaps } from "./id-maps.ts";
-import { prepareLaunch } from "./launch.ts";
+import { closeProcessLaunch, prepareLaunch } from "./launch.ts";
 import { planNamespaces } from "./namespaces.ts";
 import { moveNetworkDevices } from "./network-devices.ts";
 import { processInfo } from "./process-info.ts";
@@ -53,6 +54,7 @@ export interface CreateOptions {
  */
 export function createContainer(options: CreateOptions): Container {
   validateId(options.id);
+  Container.refuseTaken(options.root, options.id);
   const { spec, text } = readBundle(options);
   const rootfs = findRootfs(options.bundle, spec);
   const console = options.console(spec.process?.terminal === true);
@@ -61,9 +63,9 @@ export function createContainer(options: CreateOptions): Container {
   );
   const container = Container.create(options.root, newRecord(options, spec, rootfs, cgroup), text);
   // Until this descriptor is closed the container is `creating`; the kernel closes it where we are killed.
-  using _lock = container.lock();
+  using lock = container.lock();
   try {
-    build(container, spec, console, options);
+    build(container, spec, console, lock, options);
     return container;
   } catch (error) {
     destroy(container, options.log);
@@ -76,8 +78,14 @@ function readBundle({ bundle, rootless, log }: CreateOptions): { spec: Spec; tex
   if (!existsSync(path)) throw new Error(`config.json: there is none in the bundle ${bundle}; make one with: tssandbox spec --bundle ${bundle}`);
   const text = readFileSync(path, "utf8");
   const { value, warnings } = parseConfig(text, { rootless });
-  for (const warning of warnings) log.debug(warning);
-  return { spec: value, text };
+  for (const warning of warnings) log.warn(warning);
+  return { spec: withAbsoluteSources(value, bundle), text };
+}
+
+/** A relative source of a bind mount counts from the bundle. Source: runtime-spec config.md#mounts. */
+function withAbsoluteSources(spec: Spec, bundle: string): Spec {
+  const mounts = (spec.mounts ?? []).map((mount) => (isBind(parseMountOptions(mount.options)) ? { ...mount, source: resolve(bundle, mount.source ?? "") } : mount));
+  return { ...spec, mounts };
 }
 
 function findRootfs(bundle: string, spec: Spec): string {
@@ -109,14 +117,21 @@ function newRecord({ id, bundle, rootless }: CreateOptions, spec: Spec, rootfs: 
 /** A container without `process` gets as far as any other; what it would run is never used. */
 const NO_PROCESS: Process = { cwd: "/", user: { uid: 0, gid: 0 } };
 
-function build(container: Container, spec: Spec, console: ConsoleTarget | undefined, options: CreateOptions): void {
+function build(container: Container, spec: Spec, console: ConsoleTarget | undefined, lock: Fd, options: CreateOptions): void {
   const resources = spec.linux?.resources ?? {};
   const cgroup = inStep("cgroup", () => createCgroup(container.record.cgroup, resources));
   const [ours, theirs] = socketPair();
   const launch = prepareContainerLaunch(container, spec, console, theirs, cgroup, options);
   const maps: IdMaps = { uid: spec.linux?.uidMappings ?? [], gid: spec.linux?.gidMappings ?? [] };
   setChildSubreaper(true);
-  handOver(ours, theirs, () => runStage(launch, () => runInit(launch), timeOffsets(spec)), {
+  const stage = () => {
+    // The lock is ours alone: where we are killed, the kernel must find no copy of it in a child.
+    lock.close();
+    return runStage(launch, () => runInit(launch), timeOffsets(spec));
+  };
+  using _ours = ours;
+  using _theirs = { [Symbol.dispose]: () => closeLaunch(launch) };
+  handOver(ours, theirs, stage, {
     mapIds: (pid) => inStep("id maps", () => writeIdMaps(pid, maps)),
     namespaces: (pid) => enterLimits(pid, spec, cgroup),
     hooks: (pid) => {
@@ -129,8 +144,12 @@ function build(container: Container, spec: Spec, console: ConsoleTarget | undefi
       if (options.pidFile !== undefined) writePidFile(options.pidFile, pid);
     },
   });
-  launch.startSocket.close();
-  launch.createdLock.close();
+}
+
+/** Closes this process's copies of what was opened for init. */
+function closeLaunch(launch: ContainerLaunch): void {
+  closeProcessLaunch(launch);
+  for (const fd of [launch.startSocket, launch.createdLock, ...launch.bindSources.values()]) fd.close();
 }
 
 /** init joins its cgroup only now: what it has touched of our heap so far is not charged to the container. */

@@ -10,7 +10,7 @@ import type { Logger } from "../log.ts";
 import type { Process, Spec } from "../spec/config.ts";
 import { handOver } from "./handover.ts";
 import { deniesSetgroups } from "./id-maps.ts";
-import { prepareLaunch } from "./launch.ts";
+import { closeProcessLaunch, prepareLaunch } from "./launch.ts";
 import { namespacesOf } from "./namespaces.ts";
 import { writePidFile } from "./pid-file.ts";
 import { cgroupOf, ociState, statusOf } from "./status.ts";
@@ -50,6 +50,8 @@ export function execInContainer(container: Container, options: ExecOptions): num
     log: options.log,
   });
   setChildSubreaper(true);
+  using _ours = ours;
+  using _theirs = { [Symbol.dispose]: () => closeProcessLaunch(launch) };
   const pid = handOver(ours, theirs, () => runStage(launch, () => runExec(launch)), {
     mapIds: () => undefined,
     namespaces: (born) => inStep("cgroup", () => cgroupOf(container).addProcess(born)),

@@ -2,7 +2,7 @@
 import process from "node:process";
 import { ReadStream } from "node:tty";
 import { SIGNALS } from "../../linux/abi/signal.ts";
-import { Fd } from "../../linux/fd.ts";
+import type { Fd } from "../../linux/fd.ts";
 import { kill, shellCode, tryWaitPid, type ExitStatus } from "../../linux/process.ts";
 import { receiveMessage, socketPair } from "../../linux/socket.ts";
 import { isTerminal, getWindowSize, setWindowSize } from "../../linux/tty.ts";
@@ -62,15 +62,38 @@ function copyWindowSize(master: Fd): void {
 
 const DRAIN_MS = 1000;
 
+/** Signals meant for the container, from before it exists: those that come early are passed on when it does. */
+export interface Signals extends Disposable {
+  /** From now on, and for what has come already. */
+  forwardTo(pid: number): void;
+}
+
+export function catchSignals(): Signals {
+  const early: number[] = [];
+  let target: number | undefined;
+  const forwarders = FORWARDED.map((name) => {
+    const pass = () => void (target === undefined ? early.push(SIGNALS[name]) : kill(target, SIGNALS[name]));
+    process.on(name, pass);
+    return [name, pass] as const;
+  });
+  return {
+    forwardTo(pid) {
+      target = pid;
+      for (const signal of early) kill(pid, signal);
+    },
+    [Symbol.dispose]() {
+      for (const [name, pass] of forwarders) process.off(name, pass);
+    },
+  };
+}
+
 /**
  * Waits for `pid`, a child of this process, passing signals on to it meanwhile.
  * @returns its exit code, 128 + n for signal n.
  */
-export async function supervise(pid: number, terminal: Terminal | undefined): Promise<number> {
-  const forwarders = FORWARDED.map((name) => [name, () => void kill(pid, SIGNALS[name])] as const);
-  for (const [name, forward] of forwarders) process.on(name, forward);
+export async function supervise(pid: number, signals: Signals, terminal: Terminal | undefined): Promise<number> {
+  signals.forwardTo(pid);
   const status = await exitOf(pid);
-  for (const [name, forward] of forwarders) process.off(name, forward);
   if (terminal !== undefined) {
     await Promise.race([terminal.drained, new Promise((done) => setTimeout(done, DRAIN_MS))]);
     terminal.restore();

@@ -13,8 +13,11 @@ export interface IdMaps {
 /** An ordinary user may map one id, his own, himself, and loses setgroups by it; for more there are newuidmap and newgidmap. */
 export function needsHelpers(maps: IdMaps): boolean {
   if (effectiveUid() === 0) return false;
-  const single = (map: readonly LinuxIDMapping[], own: number) => map.length === 1 && map[0]?.size === 1 && map[0].hostID === own;
-  return !single(maps.uid, effectiveUid()) || !single(maps.gid, effectiveGid());
+  return !mapsOnly(maps.uid, effectiveUid()) || !mapsOnly(maps.gid, effectiveGid());
+}
+
+function mapsOnly(map: readonly LinuxIDMapping[], own: number): boolean {
+  return map.length === 1 && map[0]?.size === 1 && map[0].hostID === own;
 }
 
 /** Whether setgroups(2) will be refused in the namespace. */

@@ -52,6 +52,11 @@ export function prepareLaunch(options: ProcessOptions): ProcessLaunch {
   };
 }
 
+/** Closes this process's copies of what was opened for the child. */
+export function closeProcessLaunch({ hostProc, join, console, seccomp }: ProcessLaunch): void {
+  for (const fd of [hostProc, ...join.map((namespace) => namespace.fd), console?.socket, seccomp?.listener?.socket]) fd?.close();
+}
+
 function openHostProc(): Fd {
   const fd = open("/proc", fcntl.O_PATH | fcntl.O_DIRECTORY);
   if (fileSystemMagic(fd) !== PROC_SUPER_MAGIC) throw new SysError({ syscall: "open", errno: 0, path: "/proc", hint: "it is not a procfs" });

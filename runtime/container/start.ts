@@ -1,16 +1,17 @@
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { ECONNREFUSED, ENOENT } from "../../linux/abi/errno.ts";
+import { SIGNALS } from "../../linux/abi/signal.ts";
 import { isErrno } from "../../linux/errors.ts";
 import { open } from "../../linux/file.ts";
 import { connectUnix, sendMessage, SOCK_SEQPACKET } from "../../linux/socket.ts";
-import { runHooksWarning } from "../hooks.ts";
+import { runHooks } from "../hooks.ts";
 import { fromWire, receive } from "../init/protocol.ts";
-import type { Logger } from "../log.ts";
+import { killContainer } from "./kill.ts";
 import { ociState, statusOf } from "./status.ts";
 import { ContainerError, type Container } from "./store.ts";
 
 /** Lets a created container's program run, and returns when it does. @throws ContainerError, or what kept the program from running. */
-export function startContainer(container: Container, log: Logger): void {
+export function startContainer(container: Container): void {
   const status = statusOf(container);
   if (status !== "created") throw new ContainerError(`cannot start a container that is ${status}: ${container.record.id}`);
   using socket = connectToInit(container);
@@ -21,7 +22,17 @@ export function startContainer(container: Container, log: Logger): void {
     executing ||= message.kind === "executing";
   }
   if (!executing) throw new ContainerError(`container ${container.record.id} ended before its program ran`);
-  runHooksWarning(container.record.hooks.poststart, JSON.stringify(ociState(container, "running", container.record.pid)), (message) => log.warn(message));
+  runPoststart(container);
+}
+
+/** "If any poststart hook fails, the runtime MUST generate an error, stop the container" (runtime-spec runtime.md#lifecycle, step 10). */
+function runPoststart(container: Container): void {
+  try {
+    runHooks(container.record.hooks.poststart, JSON.stringify(ociState(container, "running", container.record.pid)));
+  } catch (error) {
+    killContainer(container, SIGNALS.SIGKILL, true);
+    throw error;
+  }
 }
 
 function connectToInit(container: Container) {

@@ -66,12 +66,17 @@ export class Container {
     try {
       mkdirSync(directory, { mode: DIRECTORY_MODE });
     } catch (error) {
-      throw isErrno(error, EEXIST) ? new ContainerError(`container with given ID already exists: ${record.id} in ${root}`) : error;
+      throw isErrno(error, EEXIST) ? taken(root, record.id) : error;
     }
     const container = new Container(directory, record);
     writeFileSync(container.path("config.json"), configText, { mode: 0o600 });
     container.save(record);
     return container;
+  }
+
+  /** @throws ContainerError where the id is taken: asked before anything else is, so that this is the answer. */
+  static refuseTaken(root: string, id: string): void {
+    if (existsSync(join(root, id))) throw taken(root, id);
   }
 
   /** @throws ContainerError where there is none. */
@@ -134,6 +139,10 @@ export class Container {
   remove(): void {
     rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+function taken(root: string, id: string): ContainerError {
+  return new ContainerError(`container with given ID already exists: ${id} in ${root}`);
 }
 
 /** Removes what `create` made before it had written a record: a directory without state.json. */

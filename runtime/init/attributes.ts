@@ -5,10 +5,14 @@ import { isErrno } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { openAt, writeAll } from "../../linux/file.ts";
 import { allowUserSearch, joinSessionKeyring } from "../../linux/keyring.ts";
-import { setPersonality, setResourceLimit } from "../../linux/process.ts";
+import { getResourceLimit, setPersonality, setResourceLimit } from "../../linux/process.ts";
+import * as mpol from "../../linux/abi/mempolicy.ts";
+import { setMemoryPolicy } from "../../linux/mempolicy.ts";
 import { setIoPriority, setScheduling } from "../../linux/sched.ts";
 import { IO_PRIORITY_CLASSES, RLIMITS, SCHEDULER_FLAGS, SCHEDULER_POLICIES } from "../spec/names.ts";
-import type { LinuxPersonality, Process, Scheduler } from "../spec/config.ts";
+import { INHERITED_NOFILE } from "../inherited-limits.ts";
+import { parseList } from "../spec/numbers.ts";
+import type { LinuxMemoryPolicy, LinuxPersonality, Process, Scheduler } from "../spec/config.ts";
 
 export function newSessionKeyring(id: string): void {
   try {
@@ -50,9 +54,27 @@ export function applyPersonality(personality: LinuxPersonality | undefined): voi
   if (personality !== undefined) setPersonality(PERSONALITIES[personality.domain]);
 }
 
+export function applyMemoryPolicy(policy: LinuxMemoryPolicy | undefined): void {
+  if (policy === undefined) return;
+  const flags = (policy.flags ?? []).reduce((bits, flag) => bits | MEMORY_POLICY_FLAG[flag], 0);
+  setMemoryPolicy(MEMORY_POLICY_MODE[policy.mode], flags, parseList(policy.nodes ?? ""));
+}
+
+const MEMORY_POLICY_MODE: Record<LinuxMemoryPolicy["mode"], number> = mpol;
+const MEMORY_POLICY_FLAG: Record<NonNullable<LinuxMemoryPolicy["flags"]>[number], number> = mpol;
+
 /** Last of all: a limit on memory or descriptors would bind us as well. */
 export function applyResourceLimits(process: Process): void {
-  for (const { type, soft, hard } of process.rlimits ?? []) setResourceLimit(RLIMITS.indexOf(type), BigInt(soft), BigInt(hard), type);
+  const limits = process.rlimits ?? [];
+  if (!limits.some(({ type }) => type === "RLIMIT_NOFILE")) restoreNoFile();
+  for (const { type, soft, hard } of limits) setResourceLimit(RLIMITS.indexOf(type), BigInt(soft), BigInt(hard), type);
+}
+
+/** Node raised the soft limit to the hard one when it started. */
+function restoreNoFile(): void {
+  const { soft } = INHERITED_NOFILE;
+  const NOFILE = RLIMITS.indexOf("RLIMIT_NOFILE");
+  if (soft !== undefined) setResourceLimit(NOFILE, soft, getResourceLimit(NOFILE).hard, "RLIMIT_NOFILE");
 }
 
 /**

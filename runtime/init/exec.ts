@@ -1,6 +1,8 @@
 /** A further process in a running container: the same end as init's, without the building. */
 import { inStep } from "../../linux/errors.ts";
 import { newSession } from "../../linux/process.ts";
+import { setAffinity } from "../../linux/sched.ts";
+import { parseList } from "../spec/numbers.ts";
 import { newSessionKeyring } from "./attributes.ts";
 import { takeTerminal } from "./console.ts";
 import { prepareProgram } from "./finish.ts";
@@ -12,8 +14,11 @@ export function runExec(launch: ProcessLaunch): never {
   awaitGo(launch.channel);
   inStep("session", newSession);
   if (launch.newKeyring) inStep("keyring", () => newSessionKeyring(launch.id));
-  // The runtime moves this process into the container's cgroup.
+  const affinity = launch.process.execCPUAffinity;
+  if (affinity?.initial) inStep("initial cpu affinity", () => setAffinity(parseList(affinity.initial ?? "")));
+  // The runtime moves this process into the container's cgroup, whose cpuset may change the affinity.
   rendezvous(launch.channel, { kind: "namespaces" });
+  if (affinity?.final) inStep("final cpu affinity", () => setAffinity(parseList(affinity.final ?? "")));
   const target = launch.console;
   if (target !== undefined) inStep("console", () => takeTerminal(target, launch.process, undefined));
   const program = prepareProgram(launch);

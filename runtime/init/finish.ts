@@ -2,9 +2,11 @@
  * The end of every container process's set-up, for init and exec alike: from a process in its namespaces and root to execve. The order is
  * runc's (libcontainer/standard_init_linux.go), but that what would bind our own code waits: limits and filter come with the exec.
  */
-import { SysError, inStep } from "../../linux/errors.ts";
+import { EINVAL, EPERM, EROFS } from "../../linux/abi/errno.ts";
+import { S_IFCHR, S_IFMT } from "../../linux/abi/fcntl.ts";
+import { SysError, inStep, isErrno } from "../../linux/errors.ts";
 import { createExecStub, prepareExec } from "../../linux/exec.unsafe.ts";
-import { closeOnExecFrom, currentDirectory, readLinkAt, setCloseOnExec } from "../../linux/file.ts";
+import { changeOwner, closeOnExecFrom, currentDirectory, readLinkAt, setCloseOnExec, statAt } from "../../linux/file.ts";
 import { setNoNewPrivileges } from "../../linux/prctl.ts";
 import { changeDirectory, setUmask } from "../../linux/process.ts";
 import { setSeccompFilter } from "../../linux/seccomp.ts";
@@ -31,6 +33,7 @@ export function prepareProgram(launch: ProcessLaunch): () => never {
   inStep("io priority", () => applyIoPriority(process.ioPriority));
   const env = environment(launch);
   const enteredAsRoot = tryEnterDirectory(process.cwd);
+  inStep("standard streams", () => giveStreams(process.user.uid));
   inStep("user", () => becomeUser(process, launch.denySetgroups));
   inStep("working directory", () => enterDirectory(process.cwd, enteredAsRoot));
   setUmask(process.user.umask ?? DEFAULT_UMASK);
@@ -43,6 +46,23 @@ export function prepareProgram(launch: ProcessLaunch): () => never {
     becomeUnprivileged(launch);
     return become();
   };
+}
+
+/**
+ * The program may open its standard streams by name (/dev/stdout): they become its user's, but for /dev/null, which is everybody's. Where
+ * they are not ours to give, a pipe of another user namespace for example, they stay as they are. Source: runc, fixStdioPermissions.
+ */
+function giveStreams(uid: number): void {
+  for (const fd of [0, 1, 2]) {
+    const { mode, rdev, uid: owner, gid } = statAt(fd);
+    const isNull = (mode & S_IFMT) === S_IFCHR && rdev.major === 1 && rdev.minor === 3;
+    if (isNull || owner === uid) continue;
+    try {
+      changeOwner(fd, uid, gid);
+    } catch (error) {
+      if (!isErrno(error, EINVAL, EPERM, EROFS)) throw error;
+    }
+  }
 }
 
 /** Without no_new_privs a filter needs CAP_SYS_ADMIN, so it comes before the capabilities go, else after. */

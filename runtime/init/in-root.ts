@@ -2,11 +2,11 @@
  * Paths of a container's root file system, resolved by descriptor beneath it: its symbolic links are the image's, and lead nowhere else.
  * Source: openat2(2) RESOLVE_IN_ROOT; what happens otherwise: CVE-2019-19921, CVE-2021-30465, CVE-2026-41579.
  */
-import { EEXIST, ENOENT } from "../../linux/abi/errno.ts";
+import { EINVAL, ELOOP, ENOENT } from "../../linux/abi/errno.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { check, isErrno, SysError } from "../../linux/errors.ts";
 import { Fd } from "../../linux/fd.ts";
-import { makeDirectoryAt, openAt, statAt, tryOpenAt } from "../../linux/file.ts";
+import { makeDirectoryAt, openAt, readLinkAt, statAt, tryOpenAt } from "../../linux/file.ts";
 
 const DIRECTORY_MODE = 0o755;
 const FILE_MODE = 0o644;
@@ -23,28 +23,45 @@ export function findInRoot(root: Fd, path: string): Fd | undefined {
   return new Fd(check(result, "openat2", path));
 }
 
-/** The directory `path` below `root`, made with its parents where it is missing. @throws SysError */
-export function makeDirectoryInRoot(root: Fd, path: string, mode = DIRECTORY_MODE): Fd {
+/** As the kernel's own limit. Source: path_resolution(7). */
+const MAX_LINKS = 40;
+
+/**
+ * The directory `path` below `root`, made with its parents where it is missing. A link that leads nowhere yet is followed beneath the root:
+ * what it names is made there.
+ * @throws SysError
+ */
+export function makeDirectoryInRoot(root: Fd, path: string, mode = DIRECTORY_MODE, links = MAX_LINKS): Fd {
   let parent = openAt(root, ".", fcntl.O_PATH | fcntl.O_DIRECTORY, { resolve: fcntl.RESOLVE_IN_ROOT });
   const parts = components(path);
   for (const [i, part] of parts.entries()) {
     const prefix = parts.slice(0, i + 1).join("/");
-    const next = findInRoot(root, prefix) ?? makeChild(root, parent, part, prefix, mode);
-    parent.close();
-    parent = next;
+    using above = parent;
+    const existing = findInRoot(root, prefix);
+    const target = existing === undefined ? linkTarget(above, part, prefix, links) : undefined;
+    if (target !== undefined) {
+      return makeDirectoryInRoot(root, [behindLink(parts.slice(0, i), target), ...parts.slice(i + 1)].join("/"), mode, links - 1);
+    }
+    if (existing === undefined) makeDirectoryAt(above, part, mode);
+    parent = existing ?? openAt(root, prefix, fcntl.O_PATH | fcntl.O_DIRECTORY, { resolve: fcntl.RESOLVE_IN_ROOT });
   }
   return parent;
 }
 
-function makeChild(root: Fd, parent: Fd, name: string, prefix: string, mode: number): Fd {
+/** Where the symbolic link `name` leads; undefined where it is none. @throws SysError ELOOP */
+function linkTarget(parent: Fd, name: string, path: string, links: number): string | undefined {
   try {
-    makeDirectoryAt(parent, name, mode);
+    const target = readLinkAt(parent, name);
+    if (links === 0) throw new SysError({ syscall: "mkdir", errno: ELOOP, path: `/${path}` });
+    return target;
   } catch (error) {
-    // A symbolic link whose target does not exist: making the target would be guessing what the image meant.
-    if (isErrno(error, EEXIST)) throw new SysError({ syscall: "mkdir", errno: ENOENT, path: `/${prefix}`, hint: "the root file system has a dangling symbolic link there" });
+    if (isErrno(error, ENOENT, EINVAL)) return undefined;
     throw error;
   }
-  return openAt(root, prefix, fcntl.O_PATH | fcntl.O_DIRECTORY, { resolve: fcntl.RESOLVE_IN_ROOT });
+}
+
+function behindLink(above: readonly string[], target: string): string {
+  return target.startsWith("/") ? target : [...above, target].join("/");
 }
 
 /** The parent directory of `path`, made where it is missing, and the last component. */
@@ -56,13 +73,15 @@ export function parentInRoot(root: Fd, path: string): { parent: Fd; name: string
 }
 
 /** An empty file at `path` where nothing is there; what exists is used as it is. */
-export function makeFileInRoot(root: Fd, path: string): Fd {
+export function makeFileInRoot(root: Fd, path: string, links = MAX_LINKS): Fd {
   const existing = findInRoot(root, path);
   if (existing !== undefined) return existing;
   const { parent, name } = parentInRoot(root, path);
-  using _parent = parent;
-  openAt(parent, name, fcntl.O_CREAT | fcntl.O_EXCL | fcntl.O_WRONLY | fcntl.O_NOFOLLOW, { mode: FILE_MODE }).close();
-  return openAt(parent, name, fcntl.O_PATH | fcntl.O_NOFOLLOW);
+  using above = parent;
+  const target = linkTarget(above, name, path, links);
+  if (target !== undefined) return makeFileInRoot(root, behindLink(components(path).slice(0, -1), target), links - 1);
+  openAt(above, name, fcntl.O_CREAT | fcntl.O_EXCL | fcntl.O_WRONLY | fcntl.O_NOFOLLOW, { mode: FILE_MODE }).close();
+  return openAt(above, name, fcntl.O_PATH | fcntl.O_NOFOLLOW);
 }
 
 export function isDirectory(fd: Fd): boolean {

@@ -3,9 +3,9 @@ import { CLONE_NEW, setDomainname, setHostname, unshare } from "../../linux/name
 import { inStep } from "../../linux/errors.ts";
 import { setLinkUp } from "../../linux/netlink/link.ts";
 import { openRoute } from "../../linux/netlink/route-socket.ts";
-import { exitNow, getPid, newSession } from "../../linux/process.ts";
+import { exitNow, getPid, newSession, setUmask } from "../../linux/process.ts";
 import { runHooks } from "../hooks.ts";
-import { applyPersonality, newSessionKeyring } from "./attributes.ts";
+import { applyMemoryPolicy, applyPersonality, newSessionKeyring } from "./attributes.ts";
 import { bindConsole, takeTerminal } from "./console.ts";
 import { makeDevices } from "./devices.ts";
 import { prepareProgram } from "./finish.ts";
@@ -28,6 +28,8 @@ export function runInit(launch: ContainerLaunch): never {
   const { spec, channel } = launch;
   awaitGo(channel);
   inStep("session", newSession);
+  // Modes are what the configuration says, whatever the caller's mask.
+  setUmask(0);
   if (launch.newKeyring) inStep("keyring", () => newSessionKeyring(launch.id));
   if (launch.create.includes("net")) inStep("network", raiseLoopback);
   rendezvous(channel, { kind: "namespaces" });
@@ -37,6 +39,7 @@ export function runInit(launch: ContainerLaunch): never {
   inStep("sysctl", () => setSysctls(launch.hostProc, spec.linux?.sysctl ?? {}));
   buildRoot(launch);
   inStep("personality", () => applyPersonality(spec.linux?.personality));
+  inStep("memory policy", () => applyMemoryPolicy(spec.linux?.memoryPolicy));
   if (spec.process === undefined) return waitWithoutProcess(launch);
   const program = prepareProgram(launch);
   rendezvous(channel, { kind: "ready" });

@@ -1,5 +1,5 @@
 /** Finding the program, and telling before execve(2) why it could not be executed. Call as the process's user, in its root and directory. */
-import { EACCES, EISDIR, ENOENT, ENOTDIR } from "../../linux/abi/errno.ts";
+import { EACCES, ENOENT, ENOTDIR } from "../../linux/abi/errno.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { SysError } from "../../linux/errors.ts";
 import { AT_FDCWD, Fd } from "../../linux/fd.ts";
@@ -31,13 +31,12 @@ function searchPath(name: string, env: readonly string[]): string {
   throw new Error(`exec: ${JSON.stringify(name)}: executable file not found in $PATH`);
 }
 
-/** Why `path` is not an executable file; 0 where it is. */
+/** Why execve(2) would refuse `path`; 0 where it would not. */
 function refusal(path: string): number {
   const opened = tryOpenAt(AT_FDCWD, path, fcntl.O_PATH);
   if (opened < 0) return -opened;
   using file = new Fd(opened);
   const type = statAt(file).mode & fcntl.S_IFMT;
-  if (type === fcntl.S_IFDIR) return EISDIR;
   if (type !== fcntl.S_IFREG) return EACCES;
   return -tryAccess(AT_FDCWD, path, fcntl.X_OK);
 }
