@@ -52,7 +52,7 @@ export class SystemdCgroup implements Cgroup {
   #start(pid: number): void {
     const { bus, name, slice, properties } = this.#unit;
     const rules = [...(this.#resources.devices ?? []), ...defaultDeviceRules];
-    const devices = this.#plan.rootless ? [] : deviceProperties(rules);
+    const devices = this.#plan.rootless ? [] : deviceProperties(rules, this.#plan.layout);
     startUnit(bus, name, [
       ...unitProperties(`tssandbox container ${name}`, slice, pid, this.#plan.layout),
       ...limitProperties(this.#resources, this.#plan.layout, systemdVersion(bus)),
@@ -81,7 +81,7 @@ export class SystemdCgroup implements Cgroup {
 
   update(resources: LinuxResources): void {
     const { bus, name } = this.#unit;
-    const devices = resources.devices === undefined || this.#plan.rootless ? [] : deviceProperties(resources.devices);
+    const devices = resources.devices === undefined || this.#plan.rootless ? [] : deviceProperties(resources.devices, this.#plan.layout);
     this.#files.checkUpdate(resources);
     setUnitProperties(bus, name, [...limitProperties(resources, this.#plan.layout, systemdVersion(bus)), ...devices]);
     this.#files.update(resources);

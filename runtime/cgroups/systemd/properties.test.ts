@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { LinuxResources } from "../../spec/config-resources.ts";
+import type { LinuxDeviceCgroup, LinuxResources } from "../../spec/config-resources.ts";
 import { defaultDeviceRules } from "../devices.ts";
 import { busLabel } from "./bus.ts";
 import { annotationProperties, bitMask, deviceProperties, limitProperties, unitProperties, type Property } from "./properties.ts";
@@ -58,13 +58,15 @@ describe("unit properties", () => {
     expect(bitMask("0-7,8,31")).toEqual([255, 1, 0, 128]);
   });
 
-  it("list the devices, or do not restrict them where systemd cannot say it", () => {
-    const [clear, policy, list] = lines(deviceProperties(defaultDeviceRules));
+  it("list the devices, and where systemd cannot say it leave them to our own rules", () => {
+    const [clear, policy, list] = lines(deviceProperties(defaultDeviceRules, "v2"));
     expect([clear, policy]).toEqual(["DeviceAllow a(ss) 0", "DevicePolicy s strict"]);
     expect(list).toMatch(/^DeviceAllow a\(ss\) 10 block-\* m char-\* m \/dev\/char\/1:3 rwm .* char-136 rwm$/);
-    const unrestricted = ["DeviceAllow a(ss) 0", "DevicePolicy s auto"];
-    expect(lines(deviceProperties([{ allow: true, type: "c", minor: 3, access: "r" }]))).toEqual(unrestricted);
-    expect(lines(deviceProperties([{ allow: true }, { allow: false, type: "c", major: 1, minor: 3 }]))).toEqual(unrestricted);
+    const allowed = (layout: "v1" | "v2", ...rules: LinuxDeviceCgroup[]): string | undefined => lines(deviceProperties(rules, layout))[2];
+    const [all, anyMajor, hole] = [{ allow: true }, { allow: true, type: "c", minor: 3, access: "r" }, { allow: false, type: "c", major: 1, minor: 3 }] as const;
+    const everything = "DeviceAllow a(ss) 2 block-* rwm char-* rwm";
+    expect([allowed("v2", all), allowed("v2", anyMajor), allowed("v2", all, hole)]).toEqual([everything, everything, everything]);
+    expect([allowed("v1", all), allowed("v1", anyMajor), allowed("v1", all, hole)]).toEqual([everything, undefined, undefined]);
   });
 
   it("take more from annotations", () => {

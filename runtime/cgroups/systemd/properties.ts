@@ -143,22 +143,30 @@ function number(key: string, value: string): string {
 }
 
 /**
- * Device rules for systemd, which knows allow lists only. What it cannot say is left to the rules that the runtime
- * sets itself: then systemd must not restrict anything, since both have to allow. Source: systemd.resource-control(5).
+ * Device rules for systemd, which knows allow lists only. On v2 systemd's program and ours must both allow: of rules
+ * that systemd cannot say it is told to allow all. On v1 both write to one list, and systemd once more at a reload:
+ * there it is told what it can say, and would then allow less.
+ * The policy is always strict: from `auto` systemd 252 does not take back the program that it has attached.
+ * Source: systemd.resource-control(5), unit_get_cgroup_mask() in systemd's src/core/cgroup.c.
  */
-export function deviceProperties(rules: readonly LinuxDeviceCgroup[]): Property[] {
-  const policy = policyFromRules(rules);
-  const allow = canSay(policy) ? policy.exceptions.map((rule) => [deviceSpecifier(rule), rule.access]) : [];
+export function deviceProperties(rules: readonly LinuxDeviceCgroup[], layout: CgroupLayout): Property[] {
+  const allow = allowList(policyFromRules(rules), layout);
   return [
     // An empty list first: what a unit has already is otherwise added to.
     { name: "DeviceAllow", signature: "a(ss)", words: ["0"] },
-    text("DevicePolicy", canSay(policy) ? "strict" : "auto"),
+    text("DevicePolicy", "strict"),
     ...(allow.length > 0 ? [{ name: "DeviceAllow", signature: "a(ss)", words: [String(allow.length), ...allow.flat()] }] : []),
   ];
 }
 
-const canSay = ({ allowByDefault, exceptions }: DevicePolicy): boolean =>
-  !allowByDefault && exceptions.every(({ major, minor }) => major !== undefined || minor === undefined);
+const everything = [["block-*", "rwm"], ["char-*", "rwm"]];
+
+function allowList({ allowByDefault, exceptions }: DevicePolicy, layout: CgroupLayout): string[][] {
+  const sayable = exceptions.filter(({ major, minor }) => major !== undefined || minor === undefined);
+  if (layout === "v2" && (allowByDefault || sayable.length < exceptions.length)) return everything;
+  if (allowByDefault) return exceptions.length === 0 ? everything : [];
+  return sayable.map((rule) => [deviceSpecifier(rule), rule.access]);
+}
 
 function deviceSpecifier({ type, major, minor }: DeviceRule): string {
   const kind = type === "b" ? "block" : "char";
