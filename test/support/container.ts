@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { makeBundle, type Bundle, type BundleOptions } from "./bundle.ts";
 import type { RuntimeUnderTest } from "./contract.ts";
-import { cgroupsOf, hostState, nothingLeft, type HostState } from "./host.ts";
+import { cgroupsOf, hostState, ignoreGone, nothingLeft, processesOf, type HostState } from "./host.ts";
 import { parseProbe, type Probe } from "./probe.ts";
 import { Call, type CallOptions, type ExitStatus, type Result } from "./runtime.ts";
 import type { Process, Spec } from "./spec.ts";
@@ -185,7 +185,10 @@ export class Container {
   /** The wait status of the container's process after `create`, as the engine above the runtime sees it. */
   async exitStatus(): Promise<ExitStatus> {
     const pid = this.pid;
-    const status = (await this.#created().orphans).get(pid);
+    const late = new Promise<never>((_resolve, reject) => {
+      setTimeout(() => reject(new Error(`the container's process ${pid} has not ended`)), 15_000).unref();
+    });
+    const status = (await Promise.race([this.#created().orphans, late])).get(pid);
     if (status === undefined) throw new Error(`process ${pid} did not become a child of the caller of create`);
     return status;
   }
@@ -213,8 +216,8 @@ export class Container {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (existsSync(join(this.stateRoot, this.id)) || this.#init !== undefined) await this.delete("--force");
-    killStragglers(this.id, this.bundle.dir, this.stateRoot);
-    await this.#init?.orphans;
+    await until("the end of what the runtime left", () => killStragglers(this.id)).catch(() => {});
+    await Promise.race([this.#init?.orphans, new Promise((resolve) => setTimeout(resolve, 2000).unref())]);
     for (const dir of cgroupsOf(this.id).reverse()) await until(`removal of ${dir}`, () => removeCgroup(dir)).catch(() => {});
     this.bundle[Symbol.dispose]();
   }
@@ -230,14 +233,16 @@ function removeCgroup(dir: string): boolean {
   return true;
 }
 
-function killStragglers(id: string, dir: string, stateRoot: string): void {
-  for (const line of hostState(id, dir, stateRoot).processes) {
-    try {
-      process.kill(Number(line.split(" ")[0]), "SIGKILL");
-    } catch {
-      // Already gone: that is what was wanted.
+/** Thaws and kills what is still there; whether nothing was. */
+function killStragglers(id: string): boolean {
+  for (const dir of cgroupsOf(id)) {
+    for (const [file, value] of [["freezer.state", "THAWED"], ["cgroup.freeze", "0"]] as const) {
+      if (existsSync(join(dir, file))) ignoreGone(() => writeFileSync(join(dir, file), value));
     }
   }
+  const left = processesOf(id);
+  for (const line of left) ignoreGone(() => process.kill(Number(line.split(" ")[0]), "SIGKILL"));
+  return left.length === 0;
 }
 
 /** Throws with the runtime's own words if a command did not end with code 0. */

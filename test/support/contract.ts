@@ -1,8 +1,8 @@
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
-import { describe, test as vitestTest } from "vitest";
+import { afterAll, describe, test as vitestTest } from "vitest";
 import { Container, type ContainerOptions } from "./container.ts";
-import { projectRoot } from "./paths.ts";
+import { projectRoot, removeWorkDir } from "./paths.ts";
 
 /** A runtime binary that the contract is run against. `version` is the first line of its `--version`, without that word: "runc 1.1.5". */
 export type RuntimeUnderTest = { readonly path: string; readonly version: string };
@@ -23,6 +23,8 @@ export type Contract = {
   readonly test: ContractTest;
   readonly make: (options?: ContainerOptions) => Container;
 };
+
+afterAll(removeWorkDir);
 
 /** Paths or names from TSSANDBOX_TEST_RUNTIMES, separated by commas; default: the binary of this checkout. */
 function runtimesUnderTest(): RuntimeUnderTest[] {

@@ -82,6 +82,7 @@ describeRuntime("hooks: when and how", ({ test, make }) => {
     test(`${what} get the state of their moment on standard input`, options, async () => {
       await using c = make({ args: ["sleep", "100"], edit: twoOfEach(list) });
       await c.mustBegin();
+      await until("the hooks of start", () => names(c.bundle).length >= both("prestart", "createRuntime", "createContainer", "startContainer", "poststart").length);
       const { pid } = c;
       await c.kill("KILL");
       await c.exitStatus();
