@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto";
 import { existsSync, linkSync, readFileSync, readdirSync, readlinkSync, renameSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect } from "vitest";
 import { describeRuntime } from "../../support/contract.ts";
 import { isAlive, systemMounts } from "../../support/host.ts";
+import { projectRoot } from "../../support/paths.ts";
 import { mountAt } from "../../support/probe.ts";
 import { runRuntime } from "../../support/runtime.ts";
 import type { Spec } from "../../support/spec.ts";
@@ -14,15 +16,14 @@ const allPowers = (spec: Spec) => {
   spec.process!.capabilities = { bounding: caps, effective: caps, permitted: caps };
 };
 
-/** The files that the runtime under test executes: the named one and the interpreter of its script. */
+/** The files that the runtime under test executes: the named one, and for a script of ours its Node and its bundle. */
 function ownPrograms(path: string): string[] {
-  const real = readlinkSync("/proc/self/exe");
-  const first = readFileSync(path).subarray(0, 2).toString() === "#!" ? [real] : [];
-  return [path, ...first];
+  const isScript = readFileSync(path).subarray(0, 2).toString() === "#!";
+  return isScript ? [path, readlinkSync("/proc/self/exe"), join(projectRoot, "dist/tssandbox.cjs")] : [path];
 }
 
 describeRuntime("host safety: the runtime's own binary (CVE-2019-5736)", ({ test, make, runtime }) => {
-  /** A copy of the runtime, so that a hole harms nothing but the copy. Only self-contained binaries can be copied. */
+  /** Tries to write through /proc/PID/exe of every process that appears in the container. */
   const attack = 'i=0; while [ $i -lt 400 ]; do for p in /proc/[0-9]*; do [ $p = /proc/1 ] || { : > /dev/null; /tool overwrite $p/exe 0 2>/dev/null; } ; done; i=$((i+1)); done | grep -v "opened=0" | head -3';
 
   test("a container whose program is /proc/self/exe does not get to run or write the runtime", async () => {
