@@ -15,7 +15,7 @@ const badInputs: Bad[] = [
   { what: "a config.json that is not JSON", break: (bundle) => writeFileSync(bundle.configPath, '{"ociVersion": '), words: /config\.json/, cannot: otherWords },
   { what: "a config.json that is an array", break: (bundle) => writeFileSync(bundle.configPath, "[]"), words: /config\.json/, cannot: otherWords },
   { what: "a config.json that is a directory", break: (bundle) => { rmSync(bundle.configPath); mkdirSync(bundle.configPath); }, words: /config\.json|is a directory/i },
-  { what: "a bundle that does not exist", break: (bundle) => rmSync(bundle.dir, { recursive: true }), words: /no such file|does not exist/i },
+  { what: "a bundle that does not exist", break: (bundle) => rmSync(bundle.dir, { recursive: true }), words: /no such file|does not exist|in the bundle/i },
   { what: "no root file system", edit: (_spec, bundle) => rmSync(bundle.rootfs, { recursive: true }), words: /rootfs/ },
   { what: "a root file system that is a file", edit: (spec, bundle) => { writeFileSync(bundle.path("file"), ""); spec.root.path = "file"; }, words: /file|root|not a directory/ },
   { what: "no root", edit: (spec) => { delete (spec as Partial<Spec>).root; }, words: /root/i },
