@@ -18,8 +18,8 @@ test("3,000 children of a busy heap each find it whole, collect garbage and comp
   expect(JSON.parse(stdout)).toEqual({ forks: FORKS, failures: [], walked: true });
 });
 
-test("1,500 children of a parent that allocates all the time have every page of its heap", { timeout: STRESS_TIMEOUT }, () => {
-  const { stdout } = runScript(scriptPath("fork-allocating"), ["1500"], FORK_FLAGS, STRESS_TIMEOUT);
+test("1,000 children of a parent that allocates all the time have every page of its heap", { timeout: STRESS_TIMEOUT }, () => {
+  const { stdout } = runScript(scriptPath("fork-allocating"), ["1000"], FORK_FLAGS, STRESS_TIMEOUT);
   expect(JSON.parse(stdout)).toEqual({ failures: [] });
 });
 

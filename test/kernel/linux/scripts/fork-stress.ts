@@ -7,7 +7,8 @@ import process from "node:process";
 import { fork } from "../../../../linux/fork.unsafe.ts";
 import { waitPid } from "../../../../linux/process.ts";
 
-const OBJECTS = 200_000;
+/** Each an object and a string, every fourth in a map: 200,000 things on the heap, and some. */
+const OBJECTS = 100_000;
 const WRONG = 70;
 /** How many live at a time. */
 const CHILDREN = 2;
@@ -53,12 +54,12 @@ function walked(round: number): number {
 
 const LARGE = Array.from({ length: 30_000 }, (_, i) => i + 1);
 
-/** Garbage: young objects, strings, maps, a buffer outside the heap; every eighth time an array in large-object space. */
+/** Garbage: young objects, strings, maps, a buffer outside the heap; every 32nd time an array in large-object space. */
 function allocate(round: number): number {
   const map = new Map<string, number[]>();
   for (let i = 0; i < 300; i++) map.set(`${round}:${i}`, [i, i + 1, i + 2]);
-  const large = round % 8 === 0 ? [...LARGE] : LARGE;
-  const buffer = Buffer.alloc(20_000, 1);
+  const large = round % 32 === 0 ? [...LARGE] : LARGE;
+  const buffer = Buffer.alloc(4_000, 1);
   let sum = 0;
   for (const [a = 0, , c = 0] of map.values()) sum += a + c;
   return sum + (large.at(-1) ?? 0) + (buffer.at(-1) ?? 0);
@@ -91,7 +92,7 @@ const LCG = [0, 1, 2, 3].map(becomesHotExpected);
 function child(round: number): number {
   if (walk(round) !== walked(round)) return WRONG;
   if (allocate(round) !== ALLOCATED) return WRONG + 1;
-  collect?.({ type: round % 64 === 0 ? "major" : "minor" });
+  collect?.({ type: round % 128 === 0 ? "major" : "minor" });
   if (hot(numbers) !== HOT) return WRONG + 2;
   if (becomesHot(round % 4) !== LCG[round % 4]) return WRONG + 3;
   // oxlint-disable-next-line no-implied-eval -- code that the parent has never compiled
