@@ -4,6 +4,7 @@ import { Command, CommanderError, Option } from "commander";
 import { effectiveUid } from "../linux/credentials.ts";
 import { registerCreate } from "./commands/create.ts";
 import { registerDelete } from "./commands/delete.ts";
+import { registerDo } from "./commands/do.ts";
 import { registerEvents } from "./commands/events.ts";
 import { registerExec } from "./commands/exec.ts";
 import { registerFeatures } from "./commands/features.ts";
@@ -90,6 +91,7 @@ const COMMANDS = [
   registerEvents,
   registerSpec,
   registerFeatures,
+  registerDo,
 ];
 
 function configure(program: Command): void {

@@ -45,7 +45,7 @@ function openUserNamespace(mount: Mount, spec: Spec): Fd {
 }
 
 /** A user namespace that exists only as the carrier of maps: the process that made it is gone again. */
-function createUserNamespace(maps: IdMaps): Fd {
+export function createUserNamespace(maps: IdMaps): Fd {
   const [ours, theirs] = socketPair();
   using socket = ours;
   const pid = fork(() => {

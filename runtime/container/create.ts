@@ -13,10 +13,10 @@ import { listenUnix, socketPair, SOCK_SEQPACKET } from "../../linux/socket.ts";
 import { createCgroup, openCgroup, planCgroup, type Cgroup, type CgroupPlan } from "../cgroups/index.ts";
 import { runHooks, runHooksWarning } from "../hooks.ts";
 import { runInit } from "../init/init.ts";
-import type { CgroupMount, ConsoleTarget, ContainerLaunch } from "../init/launch.ts";
+import type { CgroupMount, ConsoleTarget, ContainerLaunch, Embedded } from "../init/launch.ts";
 import { runStage } from "../init/stage.ts";
 import type { Logger } from "../log.ts";
-import type { Process, Spec } from "../spec/config.ts";
+import type { Mount, Process, Spec } from "../spec/config.ts";
 import { validateId } from "../spec/id.ts";
 import { isBind, parseMountOptions } from "../spec/mount-parse.ts";
 import { OCI_VERSION } from "../spec/names.ts";
@@ -32,10 +32,20 @@ import { ociState } from "./status.ts";
 import { Container, type ContainerRecord } from "./store.ts";
 import { writePidFile } from "./pid-file.ts";
 
+/** A container that no bundle describes: `do` composes it in memory. Its state directory serves as the mount point of its root. */
+export interface Composed {
+  readonly spec: Spec;
+  readonly bindSources: ReadonlyMap<Mount, Fd>;
+  readonly embedded: Embedded;
+}
+
 export interface CreateOptions {
   readonly root: string;
   readonly id: string;
+  /** Absolute. */
   readonly bundle: string;
+  /** In the place of the bundle's config.json and root file system. */
+  readonly composed?: Composed;
   readonly systemdCgroup: boolean;
   readonly rootless: boolean;
   /** Where the terminal's master goes, if there is one to send it to. */
@@ -56,7 +66,7 @@ export function createContainer(options: CreateOptions): Container {
   validateId(options.id);
   Container.refuseTaken(options.root, options.id);
   const { spec, text } = readBundle(options);
-  const rootfs = findRootfs(options.bundle, spec);
+  const rootfs = options.composed === undefined ? findRootfs(options.bundle, spec) : Container.directoryOf(options.root, options.id);
   const console = options.console(spec.process?.terminal === true);
   const cgroup = inStep("cgroup", () =>
     planCgroup({ cgroupsPath: spec.linux?.cgroupsPath, id: options.id, systemd: options.systemdCgroup, rootless: options.rootless }),
@@ -73,7 +83,8 @@ export function createContainer(options: CreateOptions): Container {
   }
 }
 
-function readBundle({ bundle, rootless, log }: CreateOptions): { spec: Spec; text: string } {
+function readBundle({ bundle, composed, rootless, log }: CreateOptions): { spec: Spec; text: string } {
+  if (composed !== undefined) return { spec: composed.spec, text: JSON.stringify(composed.spec) };
   const path = resolve(bundle, "config.json");
   if (!existsSync(path)) throw new Error(`config.json: there is none in the bundle ${bundle}; make one with: tssandbox spec --bundle ${bundle}`);
   const text = readFileSync(path, "utf8");
@@ -192,12 +203,13 @@ function prepareContainerLaunch(container: Container, spec: Spec, console: Conso
     ...launch,
     spec,
     rootfs: container.record.rootfs,
-    bindSources: inStep("bind mounts", () => openBindSources(spec, options.rootless)),
+    bindSources: inStep("bind mounts", () => options.composed?.bindSources ?? openBindSources(spec, options.rootless)),
     // Bound by way of the directory's descriptor: the path itself may be longer than a socket address holds.
     startSocket: listenUnix(`${directory.procPath}/start.sock`, SOCK_SEQPACKET),
     createdLock,
     cgroups: cgroupMounts(container.record.cgroup, cgroup.paths),
     noPivot: options.noPivot,
+    embedded: options.composed?.embedded,
     hookState: (status, pid) => JSON.stringify(ociState(container, status, pid)),
   };
 }

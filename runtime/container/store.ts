@@ -74,6 +74,10 @@ export class Container {
     return container;
   }
 
+  static directoryOf(root: string, id: string): string {
+    return join(root, id);
+  }
+
   /** @throws ContainerError where the id is taken: asked before anything else is, so that this is the answer. */
   static refuseTaken(root: string, id: string): void {
     if (existsSync(join(root, id))) throw taken(root, id);

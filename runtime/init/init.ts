@@ -1,6 +1,7 @@
 /** The container's first process, from its birth in new namespaces to the execve of the program. */
 import { CLONE_NEW, setDomainname, setHostname, unshare } from "../../linux/namespace.ts";
 import { inStep } from "../../linux/errors.ts";
+import type { Fd } from "../../linux/fd.ts";
 import { setLinkUp } from "../../linux/netlink/link.ts";
 import { openRoute } from "../../linux/netlink/route-socket.ts";
 import { exitNow, getPid, newSession, setUmask } from "../../linux/process.ts";
@@ -42,6 +43,7 @@ export function runInit(launch: ContainerLaunch): never {
   inStep("memory policy", () => applyMemoryPolicy(spec.linux?.memoryPolicy));
   if (spec.process === undefined) return waitWithoutProcess(launch);
   const program = prepareProgram(launch);
+  launch.embedded?.prepared();
   rendezvous(channel, { kind: "ready" });
   channel.close();
   return startOnRequest(launch, program);
@@ -83,6 +85,16 @@ function startOnRequest(launch: ContainerLaunch, program: () => never): never {
     const state = launch.hookState("created", getPid());
     inStep("startContainer hooks", () => runHooks(spec.hooks?.startContainer, state, () => dropCapabilities(process.capabilities)));
     send(peer, { kind: "executing" });
+    return launch.embedded === undefined ? program() : launch.embedded.run(() => becomeProgram(peer, program));
+  } catch (error) {
+    send(peer, { kind: "failed", error: toWire(error) });
+    return exitNow(1);
+  }
+}
+
+/** In a process that init has forked. */
+function becomeProgram(peer: Fd, program: () => never): never {
+  try {
     return program();
   } catch (error) {
     send(peer, { kind: "failed", error: toWire(error) });

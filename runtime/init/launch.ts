@@ -58,8 +58,20 @@ export interface ContainerLaunch extends ProcessLaunch {
   /** Cgroup hierarchies: where a mount of type `cgroup` gets its content from. */
   readonly cgroups: readonly CgroupMount[];
   readonly noPivot: boolean;
+  /** What `do` does in another way than a container from a bundle. */
+  readonly embedded: Embedded | undefined;
   /** The state as hooks see it, for a status and pid. */
   readonly hookState: (status: "creating" | "created", pid: number) => string;
+}
+
+/** Parts of init that a container composed in memory brings along. All of them run in init. */
+export interface Embedded {
+  /** Builds the root file system on the directory `at`, which nothing else uses. @returns its mount, attached. */
+  readonly buildRoot: (at: string) => Fd;
+  /** Called when init has its last ids, and the runtime is still to be heard of. */
+  readonly prepared: () => void;
+  /** @param program turns the calling process into the program; does not return. */
+  readonly run: (program: () => never) => never;
 }
 
 export interface CgroupMount {

@@ -18,10 +18,15 @@ export function prepareRoot(launch: ContainerLaunch): Setup {
   const propagation = launch.spec.linux?.rootfsPropagation;
   mounts.mount("", "/", "", propagation === undefined ? MS_SLAVE | MS_REC : ROOTFS_PROPAGATION_FLAGS[propagation]);
   if (sharesMounts(launch.spec)) unshareParent(launch.rootfs);
-  const tree = mounts.cloneTree(AT_FDCWD, launch.rootfs, true);
-  using target = open(launch.rootfs, fcntl.O_PATH | fcntl.O_DIRECTORY);
-  mounts.attachMount(tree, target);
+  const tree = launch.embedded === undefined ? attachDirectory(launch.rootfs) : launch.embedded.buildRoot(launch.rootfs);
   return { launch, root: tree, late: [] };
+}
+
+function attachDirectory(rootfs: string): Fd {
+  const tree = mounts.cloneTree(AT_FDCWD, rootfs, true);
+  using target = open(rootfs, fcntl.O_PATH | fcntl.O_DIRECTORY);
+  mounts.attachMount(tree, target);
+  return tree;
 }
 
 /** Makes the mount that the root file system lies on private, by laying a private copy over its root. */

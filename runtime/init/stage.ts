@@ -2,9 +2,10 @@
  * The first forked process: enters and creates namespaces, forks init into them, and ends. A process cannot change its own pid namespace,
  * and a user namespace's maps are written from outside; hence two processes. init then belongs to the nearest subreaper.
  */
+import { EINVAL } from "../../linux/abi/errno.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { setGroupId, setGroups, setUserId } from "../../linux/credentials.ts";
-import { inStep } from "../../linux/errors.ts";
+import { inStep, isErrno } from "../../linux/errors.ts";
 import { openAt, writeAll } from "../../linux/file.ts";
 import { fork } from "../../linux/fork.unsafe.ts";
 import { CLONE_NEW, unshare } from "../../linux/namespace.ts";
@@ -62,9 +63,18 @@ function enterUserNamespace(launch: ProcessLaunch): void {
     rendezvous(launch.channel, { kind: "map-ids" });
     setDumpable(false);
   }
-  setGroupId(0);
-  setUserId(0);
+  ifMapped(() => setGroupId(0));
+  ifMapped(() => setUserId(0));
   if (!launch.denySetgroups) setGroups([]);
+}
+
+/** A map without 0 has no root to become; the rights in a new namespace do not depend on the id. Source: setresuid(2), EINVAL. */
+function ifMapped(change: () => void): void {
+  try {
+    change();
+  } catch (error) {
+    if (!isErrno(error, EINVAL)) throw error;
+  }
 }
 
 function writeTimeOffsets(launch: ProcessLaunch, offsets: string): void {

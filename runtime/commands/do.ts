@@ -1,0 +1,71 @@
+import { InvalidArgumentError, Option } from "commander";
+import type { Globals, Registry } from "../cli.ts";
+import { decideOptions, type DoFlags } from "../do/options.ts";
+import { exitCodeOf } from "../do/failure.ts";
+import { runSandbox } from "../do/sandbox.ts";
+import { collect, duration, integer } from "./arguments.ts";
+
+export function registerDo({ program, action }: Registry): void {
+  program
+    .command("do")
+    .argument("[command...]", "the program and its arguments, after --")
+    .description("run an untrusted command in a sandbox: no image, no network, nothing of the host writable")
+    .option("--rw", "let it write to the current directory; else that is read-only as well")
+    .option("--bind <source[:destination][:ro|:rw]>", "show a further file or directory; read-only unless :rw", collect)
+    .option("-e, --env <name[=value]>", "set a variable, or pass the caller's on", collect)
+    .option("--cwd <dir>", "working directory (default: the current one)")
+    .option("--hostname <name>", "host name inside", hostname, "sandbox")
+    .option("--user <uid[:gid]>", "ids inside (default: the caller's); always unprivileged ones on the host", user)
+    .addOption(new Option("--network <kind>", "none: only a loopback of its own; host: the host's").choices(["none", "host"]).default("none"))
+    .option("--memory <bytes>", "limit, with a suffix k, m or g", bytes)
+    .option("--cpus <number>", "limit, for example 1.5", cpus)
+    .option("--pids <number>", "limit of processes and threads (default: 1024)", integer(1, 4_194_304))
+    .option("--timeout <time>", "end it after 30s, 5m, ...; the exit code is 124 then", timeout)
+    .passThroughOptions()
+    .action(action(doCommand));
+}
+
+async function doCommand(globals: Globals, args: string[], flags: DoFlags): Promise<number> {
+  try {
+    return await runSandbox(globals, decideOptions(args, flags));
+  } catch (error) {
+    globals.log.error(error instanceof Error ? error.message : String(error));
+    return exitCodeOf(error);
+  }
+}
+
+const UNITS: Record<string, number> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
+
+function bytes(text: string): number {
+  const match = /^(\d+)([kmgt]?)(?:i?b)?$/i.exec(text);
+  const value = match === null ? 0 : Number(match[1]) * (UNITS[(match[2] ?? "").toLowerCase()] ?? 1);
+  if (value < 1 || !Number.isSafeInteger(value)) throw new InvalidArgumentError("It must be a number of bytes such as 268435456 or 256m.");
+  return value;
+}
+
+function cpus(text: string): number {
+  const value = Number(text);
+  // The kernel's smallest quota is 1 ms in a period of 100.
+  if (!/^\d+(\.\d+)?$/.test(text) || value < 0.01 || value > 8192) throw new InvalidArgumentError("It must be a number of CPUs such as 2 or 0.5.");
+  return value;
+}
+
+/** The longest that a timer can wait. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+function timeout(text: string): number {
+  const value = duration(text);
+  if (value <= 0 || value > MAX_TIMEOUT_MS) throw new InvalidArgumentError("It must be more than 0 and at most 24 days.");
+  return value;
+}
+
+function hostname(text: string): string {
+  if (!/^[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?$/.test(text)) throw new InvalidArgumentError("It must be a host name of at most 64 characters.");
+  return text;
+}
+
+function user(text: string): { uid: number; gid: number } {
+  const [uid, gid] = text.split(":").map((part) => (/^\d{1,9}$/.test(part) ? Number(part) : Number.NaN));
+  if (uid === undefined || Number.isNaN(uid) || Number.isNaN(gid ?? uid)) throw new InvalidArgumentError("It must be UID or UID:GID, by number.");
+  return { uid, gid: gid ?? uid };
+}
