@@ -1,4 +1,6 @@
 import { getSystemErrorMap } from "node:util";
+import { EIO } from "./abi/errno.ts";
+import { faultAt } from "./fault.ts";
 
 const names = new Map<number, string>();
 const messages = new Map<number, string>();
@@ -64,13 +66,20 @@ export function check(result: number, syscall: string, path?: string): number {
   return result;
 }
 
-/** Runs `action`; a SysError that leaves it carries `step`. */
+/** Runs `action`; a SysError that leaves it carries `step`, and so does an error of Node's own file functions, as a SysError. */
 export function inStep<T>(step: string, action: () => T): T {
   try {
+    if (faultAt(step)) throw new SysError({ syscall: "injected fault", errno: EIO });
     return action();
   } catch (error) {
-    throw error instanceof SysError ? error.within(step) : error;
+    const known = error instanceof SysError ? error : fromNode(error);
+    throw known?.within(step) ?? error;
   }
+}
+
+function fromNode(error: unknown): SysError | undefined {
+  const { errno, syscall, path } = error as NodeJS.ErrnoException;
+  return typeof errno === "number" && syscall !== undefined ? new SysError({ syscall, errno: -errno, path }) : undefined;
 }
 
 /** Whether `error` is a refusal of the kernel with one of these errnos; Node's own file errors count as well. */

@@ -3,6 +3,7 @@ import { execInContainer } from "../container/exec.ts";
 import { catchSignals, openRelay, supervise, type Relay } from "../container/foreground.ts";
 import { openConsole } from "../container/launch.ts";
 import { Container } from "../container/store.ts";
+import { inStep } from "../../linux/errors.ts";
 import type { Globals, Registry } from "../cli.ts";
 import type { Process, Spec } from "../spec/config.ts";
 import { parseProcess } from "../spec/validate.ts";
@@ -58,10 +59,10 @@ export function registerExec({ program, action }: Registry): void {
 async function runExecCommand(globals: Globals, id: string, args: string[], flags: ExecFlags): Promise<number> {
   const container = Container.open(globals.root, id);
   const spec = container.spec();
-  const process = processOf(spec, args, flags);
+  const process = inStep("process", () => processOf(spec, args, flags));
   const detached = flags.detach === true;
   const terminal = process.terminal === true;
-  const target = openConsole(terminal, flags.consoleSocket, detached);
+  const target = inStep("console socket", () => openConsole(terminal, flags.consoleSocket, detached));
   const relay: Relay | undefined = terminal && target === undefined ? openRelay() : undefined;
   using signals = detached ? undefined : catchSignals();
   const pid = execInContainer(container, {

@@ -65,13 +65,13 @@ export interface CreateOptions {
 export function createContainer(options: CreateOptions): Container {
   validateId(options.id);
   Container.refuseTaken(options.root, options.id);
-  const { spec, text } = readBundle(options);
+  const { spec, text } = inStep("config.json", () => readBundle(options));
   const rootfs = options.composed === undefined ? findRootfs(options.bundle, spec) : Container.directoryOf(options.root, options.id);
-  const console = options.console(spec.process?.terminal === true);
+  const console = inStep("console socket", () => options.console(spec.process?.terminal === true));
   const cgroup = inStep("cgroup", () =>
     planCgroup({ cgroupsPath: spec.linux?.cgroupsPath, id: options.id, systemd: options.systemdCgroup, rootless: options.rootless }),
   );
-  const container = Container.create(options.root, newRecord(options, spec, rootfs, cgroup), text);
+  const container = inStep("state directory", () => Container.create(options.root, newRecord(options, spec, rootfs, cgroup), text));
   // Until this descriptor is closed the container is `creating`; the kernel closes it where we are killed.
   using lock = container.lock();
   try {
@@ -151,7 +151,7 @@ function build(container: Container, spec: Spec, console: ConsoleTarget | undefi
       inStep("createRuntime hooks", () => runHooks(spec.hooks?.createRuntime, state));
     },
     ready: (pid) => {
-      commit(container, pid, cgroup);
+      inStep("state.json", () => commit(container, pid, cgroup));
       if (options.pidFile !== undefined) writePidFile(options.pidFile, pid);
     },
   });
@@ -205,7 +205,7 @@ function prepareContainerLaunch(container: Container, spec: Spec, console: Conso
     rootfs: container.record.rootfs,
     bindSources: inStep("bind mounts", () => options.composed?.bindSources ?? openBindSources(spec, options.rootless)),
     // Bound by way of the directory's descriptor: the path itself may be longer than a socket address holds.
-    startSocket: listenUnix(`${directory.procPath}/start.sock`, SOCK_SEQPACKET),
+    startSocket: inStep("start socket", () => listenUnix(`${directory.procPath}/start.sock`, SOCK_SEQPACKET)),
     createdLock,
     cgroups: cgroupMounts(container.record.cgroup, cgroup.paths),
     noPivot: options.noPivot,

@@ -1,6 +1,6 @@
 /** The runtime's side of the protocol with stage and init (runtime/init/protocol.ts). */
 import { SIGNALS } from "../../linux/abi/signal.ts";
-import { assertNever } from "../../linux/errors.ts";
+import { assertNever, inStep } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { fork } from "../../linux/fork.unsafe.ts";
 import { kill, waitPid } from "../../linux/process.ts";
@@ -23,10 +23,12 @@ export interface Parts {
  * @throws the error that stage or init reported, or one of a part; no process is left then.
  */
 export function handOver(ours: Fd, theirs: Fd, stage: () => number, parts: Parts): number {
-  const stagePid = fork(() => {
-    ours.close();
-    return stage();
-  });
+  const stagePid = inStep("fork", () =>
+    fork(() => {
+      ours.close();
+      return stage();
+    }),
+  );
   theirs.close();
   let initPid = 0;
   try {

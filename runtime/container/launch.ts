@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import process from "node:process";
 import * as fcntl from "../../linux/abi/fcntl.ts";
-import { isErrno, SysError } from "../../linux/errors.ts";
+import { inStep, isErrno, SysError } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { fileSystemMagic, open, readLinkAt } from "../../linux/file.ts";
 import { connectUnix } from "../../linux/socket.ts";
@@ -32,6 +32,10 @@ const PROC_SUPER_MAGIC = 0x9fa0;
 
 /** @throws SysError, ConfigError, Error with a line for the user. */
 export function prepareLaunch(options: ProcessOptions): ProcessLaunch {
+  return inStep("process", () => gatherLaunch(options));
+}
+
+function gatherLaunch(options: ProcessOptions): ProcessLaunch {
   refuseUnavailableLabels(options.process);
   const listenFds = activationFds();
   const preserveFds = listenFds + options.preserveFds;
@@ -45,7 +49,7 @@ export function prepareLaunch(options: ProcessOptions): ProcessLaunch {
     console: options.console,
     preserveFds,
     listenFds,
-    seccomp: prepareSeccomp(options.seccomp, options.stateOf, options.log),
+    seccomp: inStep("seccomp listener", () => prepareSeccomp(options.seccomp, options.stateOf, options.log)),
     hostProc: openHostProc(),
     newKeyring: options.newKeyring,
     denySetgroups: options.denySetgroups,

@@ -1,7 +1,7 @@
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { ECONNREFUSED, ENOENT } from "../../linux/abi/errno.ts";
 import { SIGNALS } from "../../linux/abi/signal.ts";
-import { isErrno } from "../../linux/errors.ts";
+import { inStep, isErrno } from "../../linux/errors.ts";
 import { open } from "../../linux/file.ts";
 import { connectUnix, sendMessage, SOCK_SEQPACKET } from "../../linux/socket.ts";
 import { runHooks } from "../hooks.ts";
@@ -14,8 +14,8 @@ import { ContainerError, type Container } from "./store.ts";
 export function startContainer(container: Container): void {
   const status = statusOf(container);
   if (status !== "created") throw new ContainerError(`cannot start a container that is ${status}: ${container.record.id}`);
-  using socket = connectToInit(container);
-  sendMessage(socket, Buffer.from("start"));
+  using socket = inStep("connect to init", () => connectToInit(container));
+  inStep("message start", () => sendMessage(socket, Buffer.from("start")));
   let executing = false;
   for (let message = receive(socket); message !== undefined; message = receive(socket)) {
     if (message.kind === "failed") throw fromWire(message.error);
@@ -28,7 +28,7 @@ export function startContainer(container: Container): void {
 /** "If any poststart hook fails, the runtime MUST generate an error, stop the container" (runtime-spec runtime.md#lifecycle, step 10). */
 function runPoststart(container: Container): void {
   try {
-    runHooks(container.record.hooks.poststart, JSON.stringify(ociState(container, "running", container.record.pid)));
+    inStep("poststart hooks", () => runHooks(container.record.hooks.poststart, JSON.stringify(ociState(container, "running", container.record.pid))));
   } catch (error) {
     killContainer(container, SIGNALS.SIGKILL, true);
     throw error;

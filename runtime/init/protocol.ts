@@ -22,7 +22,7 @@
  *
  * exec has no "hooks"; there, `go` after "ready" leads straight to execve.
  */
-import { SysError, type SysErrorFields } from "../../linux/errors.ts";
+import { inStep, SysError, type SysErrorFields } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { isPeerGone, receiveMessage, sendMessage } from "../../linux/socket.ts";
 
@@ -57,7 +57,7 @@ export function fromWire(error: WireError): Error {
 
 export function send(socket: Fd, message: FromContainer | FromRuntime): void {
   try {
-    sendMessage(socket, Buffer.from(JSON.stringify(message)));
+    inStep(`message ${message.kind}`, () => sendMessage(socket, Buffer.from(JSON.stringify(message))));
   } catch (error) {
     throw isPeerGone(error) ? new PeerGone("the other side of the hand-over is gone") : error;
   }
