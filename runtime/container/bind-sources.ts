@@ -9,7 +9,7 @@ import { CLONE_NEW, unshare } from "../../linux/namespace.ts";
 import { waitPid } from "../../linux/process.ts";
 import { socketPair } from "../../linux/socket.ts";
 import { openBindSource } from "../init/bind-source.ts";
-import { receive, rendezvous, send } from "../init/protocol.ts";
+import { fromWire, receive, rendezvous, reporting } from "../init/protocol.ts";
 import type { Mount, Spec } from "../spec/config.ts";
 import { isBind, parseMountOptions } from "../spec/mount-parse.ts";
 import { writeIdMaps, type IdMaps } from "./id-maps.ts";
@@ -49,17 +49,23 @@ export function createUserNamespace(maps: IdMaps): Fd {
   const [ours, theirs] = socketPair();
   using socket = ours;
   const pid = fork(() => {
-    unshare(CLONE_NEW.user, "user");
-    rendezvous(theirs, { kind: "map-ids" });
-    return 0;
+    // Held open here as well, our own end would never show us that the runtime is gone.
+    ours.close();
+    return reporting(theirs, () => {
+      unshare(CLONE_NEW.user, "user");
+      rendezvous(theirs, { kind: "map-ids" });
+    });
   });
   theirs.close();
   try {
-    receive(socket);
+    const message = receive(socket);
+    if (message?.kind === "failed") throw fromWire(message.error);
+    if (message === undefined) throw new Error("the process that makes a mount's user namespace ended during set-up");
     writeIdMaps(pid, maps);
     return open(`/proc/${pid}/ns/user`, fcntl.O_RDONLY);
   } finally {
-    send(socket, { kind: "go" });
+    // The end of the conversation is the end of that process.
+    socket.close();
     waitPid(pid);
   }
 }

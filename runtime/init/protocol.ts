@@ -75,6 +75,28 @@ export function rendezvous(socket: Fd, message: FromContainer): void {
   awaitGo(socket);
 }
 
+/** Exit code of a forked process that has reported its error, or whose runtime is gone. */
+const FAILED = 1;
+
+/** The body of a forked process: what it throws is told to the other side. @returns the exit code. */
+export function reporting(socket: Fd, action: () => void): number {
+  try {
+    action();
+    return 0;
+  } catch (error) {
+    if (!(error instanceof PeerGone)) reportFailure(socket, error);
+    return FAILED;
+  }
+}
+
+function reportFailure(socket: Fd, error: unknown): void {
+  try {
+    send(socket, { kind: "failed", error: toWire(error) });
+  } catch {
+    // The runtime is gone: nobody is left to tell.
+  }
+}
+
 export function awaitGo(socket: Fd): void {
   if (receiveMessage(socket) === undefined) throw new PeerGone("the runtime is gone");
 }

@@ -12,15 +12,12 @@ import { CLONE_NEW, unshare } from "../../linux/namespace.ts";
 import { setDumpable } from "../../linux/prctl.ts";
 import type { ProcessLaunch } from "./launch.ts";
 import { createNamespaces, joinNamespaces } from "./namespaces.ts";
-import { awaitGo, PeerGone, rendezvous, send, toWire } from "./protocol.ts";
+import { awaitGo, rendezvous, reporting, send } from "./protocol.ts";
 import { setOomScore } from "./attributes.ts";
-
-/** Exit code of a stage or init that has reported its error, or whose runtime is gone. */
-const FAILED = 1;
 
 /** The body of the forked stage. @param init what runs in the namespaces; it does not return. */
 export function runStage(launch: ProcessLaunch, init: () => never, timeOffsets?: string): number {
-  return reporting(launch, () => {
+  return reporting(launch.channel, () => {
     awaitGo(launch.channel);
     inStep("oom score", () => setOomScore(launch.hostProc, launch.process.oomScoreAdj));
     // From here on we share namespaces with processes that may not look into us (CVE-2016-9962).
@@ -29,27 +26,9 @@ export function runStage(launch: ProcessLaunch, init: () => never, timeOffsets?:
     inStep("user namespace", () => enterUserNamespace(launch));
     inStep("create namespaces", () => createNamespaces(launch.create));
     if (timeOffsets !== undefined) inStep("time offsets", () => writeTimeOffsets(launch, timeOffsets));
-    const pid = inStep("fork", () => fork(() => reporting(launch, init)));
+    const pid = inStep("fork", () => fork(() => reporting(launch.channel, init)));
     send(launch.channel, { kind: "born", pid });
   });
-}
-
-function reporting(launch: ProcessLaunch, action: () => void): number {
-  try {
-    action();
-    return 0;
-  } catch (error) {
-    if (!(error instanceof PeerGone)) reportFailure(launch, error);
-    return FAILED;
-  }
-}
-
-function reportFailure(launch: ProcessLaunch, error: unknown): void {
-  try {
-    send(launch.channel, { kind: "failed", error: toWire(error) });
-  } catch {
-    // The runtime is gone: nobody is left to tell.
-  }
 }
 
 /** Becomes root of a user namespace: of a new one, whose maps the runtime writes, or of the one that was entered. */
