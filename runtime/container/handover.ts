@@ -1,10 +1,12 @@
 /** The runtime's side of the protocol with stage and init (runtime/init/protocol.ts). */
+import { POLLIN } from "../../linux/abi/poll.ts";
 import { SIGNALS } from "../../linux/abi/signal.ts";
 import { assertNever, inStep } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { fork } from "../../linux/fork.unsafe.ts";
-import { kill, waitPid } from "../../linux/process.ts";
-import { fromWire, receive, send, type FromContainer } from "../init/protocol.ts";
+import { poll } from "../../linux/poll.ts";
+import { kill, pidfdOpen, waitPid, type ExitStatus } from "../../linux/process.ts";
+import { fromWire, PeerGone, receive, send, type FromContainer } from "../init/protocol.ts";
 
 /** What the runtime does when the container's side asks for it. */
 export interface Parts {
@@ -32,10 +34,11 @@ export function handOver(ours: Fd, theirs: Fd, stage: () => number, parts: Parts
   theirs.close();
   let initPid = 0;
   try {
+    using stageProcess = pidfdOpen(stagePid);
     send(ours, { kind: "go" });
     for (;;) {
-      const message = receive(ours);
-      if (message === undefined) throw new Error(vanished(stagePid, initPid));
+      const message = initPid === 0 ? receiveFromStage(ours, stageProcess) : receive(ours);
+      if (message === undefined) throw new PeerGone();
       if (message.kind === "born") {
         initPid = message.pid;
         waitPid(stagePid);
@@ -46,11 +49,21 @@ export function handOver(ours: Fd, theirs: Fd, stage: () => number, parts: Parts
       if (message.kind === "ready") return initPid;
     }
   } catch (error) {
-    for (const pid of [initPid, stagePid]) if (pid !== 0) kill(pid, SIGNALS.SIGKILL);
-    waitPid(stagePid);
-    if (initPid !== 0) waitPid(initPid);
-    throw error;
+    const status = end(initPid === 0 ? stagePid : initPid);
+    throw error instanceof PeerGone ? new Error(vanished(initPid === 0 ? "stage" : "init", status)) : error;
   }
+}
+
+/** A stage that dies after it has forked init leaves the socket open with it: its end itself tells then. */
+function receiveFromStage(ours: Fd, stageProcess: Fd): FromContainer | undefined {
+  const [message] = poll([{ fd: ours, events: POLLIN }, { fd: stageProcess, events: POLLIN }], Infinity);
+  return message === 0 ? undefined : receive(ours);
+}
+
+/** Kills a child. @returns how it ended: one that had ended already, in its own way. */
+function end(pid: number): ExitStatus | undefined {
+  kill(pid, SIGNALS.SIGKILL);
+  return waitPid(pid)?.status;
 }
 
 function answer(message: FromContainer, parts: Parts, stagePid: number, initPid: number): void {
@@ -73,8 +86,7 @@ function answer(message: FromContainer, parts: Parts, stagePid: number, initPid:
   }
 }
 
-function vanished(stagePid: number, initPid: number): string {
-  const status = waitPid(initPid === 0 ? stagePid : initPid)?.status;
+function vanished(who: "stage" | "init", status: ExitStatus | undefined): string {
   const how = status === undefined ? "" : status.kind === "signaled" ? ` (signal ${status.signal}; out of memory in the container's cgroup?)` : ` (exit status ${status.code})`;
-  return `the container's ${initPid === 0 ? "stage" : "init"} ended during set-up${how}`;
+  return `the container's ${who} ended during set-up${how}`;
 }
