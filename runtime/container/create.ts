@@ -142,6 +142,7 @@ function build(container: Container, spec: Spec, console: ConsoleTarget | undefi
   };
   using _ours = ours;
   using _theirs = { [Symbol.dispose]: () => closeLaunch(launch) };
+  using undo = new DisposableStack();
   handOver(ours, theirs, stage, {
     mapIds: (pid) => inStep("id maps", () => writeIdMaps(pid, maps)),
     namespaces: (pid) => enterLimits(pid, spec, cgroup),
@@ -152,9 +153,10 @@ function build(container: Container, spec: Spec, console: ConsoleTarget | undefi
     },
     ready: (pid) => {
       inStep("state.json", () => commit(container, pid, cgroup));
-      if (options.pidFile !== undefined) writePidFile(options.pidFile, pid);
+      if (options.pidFile !== undefined) writePidFile(options.pidFile, pid, undo);
     },
   });
+  undo.move();
 }
 
 /** Closes this process's copies of what was opened for init. */

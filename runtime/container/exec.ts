@@ -52,16 +52,18 @@ export function execInContainer(container: Container, options: ExecOptions): num
   setChildSubreaper(true);
   using _ours = ours;
   using _theirs = { [Symbol.dispose]: () => closeProcessLaunch(launch) };
+  using undo = new DisposableStack();
   const pid = handOver(ours, theirs, () => runStage(launch, () => runExec(launch)), {
     mapIds: () => undefined,
     namespaces: (born) => inStep("cgroup", () => cgroupOf(container).addProcess(born)),
     hooks: () => undefined,
     ready: (born) => {
-      if (options.pidFile !== undefined) writePidFile(options.pidFile, born);
+      if (options.pidFile !== undefined) writePidFile(options.pidFile, born, undo);
     },
   });
   // The socket closes with execve; a last step that failed reports itself instead.
   const last = receive(ours);
   if (last?.kind === "failed") throw fromWire(last.error);
+  undo.move();
   return pid;
 }
