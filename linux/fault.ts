@@ -20,6 +20,7 @@ export function faultAt(step: string): boolean {
   const here = `${step}:${content.toString().split("\n").filter((line) => line.replace(/:\d+$/, "") === step).length + 1}`;
   writeSync(record, `${here}\n`);
   if (here !== point.join(":")) return false;
-  while (action === "hold" && fstatSync(record).nlink > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, POLL_MS);
-  return action === "fail";
+  if (action === "fail") return true;
+  while (fstatSync(record).nlink > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, POLL_MS);
+  return false;
 }

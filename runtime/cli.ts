@@ -1,4 +1,5 @@
 /** The command line, as runc's users and engines know it. Source: runc(8), and what engines really pass (docs/oci-cli.md). */
+import { writeSync } from "node:fs";
 import process from "node:process";
 import { Command, CommanderError, Option } from "commander";
 import { effectiveUid } from "../linux/credentials.ts";
@@ -108,7 +109,12 @@ function configure(program: Command): void {
     .enablePositionalOptions()
     .exitOverride()
     .showHelpAfterError(false)
-    .configureOutput({ outputError: (text) => process.stderr.write(text.replace(/^error: /, "tssandbox: ")) });
+    .configureOutput({
+      // Node's own streams take milliseconds to come up.
+      writeOut: (text) => void writeSync(1, text),
+      writeErr: (text) => void writeSync(2, text),
+      outputError: (text) => void writeSync(2, text.replace(/^error: /, "tssandbox: ")),
+    });
 }
 
 function decideGlobals(flags: GlobalFlags): Globals {

@@ -2,7 +2,10 @@ import { existsSync, chownSync, readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { dirname } from "node:path";
 import type { LinuxDeviceCgroup, LinuxResources } from "../spec/config-resources.ts";
-import { isErrno, SysError } from "../../linux/errors.ts";
+import { O_NOFOLLOW, O_WRONLY } from "../../linux/abi/fcntl.ts";
+import { inStep, isErrno, SysError } from "../../linux/errors.ts";
+import type { Fd } from "../../linux/fd.ts";
+import { open } from "../../linux/file.ts";
 import { applyLimits, applyUnified, asksForLimits, v2ControllersFor, type Directories } from "./apply.ts";
 import { setRealtimeV1, wantsRealtime } from "./controllers/cpu.ts";
 import { inheritCpusetV1, setCpusetV1, wantsCpuset } from "./controllers/cpuset.ts";
@@ -30,6 +33,8 @@ export interface Cgroup {
   readonly paths: Readonly<Record<string, string>>;
   /** Makes the directories, and sets what must be there before a process can join. @throws CgroupError, SysError */
   create(resources: LinuxResources): void;
+  /** For a process that is being born into it; `beside` as for `addProcess`. @throws SysError */
+  openJoin(beside?: number): Joining;
   /**
    * Moves a process of this pid namespace, which must not be forking meanwhile: what it forks before it is in every
    * hierarchy stays outside of the others. Where the container has handed its v2 controllers down to cgroups of its
@@ -58,6 +63,17 @@ export interface Cgroup {
   oomEvents(): OomSource | undefined;
   /** Removes it, cgroups that the container made in it, and parents that were made for it. It must have no processes. */
   destroy(): void;
+}
+
+/**
+ * A process that writes "0" to v1's `tasks` moves itself, alone, and needs no lock of the whole kernel; moving another one waits for an RCU
+ * grace period, 10 to 25 ms, once. v2 has no such door: there the runtime moves it, while it gets on with its set-up.
+ */
+export interface Joining {
+  /** For the process, which has one thread, to write "0" to. Opened with our rights. */
+  readonly tasks: readonly Fd[];
+  /** The rest, by the runtime. @throws SysError */
+  move(pid: number): void;
 }
 
 const removeTimeoutMs = 5000;
@@ -106,8 +122,21 @@ export class FsCgroup implements Cgroup {
     return v2ControllersFor(resources).filter((name) => this.#paths[name === "io" ? "blkio" : name] === undefined);
   }
 
-  addProcess(pid: number, beside?: number): void {
+  openJoin(beside?: number): Joining {
+    const tasks: Fd[] = [];
     this.#eachPath({}, (controller, path) => {
+      if (controller !== "") tasks.push(inStep(`cgroup ${controller}`, () => open(`${path}/tasks`, O_WRONLY | O_NOFOLLOW)));
+    });
+    return { tasks, move: (pid) => this.#move(pid, beside, (controller) => controller === "") };
+  }
+
+  addProcess(pid: number, beside?: number): void {
+    this.#move(pid, beside, () => true);
+  }
+
+  #move(pid: number, beside: number | undefined, wanted: (controller: string) => boolean): void {
+    this.#eachPath({}, (controller, path) => {
+      if (!wanted(controller)) return;
       try {
         joinCgroup(controller || "v2", path, pid);
       } catch (error) {

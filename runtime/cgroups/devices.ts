@@ -98,7 +98,7 @@ function takeBack(exceptions: Map<string, DeviceRule>, rule: DeviceRule, field: 
 }
 
 const byNumber = (a: DeviceRule, b: DeviceRule): number =>
-  (a.major ?? -1) - (b.major ?? -1) || (a.minor ?? -1) - (b.minor ?? -1) || a.type.localeCompare(b.type);
+  (a.major ?? -1) - (b.major ?? -1) || (a.minor ?? -1) - (b.minor ?? -1) || Number(a.type > b.type) - Number(a.type < b.type);
 
 /** The policy behind the text of a v1 devices.list. One that allows by default does not list what it denies. */
 export function policyFromList(list: string): DevicePolicy {

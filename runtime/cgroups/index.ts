@@ -3,7 +3,7 @@ import { FsCgroup, type Cgroup } from "./cgroup.ts";
 import type { CgroupPlan } from "./plan.ts";
 import { SystemdCgroup } from "./systemd/cgroup.ts";
 
-export type { Cgroup } from "./cgroup.ts";
+export type { Cgroup, Joining } from "./cgroup.ts";
 export { CgroupError } from "./files.ts";
 export { detectLayout, readHost, type CgroupHost, type CgroupLayout } from "./layout.ts";
 export { planCgroup, type CgroupPlan, type PlanRequest } from "./plan.ts";

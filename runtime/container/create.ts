@@ -69,7 +69,7 @@ export function createContainer(options: CreateOptions): Container {
   const rootfs = options.composed === undefined ? findRootfs(options.bundle, spec) : Container.directoryOf(options.root, options.id);
   const console = inStep("console socket", () => options.console(spec.process?.terminal === true));
   const cgroup = inStep("cgroup", () =>
-    planCgroup({ cgroupsPath: spec.linux?.cgroupsPath, id: options.id, systemd: options.systemdCgroup, rootless: options.rootless }),
+    planCgroup({ cgroupsPath: spec.linux?.cgroupsPath, id: options.id, systemd: options.systemdCgroup, rootless: options.rootless, annotations: spec.annotations ?? {} }),
   );
   const container = inStep("state directory", () => Container.create(options.root, newRecord(options, spec, rootfs, cgroup), text));
   // Until this descriptor is closed the container is `creating`; the kernel closes it where we are killed.
@@ -132,7 +132,8 @@ function build(container: Container, spec: Spec, console: ConsoleTarget | undefi
   const resources = spec.linux?.resources ?? {};
   const cgroup = inStep("cgroup", () => createCgroup(container.record.cgroup, resources));
   const [ours, theirs] = socketPair();
-  const launch = prepareContainerLaunch(container, spec, console, theirs, cgroup, options);
+  const joining = inStep("cgroup", () => cgroup.openJoin());
+  const launch = prepareContainerLaunch(container, spec, console, theirs, cgroup, joining.tasks, options);
   const maps: IdMaps = { uid: spec.linux?.uidMappings ?? [], gid: spec.linux?.gidMappings ?? [] };
   setChildSubreaper(true);
   const stage = () => {
@@ -145,7 +146,8 @@ function build(container: Container, spec: Spec, console: ConsoleTarget | undefi
   using undo = new DisposableStack();
   handOver(ours, theirs, stage, {
     mapIds: (pid) => inStep("id maps", () => writeIdMaps(pid, maps)),
-    namespaces: (pid) => enterLimits(pid, spec, cgroup),
+    born: (pid) => inStep("cgroup", () => joining.move(pid)),
+    cgroup: (pid) => setLimits(pid, spec, cgroup),
     hooks: (pid) => {
       const state = JSON.stringify(ociState(container, "creating", pid));
       inStep("prestart hooks", () => runHooks(spec.hooks?.prestart, state));
@@ -165,10 +167,8 @@ function closeLaunch(launch: ContainerLaunch): void {
   for (const fd of [launch.startSocket, launch.createdLock, ...launch.bindSources.values()]) fd.close();
 }
 
-/** init joins its cgroup only now: what it has touched of our heap so far is not charged to the container. */
-function enterLimits(pid: number, spec: Spec, cgroup: Cgroup): void {
-  inStep("cgroup", () => {
-    cgroup.addProcess(pid);
+function setLimits(pid: number, spec: Spec, cgroup: Cgroup): void {
+  inStep("cgroup limits", () => {
     cgroup.set(spec.linux?.resources ?? {});
     const owner = spec.linux?.uidMappings?.find(({ containerID }) => containerID === 0)?.hostID;
     if (owner !== undefined && effectiveUid() === 0) cgroup.delegate(owner);
@@ -182,7 +182,7 @@ function commit(container: Container, pid: number, cgroup: Cgroup): void {
   container.save({ ...container.record, pid, startTime: info.startTime, cgroupPaths: cgroup.paths });
 }
 
-function prepareContainerLaunch(container: Container, spec: Spec, console: ConsoleTarget | undefined, channel: Fd, cgroup: Cgroup, options: CreateOptions): ContainerLaunch {
+function prepareContainerLaunch(container: Container, spec: Spec, console: ConsoleTarget | undefined, channel: Fd, cgroup: Cgroup, cgroupTasks: readonly Fd[], options: CreateOptions): ContainerLaunch {
   const { create, join } = inStep("namespaces", () => planNamespaces(spec.linux?.namespaces ?? []));
   const createdLock = container.openLock("created");
   lockFile(createdLock, "exclusive", true);
@@ -194,6 +194,7 @@ function prepareContainerLaunch(container: Container, spec: Spec, console: Conso
     join,
     create,
     console,
+    cgroupTasks,
     preserveFds: options.preserveFds,
     newKeyring: options.newKeyring,
     denySetgroups: create.includes("user") && deniesSetgroups({ uid: spec.linux?.uidMappings ?? [], gid: spec.linux?.gidMappings ?? [] }),

@@ -35,6 +35,7 @@ export function execInContainer(container: Container, options: ExecOptions): num
   const { spec } = options;
   const [ours, theirs] = socketPair();
   const types = (spec.linux?.namespaces ?? []).map(({ type }) => type);
+  const joining = inStep("cgroup", () => cgroupOf(container).openJoin(container.record.pid));
   const launch = prepareLaunch({
     id: container.record.id,
     process: options.process,
@@ -42,6 +43,7 @@ export function execInContainer(container: Container, options: ExecOptions): num
     join: inStep("namespaces", () => namespacesOf(container.record.pid, types)),
     create: [],
     console: options.console,
+    cgroupTasks: joining.tasks,
     preserveFds: options.preserveFds,
     newKeyring: options.newKeyring,
     denySetgroups: types.includes("user") && deniesSetgroups({ uid: spec.linux?.uidMappings ?? [], gid: spec.linux?.gidMappings ?? [] }),
@@ -55,7 +57,8 @@ export function execInContainer(container: Container, options: ExecOptions): num
   using undo = new DisposableStack();
   const pid = handOver(ours, theirs, () => runStage(launch, () => runExec(launch)), {
     mapIds: () => undefined,
-    namespaces: (born) => inStep("cgroup", () => cgroupOf(container).addProcess(born)),
+    born: (born) => inStep("cgroup", () => joining.move(born)),
+    cgroup: () => undefined,
     hooks: () => undefined,
     ready: (born) => {
       if (options.pidFile !== undefined) writePidFile(options.pidFile, born, undo);

@@ -12,8 +12,10 @@ import { fromWire, PeerGone, receive, send, type FromContainer } from "../init/p
 export interface Parts {
   /** The stage has a user namespace without maps. */
   mapIds(stagePid: number): void;
-  /** init exists, in all namespaces but the cgroup one. */
-  namespaces(initPid: number): void;
+  /** init exists, in all namespaces but the cgroup one, and has gone on already. */
+  born(initPid: number): void;
+  /** It is in its cgroup, as far as it can be by itself. */
+  cgroup(initPid: number): void;
   hooks(initPid: number): void;
   ready(initPid: number): void;
 }
@@ -42,9 +44,11 @@ export function handOver(ours: Fd, theirs: Fd, stage: () => number, parts: Parts
       if (message.kind === "born") {
         initPid = message.pid;
         waitPid(stagePid);
-      } else {
-        answer(message, parts, stagePid, initPid);
+        send(ours, { kind: "go" });
+        parts.born(initPid);
+        continue;
       }
+      answer(message, parts, stagePid, initPid);
       send(ours, { kind: "go" });
       if (message.kind === "ready") return initPid;
     }
@@ -70,8 +74,8 @@ function answer(message: FromContainer, parts: Parts, stagePid: number, initPid:
   switch (message.kind) {
     case "map-ids":
       return parts.mapIds(stagePid);
-    case "namespaces":
-      return parts.namespaces(initPid);
+    case "cgroup":
+      return parts.cgroup(initPid);
     case "hooks":
       return parts.hooks(initPid);
     case "ready":

@@ -19,6 +19,7 @@ export interface ProcessOptions {
   readonly join: readonly JoinedNamespace[];
   readonly create: readonly NamespaceFile[];
   readonly console: ConsoleTarget | undefined;
+  readonly cgroupTasks: readonly Fd[];
   readonly preserveFds: number;
   readonly newKeyring: boolean;
   readonly denySetgroups: boolean;
@@ -47,6 +48,7 @@ function gatherLaunch(options: ProcessOptions): ProcessLaunch {
     join: options.join,
     create: options.create,
     console: options.console,
+    cgroupTasks: options.cgroupTasks,
     preserveFds,
     listenFds,
     seccomp: inStep("seccomp listener", () => prepareSeccomp(options.seccomp, options.stateOf, options.log)),
@@ -57,8 +59,8 @@ function gatherLaunch(options: ProcessOptions): ProcessLaunch {
 }
 
 /** Closes this process's copies of what was opened for the child. */
-export function closeProcessLaunch({ hostProc, join, console, seccomp }: ProcessLaunch): void {
-  for (const fd of [hostProc, ...join.map((namespace) => namespace.fd), console?.socket, seccomp?.listener?.socket]) fd?.close();
+export function closeProcessLaunch({ hostProc, join, console, seccomp, cgroupTasks }: ProcessLaunch): void {
+  for (const fd of [hostProc, ...cgroupTasks, ...join.map((namespace) => namespace.fd), console?.socket, seccomp?.listener?.socket]) fd?.close();
 }
 
 function openHostProc(): Fd {

@@ -13,6 +13,7 @@ import { mountAttributes } from "./mount-attributes.ts";
 import type { Setup } from "./setup.ts";
 
 export function mountCgroups(setup: Setup, mount: Mount, options: ParsedMountOptions): void {
+  setup.enterCgroup();
   const attributes = mountAttributes(options.flags, options.cleared).set;
   const unified = setup.launch.cgroups.find(({ controllers }) => controllers === "");
   const hierarchies = setup.launch.cgroups.filter(({ controllers }) => controllers !== "");

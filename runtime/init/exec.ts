@@ -4,6 +4,7 @@ import { newSession } from "../../linux/process.ts";
 import { setAffinity } from "../../linux/sched.ts";
 import { parseList } from "../spec/numbers.ts";
 import { newSessionKeyring } from "./attributes.ts";
+import { joinCgroup } from "./cgroup.ts";
 import { takeTerminal } from "./console.ts";
 import { prepareProgram } from "./finish.ts";
 import type { ProcessLaunch } from "./launch.ts";
@@ -16,8 +17,8 @@ export function runExec(launch: ProcessLaunch): never {
   if (launch.newKeyring) inStep("keyring", () => newSessionKeyring(launch.id));
   const affinity = launch.process.execCPUAffinity;
   if (affinity?.initial) inStep("initial cpu affinity", () => setAffinity(parseList(affinity.initial ?? "")));
-  // The runtime moves this process into the container's cgroup, whose cpuset may change the affinity.
-  rendezvous(launch.channel, { kind: "namespaces" });
+  // The cgroup's cpuset may change the affinity.
+  joinCgroup(launch);
   if (affinity?.final) inStep("final cpu affinity", () => setAffinity(parseList(affinity.final ?? "")));
   const target = launch.console;
   if (target !== undefined) inStep("console", () => takeTerminal(target, launch.process, undefined));

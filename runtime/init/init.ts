@@ -7,6 +7,7 @@ import { openRoute } from "../../linux/netlink/route-socket.ts";
 import { exitNow, getPid, newSession, setUmask } from "../../linux/process.ts";
 import { runHooks } from "../hooks.ts";
 import { applyMemoryPolicy, applyPersonality, newSessionKeyring } from "./attributes.ts";
+import { joinCgroup } from "./cgroup.ts";
 import { bindConsole, takeTerminal } from "./console.ts";
 import { makeDevices } from "./devices.ts";
 import { prepareProgram } from "./finish.ts";
@@ -33,8 +34,6 @@ export function runInit(launch: ContainerLaunch): never {
   setUmask(0);
   if (launch.newKeyring) inStep("keyring", () => newSessionKeyring(launch.id));
   if (launch.create.includes("net")) inStep("network", raiseLoopback);
-  rendezvous(channel, { kind: "namespaces" });
-  if (launch.create.includes("cgroup")) inStep("cgroup namespace", () => unshare(CLONE_NEW.cgroup, "cgroup"));
   if (spec.hostname) inStep("hostname", () => setHostname(spec.hostname ?? ""));
   if (spec.domainname) inStep("domainname", () => setDomainname(spec.domainname ?? ""));
   inStep("sysctl", () => setSysctls(launch.hostProc, spec.linux?.sysctl ?? {}));
@@ -57,8 +56,9 @@ function raiseLoopback(): void {
 /** Everything about the root file system. Masks need the host's /dev/null and so come before the switch; read-only comes after it. */
 function buildRoot(launch: ContainerLaunch): void {
   const { spec, channel, console: target, process } = launch;
-  const setup = inStep("root file system", () => prepareRoot(launch));
+  const setup = inStep("root file system", () => prepareRoot(launch, once(() => enterCgroup(launch))));
   inStep("mounts", () => mountAll(setup));
+  setup.enterCgroup();
   inStep("devices", () => makeDevices(setup));
   const slave = target === undefined ? undefined : inStep("console", () => takeTerminal(target, process, setup.root));
   if (slave !== undefined) inStep("console", () => bindConsole(setup.root, slave));
@@ -70,6 +70,20 @@ function buildRoot(launch: ContainerLaunch): void {
   makeWorkingDirectory(setup);
   inStep("pivot root", () => enterRoot(setup));
   inStep("root file system", () => finishRoot(setup));
+}
+
+/** In its own namespace the container's cgroup is the root, so it has to be in it first. */
+function enterCgroup(launch: ContainerLaunch): void {
+  joinCgroup(launch);
+  if (launch.create.includes("cgroup")) inStep("cgroup namespace", () => unshare(CLONE_NEW.cgroup, "cgroup"));
+}
+
+function once(action: () => void): () => void {
+  let done = false;
+  return () => {
+    if (!done) action();
+    done = true;
+  };
 }
 
 /** As runc does: an image may name a working directory that it does not have. */

@@ -33,6 +33,8 @@ export interface ProcessLaunch {
   readonly newKeyring: boolean;
   /** Whether the container's user namespace forbids setgroups(2). */
   readonly denySetgroups: boolean;
+  /** v1 cgroups to join by writing "0" (runtime/cgroups, `Joining`). */
+  readonly cgroupTasks: readonly Fd[];
   /** Name of the session keyring. */
   readonly id: string;
 }

@@ -10,9 +10,10 @@
  *      | go -------------------------------->| fork -------------------------->|
  *      |<------------------------- born, pid | exit                            |
  *      | go ------------------------------------------------------------------>|
- *      |<-------------------------------------------------------- "namespaces" |
- *      | cgroup, limits, network devices                                       |
- *      | go ------------------------------------------------------------------>| mounts, devices
+ *      | move init to its v2 cgroup                                            | loopback, mounts
+ *      |<------------------------------------------------------------ "cgroup" | having joined v1's cgroups
+ *      | limits, network devices                                               |
+ *      | go ------------------------------------------------------------------>| cgroup namespace, further mounts, devices
  *      |<------------------------------------------------------------- "hooks" |
  *      | prestart and createRuntime hooks                                      |
  *      | go ------------------------------------------------------------------>| createContainer hooks, pivot_root ...
@@ -32,7 +33,7 @@ export type WireError = { readonly kind: "syscall"; readonly fields: SysErrorFie
 export type FromContainer =
   | { readonly kind: "map-ids" }
   | { readonly kind: "born"; readonly pid: number }
-  | { readonly kind: "namespaces" }
+  | { readonly kind: "cgroup" }
   | { readonly kind: "hooks" }
   | { readonly kind: "ready" }
   /** Sent on the start socket, as the last word before execve. */

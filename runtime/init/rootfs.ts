@@ -14,12 +14,12 @@ import type { Setup } from "./setup.ts";
  * Cuts the new mount namespace off from the host's (or not, as rootfsPropagation says) and lays a copy of the root file system's mount over
  * itself, since pivot_root(2) wants a mount point whose parent is not shared.
  */
-export function prepareRoot(launch: ContainerLaunch): Setup {
+export function prepareRoot(launch: ContainerLaunch, enterCgroup: () => void): Setup {
   const propagation = launch.spec.linux?.rootfsPropagation;
   mounts.mount("", "/", "", propagation === undefined ? MS_SLAVE | MS_REC : ROOTFS_PROPAGATION_FLAGS[propagation]);
   if (sharesMounts(launch.spec)) unshareParent(launch.rootfs);
   const tree = launch.embedded === undefined ? attachDirectory(launch.rootfs) : launch.embedded.buildRoot(launch.rootfs);
-  return { launch, root: tree, late: [] };
+  return { launch, root: tree, enterCgroup, late: [] };
 }
 
 function attachDirectory(rootfs: string): Fd {

@@ -7,6 +7,8 @@ export interface Setup {
   readonly launch: ContainerLaunch;
   /** The root file system's mount, attached; its root directory. */
   readonly root: Fd;
+  /** Joins the container's cgroup and enters its cgroup namespace; at the first call, further ones do nothing. */
+  readonly enterCgroup: () => void;
   /** Attributes that wait until nothing more is created inside those mounts. */
   readonly late: { readonly fd: Fd; readonly attributes: MountAttributes }[];
 }

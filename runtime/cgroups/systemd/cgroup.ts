@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import type { LinuxResources } from "../../spec/config-resources.ts";
-import { FsCgroup, type Cgroup } from "../cgroup.ts";
+import { FsCgroup, type Cgroup, type Joining } from "../cgroup.ts";
 import { defaultDeviceRules } from "../devices.ts";
 import { waitUntil } from "../files.ts";
 import type { OomSource } from "../oom.ts";
@@ -35,6 +35,11 @@ export class SystemdCgroup implements Cgroup {
   /** A scope without a process is refused by systemd: the first `addProcess` starts it. */
   create(resources: LinuxResources): void {
     this.#resources = resources;
+  }
+
+  /** systemd does the moving: it has to know of its scope's processes. */
+  openJoin(beside?: number): Joining {
+    return { tasks: [], move: (pid) => this.addProcess(pid, beside) };
   }
 
   addProcess(pid: number, beside?: number): void {
