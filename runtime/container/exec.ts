@@ -2,6 +2,7 @@
 import { inStep } from "../../linux/errors.ts";
 import { socketPair } from "../../linux/socket.ts";
 import { setChildSubreaper } from "../../linux/prctl.ts";
+import { waitPid } from "../../linux/process.ts";
 import { runExec } from "../init/exec.ts";
 import type { ConsoleTarget } from "../init/launch.ts";
 import { fromWire, receive } from "../init/protocol.ts";
@@ -66,7 +67,10 @@ export function execInContainer(container: Container, options: ExecOptions): num
   });
   // The socket closes with execve; a last step that failed reports itself instead.
   const last = receive(ours);
-  if (last?.kind === "failed") throw fromWire(last.error);
+  if (last?.kind === "failed") {
+    waitPid(pid);
+    throw fromWire(last.error);
+  }
   undo.move();
   return pid;
 }
