@@ -10,6 +10,7 @@ export function registerDo({ program, action }: Registry): void {
     .command("do")
     .argument("[command...]", "the program and its arguments, after --")
     .description("run an untrusted command in a sandbox: no image, no network, nothing of the host writable")
+    .option("--rootfs <path>", "in the place of the host's root: a directory, a tar archive (.gz, .zst, .xz), an OCI layout or a tar of one")
     .option("--rw", "let it write to the current directory; else that is read-only as well")
     .option("--bind <source[:destination][:ro|:rw]>", "show a further file or directory; read-only unless :rw", collect)
     .option("-e, --env <name[=value]>", "set a variable, or pass the caller's on", collect)

@@ -145,7 +145,7 @@ function sockets(entries: readonly RootEntry[]): string[] {
 }
 
 /** A lent directory that is a home, or has homes in it, shows no keys. */
-function homeSecrets({ lent, callerHome }: HostPlanRequest): string[] {
+export function homeSecrets({ lent, callerHome }: Pick<HostPlanRequest, "lent" | "callerHome">): string[] {
   const homes = new Set([callerHome, "/root", ...listIfThere("/home").map((name) => `/home/${name}`)].filter((path) => path !== "/"));
   return [...homes].filter((home) => lent.some((directory) => isWithin(home, directory))).flatMap((home) => HIDDEN_IN_HOMES.map((name) => join(home, name)));
 }

@@ -14,8 +14,8 @@ export interface Identity {
   readonly user: UserIds;
   /** The same as the host counts them. */
   readonly host: UserIds;
-  /** Whether the ids are a range of its own, which nobody else on the host has. */
-  readonly ownRange: boolean;
+  /** Start on the host of a range of its own, which nobody else has; undefined where there is only the caller's own id. */
+  readonly rangeStart: number | undefined;
   readonly uidMappings: readonly LinuxIDMapping[];
   readonly gidMappings: readonly LinuxIDMapping[];
 }
@@ -38,14 +38,14 @@ export function chooseIdentity(wanted: UserIds | undefined, range: number): Iden
   if (own.uid !== 0 || !isMapped(start)) return single(user, own);
   if (user.uid >= RANGE_SIZE || user.gid >= RANGE_SIZE) throw new Error(`--user: ids must be below ${RANGE_SIZE}`);
   const mappings = [{ containerID: 0, hostID: start, size: RANGE_SIZE }];
-  return { user, host: { uid: start + user.uid, gid: start + user.gid }, ownRange: true, uidMappings: mappings, gidMappings: mappings };
+  return { user, host: { uid: start + user.uid, gid: start + user.gid }, rangeStart: start, uidMappings: mappings, gidMappings: mappings };
 }
 
 function single(user: UserIds, own: UserIds): Identity {
   return {
     user,
     host: own,
-    ownRange: false,
+    rangeStart: undefined,
     uidMappings: [{ containerID: user.uid, hostID: own.uid, size: 1 }],
     gidMappings: [{ containerID: user.gid, hostID: own.gid, size: 1 }],
   };

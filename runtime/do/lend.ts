@@ -31,7 +31,7 @@ export function loanMount({ source, destination, writable }: Loan): Mount {
 export function openLoan(loan: Loan, identity: Identity, warn: (message: string) => void): Fd {
   const tree = cloneTree(AT_FDCWD, loan.source, true);
   setMountAttributes(tree, { propagation: MS_SLAVE }, true, loan.source);
-  if (!identity.ownRange) return tree;
+  if (identity.rangeStart === undefined) return tree;
   const owner = statSync(loan.source);
   using namespace = createUserNamespace({
     uid: [{ containerID: owner.uid, hostID: identity.host.uid, size: 1 }],

@@ -1,5 +1,5 @@
 /** The command line of `do`, decided. */
-import { lstatSync, realpathSync, statSync } from "node:fs";
+import { realpathSync, statSync } from "node:fs";
 import { isAbsolute, normalize, resolve } from "node:path";
 import process from "node:process";
 import type { UserIds } from "./identity.ts";
@@ -24,10 +24,15 @@ export interface DoFlags {
 }
 
 export interface DoOptions {
+  /** Empty: the image's own command. */
   readonly args: readonly string[];
+  /** The host's root where it is undefined. */
+  readonly rootfs: string | undefined;
   readonly loans: readonly Loan[];
   readonly env: readonly string[];
-  readonly cwd: string;
+  /** The one that was asked for. */
+  readonly cwd: string | undefined;
+  readonly here: string;
   readonly hostname: string;
   readonly user: UserIds | undefined;
   readonly network: Network;
@@ -41,13 +46,15 @@ const DEFAULT_PIDS = 1024;
 
 /** @throws Error naming the option. */
 export function decideOptions(args: readonly string[], flags: DoFlags): DoOptions {
-  if (args.length === 0) throw new Error("do: give a command, as in: tssandbox do -- ls");
+  if (args.length === 0 && flags.rootfs === undefined) throw new Error("do: give a command, as in: tssandbox do -- ls");
   const here = realpathSync(process.cwd());
   return {
     args,
-    loans: [...currentDirectory(here, flags), ...(flags.bind ?? []).map((text) => parseBind(text, here)), ...nameResolution(flags.network)],
-    env: environment(flags.env ?? []),
-    cwd: flags.cwd === undefined ? here : resolve(here, flags.cwd),
+    rootfs: flags.rootfs,
+    loans: [...currentDirectory(here, flags), ...(flags.bind ?? []).map((text) => parseBind(text, here)), ...nameResolution(flags)],
+    env: (flags.env ?? []).flatMap(passedOn),
+    cwd: flags.cwd === undefined ? undefined : resolve(here, flags.cwd),
+    here,
     hostname: flags.hostname,
     user: flags.user,
     network: flags.network,
@@ -92,20 +99,20 @@ function sourceOf(path: string, option: string): string {
   }
 }
 
-/** /etc/resolv.conf is often a link into /run, which is hidden. */
-function nameResolution(network: Network): Loan[] {
+/** With the host's network go its name servers; /etc/resolv.conf is often a link into /run, which is hidden. */
+function nameResolution({ network, rootfs }: DoFlags): Loan[] {
   const path = "/etc/resolv.conf";
-  if (network === "none" || lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() !== true || statSync(path, { throwIfNoEntry: false }) === undefined) return [];
+  if (network === "none" || statSync(path, { throwIfNoEntry: false }) === undefined) return [];
   const source = realpathSync(path);
-  return [{ source, destination: source, writable: false, option: path }];
+  if (rootfs !== undefined) return [{ source, destination: path, writable: false, option: path }];
+  return source === path ? [] : [{ source, destination: source, writable: false, option: path }];
 }
 
 const PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/** Little, and nothing that the caller has not named: an environment holds tokens. */
-function environment(wanted: readonly string[]): string[] {
-  const inherited = ["TERM", "LANG"].map((name) => `${name}=${process.env[name] ?? { TERM: "xterm", LANG: "C.UTF-8" }[name]}`);
-  return [PATH, ...inherited, ...wanted.flatMap(passedOn)];
+/** What every program gets. Little, and nothing that the caller has not named: an environment holds tokens. */
+export function defaultEnvironment(): string[] {
+  return [PATH, `TERM=${process.env["TERM"] ?? "xterm"}`, `LANG=${process.env["LANG"] ?? "C.UTF-8"}`];
 }
 
 /** NAME=VALUE, or NAME for the caller's value; one that the caller does not have is left out. */

@@ -1,25 +1,26 @@
 /** One sandbox from its options to its exit code. */
-import { chmodSync, lstatSync, mkdirSync } from "node:fs";
-import { tmpdir, userInfo } from "node:os";
 import { randomBytes } from "node:crypto";
+import { chmodSync, lstatSync, mkdirSync, rmSync } from "node:fs";
+import { tmpdir, userInfo } from "node:os";
+import { join } from "node:path";
 import process from "node:process";
 import type { Fd } from "../../linux/fd.ts";
 import { getWindowSize, isTerminal } from "../../linux/tty.ts";
 import type { Globals } from "../cli.ts";
 import { createContainer, type Composed } from "../container/create.ts";
 import { destroyContainer } from "../container/delete.ts";
-import { catchSignals, openRelay, supervise, type Relay } from "../container/foreground.ts";
+import { catchSignals, openRelay, supervise, type Relay, type Terminal } from "../container/foreground.ts";
 import { startContainer } from "../container/start.ts";
 import { Container } from "../container/store.ts";
 import type { Mount } from "../spec/config.ts";
 import { endWithRuntime, superviseProgram } from "./first-process.ts";
-import { planHostRoot } from "./host-plan.ts";
-import { buildHostRoot } from "./host-root.ts";
-import { chooseIdentity, freeRange, type Identity } from "./identity.ts";
-import { loanMount, openLoan, type Loan } from "./lend.ts";
-import { readMountTable } from "./mount-table.ts";
+import { freeRange } from "./identity.ts";
+import { loanMount, openLoan } from "./lend.ts";
 import type { DoOptions } from "./options.ts";
+import { hostRoot, imageRoot, type RootContext, type SandboxRoot } from "./root.ts";
 import { composeSpec } from "./spec.ts";
+import { removeStale, sandboxId } from "./stale.ts";
+import { givePipes } from "./streams.ts";
 import { superviseWithin } from "./time-limit.ts";
 
 /** Annotation with the number of the id range. */
@@ -28,19 +29,54 @@ const RANGE = "tssandbox.do.id-range";
 /** @returns the exit code of the program. @throws what kept it from running. */
 export async function runSandbox(globals: Globals, options: DoOptions): Promise<number> {
   const root = stateRoot(globals);
-  const range = freeRange(new Set(Container.list(root).flatMap(({ record }) => (record.annotations[RANGE] === undefined ? [] : [Number(record.annotations[RANGE])]))));
-  const identity = chooseIdentity(options.user, range);
-  const rootless = globals.rootless || !identity.ownRange;
-  const composed = compose(options, identity, globals, range);
+  const id = sandboxId(randomBytes(4).toString("hex"));
+  removeStale(root, temporaryRoot(), globals.log);
+  const work = join(temporaryRoot(), `tssandbox-${id}`);
+  try {
+    const context = { range: freeRange(usedRanges(root)), workDirectory: () => makeWorkDirectory(work), warn: (message: string) => globals.log.warn(message) };
+    const sandbox = await prepareRoot(options, context);
+    return await runIn(sandbox, { globals, root, id, options, range: context.range });
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** Unpacking may take long: a signal ends it, and what it has made is removed. */
+async function prepareRoot(options: DoOptions, context: Omit<RootContext, "abort">): Promise<SandboxRoot> {
+  const interrupted = new AbortController();
+  const abort = (signal: NodeJS.Signals) => interrupted.abort(new Error(`interrupted by ${signal}`));
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  for (const signal of signals) process.on(signal, abort);
+  try {
+    const whole = { ...context, abort: interrupted.signal };
+    return options.rootfs === undefined ? hostRoot(options, whole) : await imageRoot(options.rootfs, options, whole);
+  } finally {
+    for (const signal of signals) process.off(signal, abort);
+  }
+}
+
+interface Session {
+  readonly globals: Globals;
+  /** Of the state. */
+  readonly root: string;
+  readonly id: string;
+  readonly options: DoOptions;
+  readonly range: number;
+}
+
+async function runIn(sandbox: SandboxRoot, session: Session): Promise<number> {
+  const { globals, root, id, options } = session;
+  const interactive = isTerminal(0) && isTerminal(1);
   let relay: Relay | undefined;
   using signals = catchSignals();
+  givePipes(sandbox.identity);
   const container = createContainer({
     root,
-    id: `do-${process.pid}-${randomBytes(4).toString("hex")}`,
+    id,
     bundle: root,
-    composed,
+    composed: compose(sandbox, session, interactive),
     systemdCgroup: globals.systemdCgroup,
-    rootless,
+    rootless: globals.rootless || sandbox.identity.rangeStart === undefined,
     console: (terminal) => (terminal ? (relay = openRelay()).target : undefined),
     pidFile: undefined,
     preserveFds: 0,
@@ -48,8 +84,9 @@ export async function runSandbox(globals: Globals, options: DoOptions): Promise<
     newKeyring: true,
     log: globals.log,
   });
-  const terminal = relay?.attach();
+  let terminal: Terminal | undefined;
   try {
+    terminal = relay?.attach();
     startContainer(container);
     globals.log.flush();
     return await superviseWithin(options.timeoutMs, container.record.pid, () => supervise(container.record.pid, signals, terminal));
@@ -59,39 +96,44 @@ export async function runSandbox(globals: Globals, options: DoOptions): Promise<
   }
 }
 
-function compose(options: DoOptions, identity: Identity, globals: Globals, range: number): Composed {
-  const interactive = isTerminal(0) && isTerminal(1);
-  const home = userInfo().homedir;
-  const plan = planHostRoot({ mounts: readMountTable(), lent: options.loans.map(({ destination }) => destination), home, callerHome: home, foreign: identity.ownRange });
+function compose(sandbox: SandboxRoot, { globals, options, range }: Session, interactive: boolean): Composed {
+  const { identity } = sandbox;
+  const own = identity.rangeStart !== undefined;
   const loans = options.loans.map((loan) => [loanMount(loan), loan] as const);
   const spec = composeSpec({
-    args: options.args,
-    env: [`HOME=${home}`, ...options.env],
-    cwd: options.cwd,
+    args: sandbox.args,
+    env: sandbox.env,
+    cwd: sandbox.cwd,
     hostname: options.hostname,
     identity,
     network: options.network,
     limits: options.limits,
-    cgroup: identity.ownRange,
+    cgroup: own,
     terminal: interactive ? getWindowSize(0) : undefined,
     loans: loans.map(([mount]) => mount),
-    masked: plan.masked,
-    annotations: identity.ownRange ? { [RANGE]: String(range) } : {},
+    masked: sandbox.masked,
+    annotations: own ? { [RANGE]: String(range) } : {},
   });
+  // Opened with root's rights; an ordinary user's are opened in the sandbox's own namespaces.
+  const bindSources = own ? new Map<Mount, Fd>(loans.map(([mount, loan]) => [mount, openLoan(loan, identity, (message) => globals.log.warn(message))])) : new Map<Mount, Fd>();
   return {
     spec,
-    bindSources: identity.ownRange ? openLoans(loans, identity, globals) : new Map(),
-    embedded: {
-      buildRoot: (at) => buildHostRoot(plan, identity.user, at),
-      prepared: endWithRuntime,
-      run: (program) => superviseProgram(program, interactive),
-    },
+    bindSources,
+    embedded: { buildRoot: sandbox.build, prepared: endWithRuntime, run: (program) => superviseProgram(program, interactive) },
   };
 }
 
-/** Opened with root's rights; an ordinary user's are opened in the sandbox's own namespaces. */
-function openLoans(loans: readonly (readonly [Mount, Loan])[], identity: Identity, globals: Globals): Map<Mount, Fd> {
-  return new Map(loans.map(([mount, loan]) => [mount, openLoan(loan, identity, (message) => globals.log.warn(message))]));
+function usedRanges(root: string): Set<number> {
+  const annotations = Container.list(root).map(({ record }) => record.annotations[RANGE]);
+  return new Set(annotations.filter((range) => range !== undefined).map(Number));
+}
+
+/** For unpacked images: on disk, unlike /tmp in many places. */
+const temporaryRoot = (): string => process.env["TMPDIR"] || "/var/tmp";
+
+function makeWorkDirectory(path: string): string {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  return path;
 }
 
 /** Without a runtime directory of his own an ordinary user's state is in the temporary directory, in one that only he can write to. */

@@ -1,0 +1,33 @@
+/** The root of `--rootfs`: one directory under a throw-away layer. Runs in the sandbox's init, as host-root.ts does. */
+import * as fcntl from "../../linux/abi/fcntl.ts";
+import { AT_FDCWD, type Fd } from "../../linux/fd.ts";
+import { open, statAt } from "../../linux/file.ts";
+import { attachMount, cloneTree } from "../../linux/mount.ts";
+import { attachScratch, mountOverlay, ownDirectory } from "./host-root.ts";
+import type { UserIds } from "./identity.ts";
+
+const PATH_DIRECTORY = fcntl.O_PATH | fcntl.O_DIRECTORY;
+
+/**
+ * @param lower a detached mount of the directory; or its path, where it is opened with the sandbox's own rights.
+ * @param owner of the root directory. @param at see `buildHostRoot`.
+ */
+export function buildImageRoot(lower: Fd | string, owner: UserIds, at: string): Fd {
+  const source = typeof lower === "string" ? open(lower, PATH_DIRECTORY) : lower;
+  const scratch = attachScratch(at);
+  if (typeof lower !== "string") attachBelow(source, scratch);
+  using upper = ownDirectory(scratch, "upper", statAt(source).mode & 0o7777, owner);
+  const overlay = mountOverlay(scratch, source, upper, "work", owner);
+  using target = open(at, PATH_DIRECTORY);
+  attachMount(overlay, target);
+  return overlay;
+}
+
+/** overlayfs takes no layer from a mount that is attached nowhere. */
+function attachBelow(tree: Fd, scratch: Fd): void {
+  using place = ownDirectory(scratch, "lower", 0o700, { uid: 0, gid: 0 });
+  attachMount(tree, place);
+}
+
+/** The directory alone, without what is mounted below it. */
+export const openLower = (path: string): Fd => cloneTree(AT_FDCWD, path, false);

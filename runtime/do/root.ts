@@ -1,0 +1,83 @@
+/** The root of one sandbox: the host's, or an image's, with what follows from the choice. */
+import { userInfo } from "node:os";
+import * as fcntl from "../../linux/abi/fcntl.ts";
+import type { Fd } from "../../linux/fd.ts";
+import { open } from "../../linux/file.ts";
+import { createUserNamespace } from "../container/bind-sources.ts";
+import { homeSecrets, planHostRoot } from "./host-plan.ts";
+import { buildHostRoot } from "./host-root.ts";
+import { chooseIdentity, RANGE_SIZE, type Identity, type UserIds } from "./identity.ts";
+import { buildImageRoot, openLower } from "./image-root.ts";
+import { tryMapIds } from "./lend.ts";
+import { readMountTable } from "./mount-table.ts";
+import { defaultEnvironment, type DoOptions } from "./options.ts";
+import { openRootfs, type OpenOptions, type Rootfs } from "./rootfs/open.ts";
+import { resolveUser } from "./rootfs/user.ts";
+
+export interface SandboxRoot {
+  readonly identity: Identity;
+  readonly args: readonly string[];
+  readonly env: readonly string[];
+  readonly cwd: string;
+  readonly masked: readonly string[];
+  /** Runs in init. */
+  readonly build: (at: string) => Fd;
+}
+
+export interface RootContext extends Omit<OpenOptions, "ownerOnDisk"> {
+  /** Number of the id range. */
+  readonly range: number;
+}
+
+const lentPaths = (options: DoOptions): string[] => options.loans.map(({ destination }) => destination);
+
+export function hostRoot(options: DoOptions, { range }: RootContext): SandboxRoot {
+  const identity = chooseIdentity(options.user, range);
+  const home = userInfo().homedir;
+  const plan = planHostRoot({ mounts: readMountTable(), lent: lentPaths(options), home, callerHome: home, foreign: identity.rangeStart !== undefined });
+  return {
+    identity,
+    args: options.args,
+    env: [...defaultEnvironment(), `HOME=${home}`, ...options.env],
+    cwd: options.cwd ?? options.here,
+    masked: plan.masked,
+    build: (at) => buildHostRoot(plan, identity.user, at),
+  };
+}
+
+const ROOT: UserIds = { uid: 0, gid: 0 };
+
+/** @throws what `openRootfs` does, and Error where there is nothing to run. */
+export async function imageRoot(path: string, options: DoOptions, context: RootContext): Promise<SandboxRoot> {
+  const start = chooseIdentity(ROOT, context.range).rangeStart;
+  const shift = (id: number): number => (start ?? 0) + Math.min(id, RANGE_SIZE - 2);
+  const rootfs = await openRootfs(path, { ...context, ownerOnDisk: ({ uid, gid }) => (start === undefined ? undefined : { uid: shift(uid), gid: shift(gid) }) });
+  const identity = chooseIdentity(options.user ?? imageUser(rootfs), context.range);
+  const { config } = rootfs;
+  const args = [...(config?.entrypoint ?? []), ...(options.args.length > 0 ? options.args : (config?.command ?? []))];
+  if (args.length === 0) throw new Error(`--rootfs ${path}: it names no command of its own; give one after --`);
+  const lower = start === undefined ? rootfs.path : openMapped(rootfs, identity, context);
+  return {
+    identity,
+    args,
+    env: [...defaultEnvironment(), ...(config?.env ?? []), ...options.env],
+    cwd: options.cwd ?? config?.workingDirectory ?? options.here,
+    masked: homeSecrets({ lent: lentPaths(options), callerHome: userInfo().homedir }),
+    build: (at) => buildImageRoot(lower, start === undefined ? identity.user : ROOT, at),
+  };
+}
+
+function imageUser({ path, config }: Rootfs): UserIds {
+  if (config?.user === undefined) return ROOT;
+  using directory = open(path, fcntl.O_PATH | fcntl.O_DIRECTORY);
+  return resolveUser(config.user, directory);
+}
+
+/** What was unpacked has the range's ids on disk; the user's own directory has its ids translated, where its file system can. */
+function openMapped(rootfs: Rootfs, identity: Identity, { warn }: RootContext): Fd {
+  const tree = openLower(rootfs.path);
+  if (rootfs.unpacked) return tree;
+  using namespace = createUserNamespace({ uid: identity.uidMappings, gid: identity.gidMappings });
+  if (!tryMapIds(tree, namespace)) warn(`the file system of ${rootfs.path} cannot translate ids (idmapped mounts): only what everybody may read is readable in the sandbox`);
+  return tree;
+}
