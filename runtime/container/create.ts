@@ -71,9 +71,9 @@ export function createContainer(options: CreateOptions): Container {
   const cgroup = inStep("cgroup", () =>
     planCgroup({ cgroupsPath: spec.linux?.cgroupsPath, id: options.id, systemd: options.systemdCgroup, rootless: options.rootless, annotations: spec.annotations ?? {} }),
   );
-  const container = inStep("state directory", () => Container.create(options.root, newRecord(options, spec, rootfs, cgroup), text));
+  const { container, lock } = inStep("state directory", () => Container.create(options.root, newRecord(options, spec, rootfs, cgroup), text));
   // Until this descriptor is closed the container is `creating`; the kernel closes it where we are killed.
-  using lock = container.lock();
+  using _lock = lock;
   try {
     build(container, spec, console, lock, options);
     return container;

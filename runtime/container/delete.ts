@@ -7,7 +7,7 @@ import { validateId } from "../spec/id.ts";
 import { isAlive } from "./process-info.ts";
 import { killInit } from "./kill.ts";
 import { cgroupOf, ociState, statusOf } from "./status.ts";
-import { Container, ContainerError, removeRemains } from "./store.ts";
+import { Container, ContainerError, lockDirectory, removeDirectory } from "./store.ts";
 
 const END_TIMEOUT_MS = 10_000;
 const POLL_MS = 2;
@@ -19,22 +19,39 @@ const POLL_MS = 2;
 export function deleteContainer(root: string, id: string, force: boolean, log: Logger): void {
   validateId(id);
   const container = Container.tryOpen(root, id);
-  if (container === undefined) return deleteMissing(root, id, force);
+  if (container === undefined) return deleteMissing(root, id, force, log);
   const status = statusOf(container);
   if (!force && status !== "stopped" && status !== "created") {
     throw new ContainerError(`cannot delete container ${id} that is not stopped: ${status}`);
   }
-  destroyContainer(container, log);
+  // Whoever creates it holds the lock; without its init it gives up.
+  if (status === "creating") cgroupOf(container).kill(SIGNALS.SIGKILL);
+  if (!destroyContainer(container, log) && !force) throw missing(root, id);
 }
 
-function deleteMissing(root: string, id: string, force: boolean): void {
-  if (!force) throw new ContainerError(`container ${JSON.stringify(id)} does not exist (in ${root})`);
-  if (existsSync(join(root, id))) removeRemains(root, id);
+function deleteMissing(root: string, id: string, force: boolean, log: Logger): void {
+  if (!force) throw missing(root, id);
+  if (!removeRemains(join(root, id))) deleteContainer(root, id, force, log);
 }
 
-/** Ends what is left of it, removes its cgroups and its state, runs the poststop hooks. */
-export function destroyContainer(container: Container, log: Logger): void {
-  using _lock = container.lock();
+const missing = (root: string, id: string) => new ContainerError(`container ${JSON.stringify(id)} does not exist (in ${root})`);
+
+/** Removes what `create` made before it had written a record. @returns false where it has written one by now. */
+function removeRemains(directory: string): boolean {
+  using lock = lockDirectory(directory);
+  if (existsSync(join(directory, "state.json"))) return false;
+  if (lock !== undefined) removeDirectory(directory);
+  return true;
+}
+
+/**
+ * Ends what is left of it, removes its cgroups and its state, runs the poststop hooks.
+ * @returns false where somebody else has done so already.
+ */
+export function destroyContainer(container: Container, log: Logger): boolean {
+  using lock = lockDirectory(container.directory);
+  if (lock === undefined) return false;
+  container.reload();
   const cgroup = cgroupOf(container);
   killInit(container, SIGNALS.SIGKILL);
   cgroup.kill(SIGNALS.SIGKILL);
@@ -42,6 +59,7 @@ export function destroyContainer(container: Container, log: Logger): void {
   cgroup.destroy();
   container.remove();
   runHooksWarning(container.record.hooks.poststop, JSON.stringify(ociState(container, "stopped", 0)), (message) => log.warn(message));
+  return true;
 }
 
 /** init may take a moment to die, or its parent to reap it. */

@@ -6,12 +6,13 @@
  *   created      locked by init until it executes the program
  *   start.sock   init's end of `start`
  */
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { EEXIST } from "../../linux/abi/errno.ts";
+import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { EEXIST, ENOENT } from "../../linux/abi/errno.ts";
 import { isErrno } from "../../linux/errors.ts";
 import { Fd } from "../../linux/fd.ts";
 import { lockFile } from "../../linux/flock.ts";
+import { waitUntil } from "../cgroups/files.ts";
 import type { CgroupPlan } from "../cgroups/index.ts";
 import type { Hooks, Spec } from "../spec/config.ts";
 import { validateId } from "../spec/id.ts";
@@ -59,8 +60,8 @@ export class Container {
     this.record = record;
   }
 
-  /** Claims the id. @throws ContainerError where it is taken. */
-  static create(root: string, record: ContainerRecord, configText: string): Container {
+  /** Claims the id. @returns the container and its lock. @throws ContainerError where it is taken; SysError, and then nothing is left. */
+  static create(root: string, record: ContainerRecord, configText: string): { container: Container; lock: Fd } {
     mkdirSync(root, { recursive: true, mode: DIRECTORY_MODE });
     const directory = join(root, record.id);
     try {
@@ -69,9 +70,16 @@ export class Container {
       throw isErrno(error, EEXIST) ? taken(root, record.id) : error;
     }
     const container = new Container(directory, record);
-    writeFileSync(container.path("config.json"), configText, { mode: 0o600 });
-    container.save(record);
-    return container;
+    try {
+      // First of all: without it nobody may take the directory for what a killed create has left.
+      const lock = container.lock();
+      writeFileSync(container.path("config.json"), configText, { mode: 0o600 });
+      container.save(record);
+      return { container, lock };
+    } catch (error) {
+      container.remove();
+      throw error;
+    }
   }
 
   static directoryOf(root: string, id: string): string {
@@ -118,11 +126,16 @@ export class Container {
     return parseConfig(readFileSync(this.path("config.json"), "utf8"), { rootless: this.record.rootless }).value;
   }
 
-  /** Waits until nobody else changes this container; ends when the descriptor is closed or the process ends. */
+  /** `lockDirectory`, for a container that must be there. @throws ContainerError where it has been deleted meanwhile. */
   lock(): Fd {
-    const fd = this.openLock("lock");
-    lockFile(fd, "exclusive", true);
-    return fd;
+    const lock = lockDirectory(this.directory);
+    if (lock === undefined) throw new ContainerError(`container ${JSON.stringify(this.record.id)} does not exist: it has just been deleted`);
+    return lock;
+  }
+
+  /** Reads what another process may have changed. Preconditions: locked. */
+  reload(): void {
+    this.record = JSON.parse(readFileSync(this.path("state.json"), "utf8")) as ContainerRecord;
   }
 
   openLock(name: "lock" | "created"): Fd {
@@ -141,15 +154,45 @@ export class Container {
   }
 
   remove(): void {
-    rmSync(this.directory, { recursive: true, force: true });
+    removeDirectory(this.directory);
   }
+}
+
+const LOCK_TIMEOUT_MS = 10_000;
+
+/**
+ * Waits until nobody else changes the container in `directory`; ends when the descriptor is closed or the process ends.
+ * @returns undefined where there is no such directory, or none any more.
+ * @throws ContainerError where the other one takes more than 10 seconds, in a hook for example.
+ */
+export function lockDirectory(directory: string): Fd | undefined {
+  const path = join(directory, "lock");
+  for (;;) {
+    const lock = openOrMissing(path);
+    if (lock === undefined) return undefined;
+    if (!waitUntil(LOCK_TIMEOUT_MS, () => lockFile(lock, "exclusive", false))) {
+      throw new ContainerError(`container ${basename(directory)} is being changed by another process, for more than ${LOCK_TIMEOUT_MS / 1000} s now`);
+    }
+    // The container may have been deleted while we waited, and another one made in its place: then this is nobody's lock.
+    if (fstatSync(lock.number).ino === statSync(path, { throwIfNoEntry: false })?.ino) return lock;
+    lock.close();
+  }
+}
+
+function openOrMissing(path: string): Fd | undefined {
+  try {
+    return new Fd(openSync(path, "a", 0o600));
+  } catch (error) {
+    if (isErrno(error, ENOENT)) return undefined;
+    throw error;
+  }
+}
+
+/** Somebody who waits for the lock may make its file anew meanwhile: tried again then. */
+export function removeDirectory(directory: string): void {
+  rmSync(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 5 });
 }
 
 function taken(root: string, id: string): ContainerError {
   return new ContainerError(`container with given ID already exists: ${id} in ${root}`);
-}
-
-/** Removes what `create` made before it had written a record: a directory without state.json. */
-export function removeRemains(root: string, id: string): void {
-  rmSync(join(root, id), { recursive: true, force: true });
 }
