@@ -34,5 +34,6 @@ export const ENODATA = 61;
 export const EOVERFLOW = 75;
 export const EMSGSIZE = 90;
 export const EOPNOTSUPP = 95;
+export const ECONNRESET = 104;
 export const ECONNREFUSED = 111;
 export const EKEYREVOKED = 128;

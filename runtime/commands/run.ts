@@ -1,6 +1,7 @@
+import { rmSync } from "node:fs";
 import { createContainer } from "../container/create.ts";
 import { destroyContainer } from "../container/delete.ts";
-import { catchSignals, openRelay, supervise, type Relay } from "../container/foreground.ts";
+import { catchSignals, openRelay, supervise, type Relay, type Terminal } from "../container/foreground.ts";
 import { openConsole } from "../container/launch.ts";
 import { startContainer } from "../container/start.ts";
 import type { Globals, Registry } from "../cli.ts";
@@ -29,8 +30,9 @@ async function runContainer(globals: Globals, id: string, flags: RunFlags): Prom
     return (relay = openRelay()).target;
   };
   const container = createContainer({ ...createOptions(globals, id, flags), console });
-  const terminal = relay?.attach();
+  let terminal: Terminal | undefined;
   try {
+    terminal = relay?.attach();
     startContainer(container);
     if (signals === undefined) return 0;
     globals.log.flush();
@@ -40,6 +42,7 @@ async function runContainer(globals: Globals, id: string, flags: RunFlags): Prom
   } catch (error) {
     terminal?.restore();
     destroyContainer(container, globals.log);
+    if (flags.pidFile !== undefined) rmSync(flags.pidFile, { force: true });
     throw error;
   }
 }

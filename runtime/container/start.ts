@@ -1,7 +1,8 @@
 import * as fcntl from "../../linux/abi/fcntl.ts";
-import { ECONNREFUSED, ENOENT } from "../../linux/abi/errno.ts";
+import { ECONNREFUSED, ECONNRESET, ENOENT, EPIPE } from "../../linux/abi/errno.ts";
 import { SIGNALS } from "../../linux/abi/signal.ts";
 import { inStep, isErrno } from "../../linux/errors.ts";
+import type { Fd } from "../../linux/fd.ts";
 import { open } from "../../linux/file.ts";
 import { connectUnix, sendMessage, SOCK_SEQPACKET } from "../../linux/socket.ts";
 import { runHooks } from "../hooks.ts";
@@ -15,14 +16,27 @@ export function startContainer(container: Container): void {
   const status = statusOf(container);
   if (status !== "created") throw new ContainerError(`cannot start a container that is ${status}: ${container.record.id}`);
   using socket = inStep("connect to init", () => connectToInit(container));
-  inStep("message start", () => sendMessage(socket, Buffer.from("start")));
-  let executing = false;
-  for (let message = receive(socket); message !== undefined; message = receive(socket)) {
-    if (message.kind === "failed") throw fromWire(message.error);
-    executing ||= message.kind === "executing";
+  if (!letRun(socket)) {
+    const what = statusOf(container) === "stopped" ? "ended before its program ran" : "has been started by somebody else";
+    throw new ContainerError(`container ${container.record.id} ${what}`);
   }
-  if (!executing) throw new ContainerError(`container ${container.record.id} ended before its program ran`);
   runPoststart(container);
+}
+
+/** @returns false where init, or its listening socket, ended without a word: that is what a second starter sees of the first one's success. */
+function letRun(socket: Fd): boolean {
+  let executing = false;
+  try {
+    inStep("message start", () => sendMessage(socket, Buffer.from("start")));
+    for (let message = receive(socket); message !== undefined; message = receive(socket)) {
+      if (message.kind === "failed") throw fromWire(message.error);
+      executing ||= message.kind === "executing";
+    }
+    return executing;
+  } catch (error) {
+    if (isErrno(error, ECONNRESET, EPIPE)) return false;
+    throw error;
+  }
 }
 
 /** "If any poststart hook fails, the runtime MUST generate an error, stop the container" (runtime-spec runtime.md#lifecycle, step 10). */
