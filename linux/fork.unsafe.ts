@@ -16,11 +16,17 @@
 import process from "node:process";
 import { SYS } from "./arch.ts";
 import { check } from "./errors.ts";
+import { fdNumber, type FdLike } from "./fd.ts";
 import { exitNow } from "./process.ts";
 import { ALL_SIGNALS, resetSignalActions, setSignalMask } from "./signal.ts";
-import { functionAt, libcAddress, rawView, syscall } from "./syscall.unsafe.ts";
+import { functionAt, lastErrno, libcAddress, rawView, syscall } from "./syscall.unsafe.ts";
 
 const PAGE = 4096;
+/** struct clone_args, its first version with `cgroup`. Source: clone(2), Linux include/uapi/linux/sched.h. */
+const CLONE_ARGS_SIZE = 88;
+const CLONE_ARGS = { flags: 0, exitSignal: 32, cgroup: 80 } as const;
+const CLONE_INTO_CGROUP = 0x2_0000_0000n;
+const SIGCHLD = 17n;
 /** End of user space on x86-64 with four-level page tables, less the guard page. Source: Linux arch/x86/include/asm/page_64_types.h. */
 const USER_SPACE_END = 0x7fff_ffff_f000;
 const MADV_DOFORK = 11;
@@ -33,16 +39,31 @@ export const CHILD_FAILED = 255;
 
 const littleEndian = (value: number, bytes: number) => Array.from({ length: bytes }, (_, i) => Math.floor(value / 2 ** (8 * i)) & 0xff);
 
-/** madvise(PAGE, USER_SPACE_END - PAGE, MADV_DOFORK), its result ignored, then the jump to libc's fork, which returns to our caller. */
-function code(forkAddress: number): number[] {
+/** madvise(PAGE, USER_SPACE_END - PAGE, MADV_DOFORK), its result ignored. */
+const INHERIT_HEAP = [
+  0xbf, ...littleEndian(PAGE, 4), // mov edi, PAGE
+  0x48, 0xbe, ...littleEndian(USER_SPACE_END - PAGE, 8), // movabs rsi, length
+  0xba, ...littleEndian(MADV_DOFORK, 4), // mov edx, MADV_DOFORK
+  0xb8, ...littleEndian(SYS.madvise, 4), // mov eax, madvise
+  0x0f, 0x05, // syscall
+];
+
+/** The jump to libc's fork, which returns to our caller. */
+function jumpTo(forkAddress: number): number[] {
   return [
-    0xbf, ...littleEndian(PAGE, 4), // mov edi, PAGE
-    0x48, 0xbe, ...littleEndian(USER_SPACE_END - PAGE, 8), // movabs rsi, length
-    0xba, ...littleEndian(MADV_DOFORK, 4), // mov edx, MADV_DOFORK
-    0xb8, ...littleEndian(SYS.madvise, 4), // mov eax, madvise
-    0x0f, 0x05, // syscall
     0x48, 0xb8, ...littleEndian(forkAddress, 8), // movabs rax, fork
     0xff, 0xe0, // jmp rax
+  ];
+}
+
+/** clone3(args, CLONE_ARGS_SIZE), and back. */
+function callClone3(args: number): number[] {
+  return [
+    0x48, 0xbf, ...littleEndian(args, 8), // movabs rdi, args
+    0xbe, ...littleEndian(CLONE_ARGS_SIZE, 4), // mov esi, size
+    0xb8, ...littleEndian(SYS.clone3, 4), // mov eax, clone3
+    0x0f, 0x05, // syscall
+    0xc3, // ret
   ];
 }
 
@@ -50,14 +71,19 @@ function code(forkAddress: number): number[] {
  * SAFETY: madvise only changes which mappings a fork copies. It ends in EINVAL at [vvar], behind which nothing of V8's lies. libc's fork,
  * not the system call, because its atfork handlers put malloc's locks right.
  */
-function makeForkWithHeap(): () => number {
+function makeFunction(code: readonly number[]): () => number {
   const address = check(syscall(SYS.mmap, 0, PAGE, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0), "mmap");
-  new Uint8Array(rawView(address, PAGE)).set(code(libcAddress("fork")));
+  new Uint8Array(rawView(address, PAGE)).set([...INHERIT_HEAP, ...code]);
   check(syscall(SYS.mprotect, address, PAGE, PROT_READ_EXEC), "mprotect");
   return functionAt(address);
 }
 
-const forkWithHeap = makeForkWithHeap();
+const forkWithHeap = makeFunction(jumpTo(libcAddress("fork")));
+
+/** SAFETY: mapped for good, and written only before the call that reads it. */
+const cloneArgsAddress = check(syscall(SYS.mmap, 0, PAGE, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0), "mmap");
+const cloneArgs = new DataView(rawView(cloneArgsAddress, PAGE));
+const cloneWithHeap = makeFunction(callClone3(cloneArgsAddress));
 
 function requireSingleThreaded(): void {
   if (!process.execArgv.includes("--single-threaded")) {
@@ -74,10 +100,36 @@ function requireSingleThreaded(): void {
 export function fork(main: () => number): number {
   requireSingleThreaded();
   const mask = setSignalMask(ALL_SIGNALS);
-  const pid = forkWithHeap();
+  const result = forkWithHeap();
+  const pid = result === -1 ? -lastErrno() : result;
   if (pid === 0) runChild(main, mask);
   setSignalMask(mask);
   return check(pid, "fork");
+}
+
+/** What a clone takes beyond a fork. */
+export interface CloneOptions {
+  /** CLONE_NEW* of namespaces that the child is born in; not a user or time namespace, which need something done first. */
+  readonly namespaces: number;
+  /** A v2 cgroup's directory: the child is born in it, where moving it would wait for the whole kernel. */
+  readonly cgroup: FdLike | undefined;
+}
+
+/**
+ * clone3(2) as a fork with options. The system call itself: libc's atfork handlers do not run, so no other thread of Node's may be within
+ * malloc at this moment; those that there are under --single-threaded sleep unless the thread pool is used.
+ * @returns the child's pid or the negative errno, among them what a cgroup may answer: EACCES, EBUSY, EOPNOTSUPP.
+ */
+export function tryClone(options: CloneOptions, main: () => number): number {
+  requireSingleThreaded();
+  cloneArgs.setBigUint64(CLONE_ARGS.flags, BigInt(options.namespaces) | (options.cgroup === undefined ? 0n : CLONE_INTO_CGROUP), true);
+  cloneArgs.setBigUint64(CLONE_ARGS.exitSignal, SIGCHLD, true);
+  cloneArgs.setBigUint64(CLONE_ARGS.cgroup, BigInt(options.cgroup === undefined ? 0 : fdNumber(options.cgroup)), true);
+  const mask = setSignalMask(ALL_SIGNALS);
+  const pid = cloneWithHeap();
+  if (pid === 0) runChild(main, mask);
+  setSignalMask(mask);
+  return pid;
 }
 
 function runChild(main: () => number, mask: bigint): never {

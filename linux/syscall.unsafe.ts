@@ -41,14 +41,15 @@ export function libcAddress(name: string): number {
   return dlsym(RTLD_DEFAULT, name);
 }
 
-/** The function `int f(void)` at `address`; it returns the negative errno where that is -1. Only fork.unsafe.ts calls this. */
+/** The function `int f(void)` at `address`. Only fork.unsafe.ts calls this. */
 export function functionAt(address: number): () => number {
   // SAFETY: the caller has placed code there which keeps to the C calling convention, and leaves it mapped.
-  const call = koffi.decode(BigInt(address), koffi.proto("int ()")) as () => number;
-  return () => {
-    const result = call();
-    return result === -1 ? -koffi.errno() : result;
-  };
+  return koffi.decode(BigInt(address), koffi.proto("int ()")) as () => number;
+}
+
+/** errno of the libc function that has just been called. */
+export function lastErrno(): number {
+  return koffi.errno();
 }
 
 /** An ArrayBuffer over memory of this process. Only memory.unsafe.ts and fork.unsafe.ts call this. */

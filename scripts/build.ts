@@ -16,14 +16,14 @@ import { VERSION } from "../runtime/version.ts";
 const root = join(import.meta.dirname, "..");
 const dist = join(root, "dist");
 
-/** Modules of Node's that take milliseconds to load and that most commands never use. */
-const LAZY = /^node:(child_process|net|tty|util)$/;
+/** Modules that Node itself has loaded by then. All others take milliseconds, and most commands never use them. */
+const LOADED: ReadonlySet<string> = new Set(["node:events", "node:fs", "node:os", "node:path", "node:process"]);
 
 /** The real module is loaded at the first use of one of its properties. It stands behind a prototype because esbuild copies own ones. */
 const lazyBuiltins: Plugin = {
   name: "lazy-builtins",
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: LAZY }, ({ path, namespace }) => (namespace === "lazy" ? { path, external: true } : { path, namespace: "lazy" }));
+    onResolve({ filter: /^node:/ }, ({ path, namespace }) => (namespace === "lazy" || LOADED.has(path) ? { path, external: true } : { path, namespace: "lazy" }));
     onLoad({ filter: /.*/, namespace: "lazy" }, ({ path }) => ({
       contents: `module.exports = Object.create(new Proxy({}, { get: (_, key) => require(${JSON.stringify(path)})[key] }));`,
     }));

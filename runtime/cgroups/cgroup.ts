@@ -2,7 +2,7 @@ import { existsSync, chownSync, readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { dirname } from "node:path";
 import type { LinuxDeviceCgroup, LinuxResources } from "../spec/config-resources.ts";
-import { O_NOFOLLOW, O_WRONLY } from "../../linux/abi/fcntl.ts";
+import { O_DIRECTORY, O_NOFOLLOW, O_PATH, O_WRONLY } from "../../linux/abi/fcntl.ts";
 import { inStep, isErrno, SysError } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { open } from "../../linux/file.ts";
@@ -33,8 +33,12 @@ export interface Cgroup {
   readonly paths: Readonly<Record<string, string>>;
   /** Makes the directories, and sets what must be there before a process can join. @throws CgroupError, SysError */
   create(resources: LinuxResources): void;
-  /** For a process that is being born into it; `beside` as for `addProcess`. @throws SysError */
-  openJoin(beside?: number): Joining;
+  /**
+   * For a process that is about to be born.
+   * @param limited whether it has a memory limit: then what the child touches of its parent's memory at birth must not count.
+   * @param beside as for `addProcess`. @throws SysError
+   */
+  openJoin(limited: boolean, beside?: number): Joining;
   /**
    * Moves a process of this pid namespace, which must not be forking meanwhile: what it forks before it is in every
    * hierarchy stays outside of the others. Where the container has handed its v2 controllers down to cgroups of its
@@ -66,14 +70,16 @@ export interface Cgroup {
 }
 
 /**
- * A process that writes "0" to v1's `tasks` moves itself, alone, and needs no lock of the whole kernel; moving another one waits for an RCU
- * grace period, 10 to 25 ms, once. v2 has no such door: there the runtime moves it, while it gets on with its set-up.
+ * How a new process gets into the cgroups without waiting 10 to 25 ms for an RCU grace period, as moving another process does: by itself into
+ * v1's, and by birth into v2's. What these two do not reach, `move` does.
  */
 export interface Joining {
-  /** For the process, which has one thread, to write "0" to. Opened with our rights. */
+  /** v1's `tasks`, for the process, which has one thread, to write "0" to. Opened with our rights. */
   readonly tasks: readonly Fd[];
-  /** The rest, by the runtime. @throws SysError */
-  move(pid: number): void;
+  /** v2's directory, for CLONE_INTO_CGROUP. */
+  readonly birthplace: Fd | undefined;
+  /** The rest, by the runtime. @param born whether the birth took place there. @throws SysError */
+  move(pid: number, born: boolean): void;
 }
 
 const removeTimeoutMs = 5000;
@@ -122,12 +128,14 @@ export class FsCgroup implements Cgroup {
     return v2ControllersFor(resources).filter((name) => this.#paths[name === "io" ? "blkio" : name] === undefined);
   }
 
-  openJoin(beside?: number): Joining {
+  openJoin(limited: boolean, beside?: number): Joining {
     const tasks: Fd[] = [];
+    let birthplace: Fd | undefined;
     this.#eachPath({}, (controller, path) => {
       if (controller !== "") tasks.push(inStep(`cgroup ${controller}`, () => open(`${path}/tasks`, O_WRONLY | O_NOFOLLOW)));
+      else if (!limited || this.plan.layout !== "v2") birthplace = inStep("cgroup v2", () => open(path, O_PATH | O_DIRECTORY));
     });
-    return { tasks, move: (pid) => this.#move(pid, beside, (controller) => controller === "") };
+    return { tasks, birthplace, move: (pid, born) => this.#move(pid, beside, (controller) => controller === "" && !born) };
   }
 
   addProcess(pid: number, beside?: number): void {

@@ -76,7 +76,7 @@ async function runExecCommand(globals: Globals, id: string, args: string[], flag
     log: globals.log,
   });
   const attached = relay?.attach();
-  return signals === undefined ? 0 : supervise(pid, signals, attached);
+  return signals === undefined ? 0 : await supervise(pid, signals, attached);
 }
 
 /** `--process` as it is; else the container's own process with the flags laid over it. */

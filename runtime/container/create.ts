@@ -10,11 +10,11 @@ import type { Fd } from "../../linux/fd.ts";
 import { lockFile } from "../../linux/flock.ts";
 import { setChildSubreaper } from "../../linux/prctl.ts";
 import { listenUnix, socketPair, SOCK_SEQPACKET } from "../../linux/socket.ts";
-import { createCgroup, openCgroup, planCgroup, type Cgroup, type CgroupPlan } from "../cgroups/index.ts";
+import { createCgroup, openCgroup, planCgroup, type Cgroup, type CgroupPlan, type Joining } from "../cgroups/index.ts";
 import { runHooks, runHooksWarning } from "../hooks.ts";
 import { runInit } from "../init/init.ts";
 import type { CgroupMount, ConsoleTarget, ContainerLaunch, Embedded } from "../init/launch.ts";
-import { runStage } from "../init/stage.ts";
+import { runDirectly, runStage } from "../init/stage.ts";
 import type { Logger } from "../log.ts";
 import type { Mount, Process, Spec } from "../spec/config.ts";
 import { validateId } from "../spec/id.ts";
@@ -132,21 +132,25 @@ function build(container: Container, spec: Spec, console: ConsoleTarget | undefi
   const resources = spec.linux?.resources ?? {};
   const cgroup = inStep("cgroup", () => createCgroup(container.record.cgroup, resources));
   const [ours, theirs] = socketPair();
-  const joining = inStep("cgroup", () => cgroup.openJoin());
-  const launch = prepareContainerLaunch(container, spec, console, theirs, cgroup, joining.tasks, options);
+  const joining = inStep("cgroup", () => cgroup.openJoin((resources.memory?.limit ?? -1) > 0));
+  const launch = prepareContainerLaunch(container, spec, console, theirs, cgroup, joining, options);
   const maps: IdMaps = { uid: spec.linux?.uidMappings ?? [], gid: spec.linux?.gidMappings ?? [] };
   setChildSubreaper(true);
-  const stage = () => {
-    // The lock is ours alone: where we are killed, the kernel must find no copy of it in a child.
+  // The lock is ours alone: where we are killed, the kernel must find no copy of it in a child.
+  const unlocked = (body: () => number) => () => {
     lock.close();
-    return runStage(launch, () => runInit(launch), timeOffsets(spec));
+    return body();
+  };
+  const bodies = {
+    stage: unlocked(() => runStage(launch, () => runInit(launch), timeOffsets(spec))),
+    init: unlocked(() => runDirectly(launch, () => runInit(launch))),
   };
   using _ours = ours;
   using _theirs = { [Symbol.dispose]: () => closeLaunch(launch) };
   using undo = new DisposableStack();
-  handOver(ours, theirs, stage, {
+  handOver(ours, launch, bodies, {
     mapIds: (pid) => inStep("id maps", () => writeIdMaps(pid, maps)),
-    born: (pid) => inStep("cgroup", () => joining.move(pid)),
+    born: ({ pid, inCgroup }) => inStep("cgroup", () => joining.move(pid, inCgroup)),
     cgroup: (pid) => setLimits(pid, spec, cgroup),
     hooks: (pid) => {
       const state = JSON.stringify(ociState(container, "creating", pid));
@@ -182,7 +186,7 @@ function commit(container: Container, pid: number, cgroup: Cgroup): void {
   container.save({ ...container.record, pid, startTime: info.startTime, cgroupPaths: cgroup.paths });
 }
 
-function prepareContainerLaunch(container: Container, spec: Spec, console: ConsoleTarget | undefined, channel: Fd, cgroup: Cgroup, cgroupTasks: readonly Fd[], options: CreateOptions): ContainerLaunch {
+function prepareContainerLaunch(container: Container, spec: Spec, console: ConsoleTarget | undefined, channel: Fd, cgroup: Cgroup, joining: Joining, options: CreateOptions): ContainerLaunch {
   const { create, join } = inStep("namespaces", () => planNamespaces(spec.linux?.namespaces ?? []));
   const createdLock = container.openLock("created");
   lockFile(createdLock, "exclusive", true);
@@ -194,7 +198,7 @@ function prepareContainerLaunch(container: Container, spec: Spec, console: Conso
     join,
     create,
     console,
-    cgroupTasks,
+    joining,
     preserveFds: options.preserveFds,
     newKeyring: options.newKeyring,
     denySetgroups: create.includes("user") && deniesSetgroups({ uid: spec.linux?.uidMappings ?? [], gid: spec.linux?.gidMappings ?? [] }),

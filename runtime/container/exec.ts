@@ -6,7 +6,7 @@ import { waitPid } from "../../linux/process.ts";
 import { runExec } from "../init/exec.ts";
 import type { ConsoleTarget } from "../init/launch.ts";
 import { fromWire, receive } from "../init/protocol.ts";
-import { runStage } from "../init/stage.ts";
+import { runDirectly, runStage } from "../init/stage.ts";
 import type { Logger } from "../log.ts";
 import type { Process, Spec } from "../spec/config.ts";
 import { handOver } from "./handover.ts";
@@ -36,7 +36,7 @@ export function execInContainer(container: Container, options: ExecOptions): num
   const { spec } = options;
   const [ours, theirs] = socketPair();
   const types = (spec.linux?.namespaces ?? []).map(({ type }) => type);
-  const joining = inStep("cgroup", () => cgroupOf(container).openJoin(container.record.pid));
+  const joining = inStep("cgroup", () => cgroupOf(container).openJoin((spec.linux?.resources?.memory?.limit ?? -1) > 0, container.record.pid));
   const launch = prepareLaunch({
     id: container.record.id,
     process: options.process,
@@ -44,7 +44,7 @@ export function execInContainer(container: Container, options: ExecOptions): num
     join: inStep("namespaces", () => namespacesOf(container.record.pid, types)),
     create: [],
     console: options.console,
-    cgroupTasks: joining.tasks,
+    joining,
     preserveFds: options.preserveFds,
     newKeyring: options.newKeyring,
     denySetgroups: types.includes("user") && deniesSetgroups({ uid: spec.linux?.uidMappings ?? [], gid: spec.linux?.gidMappings ?? [] }),
@@ -56,9 +56,10 @@ export function execInContainer(container: Container, options: ExecOptions): num
   using _ours = ours;
   using _theirs = { [Symbol.dispose]: () => closeProcessLaunch(launch) };
   using undo = new DisposableStack();
-  const pid = handOver(ours, theirs, () => runStage(launch, () => runExec(launch)), {
+  const bodies = { stage: () => runStage(launch, () => runExec(launch)), init: () => runDirectly(launch, () => runExec(launch)) };
+  const pid = handOver(ours, launch, bodies, {
     mapIds: () => undefined,
-    born: (born) => inStep("cgroup", () => joining.move(born)),
+    born: ({ pid: born, inCgroup }) => inStep("cgroup", () => joining.move(born, inCgroup)),
     cgroup: () => undefined,
     hooks: () => undefined,
     ready: (born) => {

@@ -6,55 +6,64 @@ import type { Fd } from "../../linux/fd.ts";
 import { fork } from "../../linux/fork.unsafe.ts";
 import { poll } from "../../linux/poll.ts";
 import { kill, pidfdOpen, waitPid, type ExitStatus } from "../../linux/process.ts";
-import { fromWire, PeerGone, receive, send, type FromContainer } from "../init/protocol.ts";
+import type { ProcessLaunch } from "../init/launch.ts";
+import { fromWire, PeerGone, receive, send, type Birth, type FromContainer } from "../init/protocol.ts";
+import { forkInit, needsStage } from "../init/stage.ts";
 
 /** What the runtime does when the container's side asks for it. */
 export interface Parts {
   /** The stage has a user namespace without maps. */
   mapIds(stagePid: number): void;
-  /** init exists, in all namespaces but the cgroup one, and has gone on already. */
-  born(initPid: number): void;
+  /** init exists and has gone on already. */
+  born(birth: Birth): void;
   /** It is in its cgroup, as far as it can be by itself. */
   cgroup(initPid: number): void;
   hooks(initPid: number): void;
   ready(initPid: number): void;
 }
 
+/** The two ways to an init, as bodies of forked processes. */
+export interface Bodies {
+  readonly stage: () => number;
+  readonly init: () => number;
+}
+
 /**
- * Forks the stage and answers its and init's questions until init is ready.
- * @param ours the runtime's end of the socket. @param theirs the container's, which is closed here after the fork.
+ * Forks init, by way of a stage where one is needed, and answers questions until init is ready.
+ * @param ours the runtime's end of the socket. @param launch holds the other end, which is closed here after the fork.
  * @returns init's pid.
  * @throws the error that stage or init reported, or one of a part; no process is left then.
  */
-export function handOver(ours: Fd, theirs: Fd, stage: () => number, parts: Parts): number {
-  const stagePid = inStep("fork", () =>
-    fork(() => {
-      ours.close();
-      return stage();
-    }),
-  );
-  theirs.close();
-  let initPid = 0;
+export function handOver(ours: Fd, launch: ProcessLaunch, bodies: Bodies, parts: Parts): number {
+  const inChild = (body: () => number) => () => {
+    ours.close();
+    return body();
+  };
+  const staged = needsStage(launch);
+  const first = staged ? { pid: inStep("fork", () => fork(inChild(bodies.stage))), inCgroup: false } : forkInit(launch, inChild(bodies.init));
+  launch.channel.close();
+  let init: Birth | undefined = staged ? undefined : first;
   try {
-    using stageProcess = pidfdOpen(stagePid);
+    using firstProcess = pidfdOpen(first.pid);
     send(ours, { kind: "go" });
+    if (init !== undefined) parts.born(init);
     for (;;) {
-      const message = initPid === 0 ? receiveFromStage(ours, stageProcess) : receive(ours);
+      const message = init === undefined ? receiveFromStage(ours, firstProcess) : receive(ours);
       if (message === undefined) throw new PeerGone();
       if (message.kind === "born") {
-        initPid = message.pid;
-        waitPid(stagePid);
+        init = message;
+        waitPid(first.pid);
         send(ours, { kind: "go" });
-        parts.born(initPid);
+        parts.born(init);
         continue;
       }
-      answer(message, parts, stagePid, initPid);
+      answer(message, parts, first.pid, init?.pid ?? 0);
       send(ours, { kind: "go" });
-      if (message.kind === "ready") return initPid;
+      if (message.kind === "ready" && init !== undefined) return init.pid;
     }
   } catch (error) {
-    const status = end(initPid === 0 ? stagePid : initPid);
-    throw error instanceof PeerGone ? new Error(vanished(initPid === 0 ? "stage" : "init", status)) : error;
+    const status = end(init?.pid ?? first.pid);
+    throw error instanceof PeerGone ? new Error(vanished(init === undefined ? "stage" : "init", status)) : error;
   }
 }
 

@@ -7,6 +7,7 @@ import type { Fd } from "../../linux/fd.ts";
 import { fileSystemMagic, open, readLinkAt } from "../../linux/file.ts";
 import { connectUnix } from "../../linux/socket.ts";
 import type { ConsoleTarget, JoinedNamespace, ProcessLaunch } from "../init/launch.ts";
+import type { Joining } from "../cgroups/index.ts";
 import type { LinuxSeccomp, Process } from "../spec/config.ts";
 import type { NamespaceFile } from "../../linux/namespace.ts";
 import type { Logger } from "../log.ts";
@@ -19,7 +20,7 @@ export interface ProcessOptions {
   readonly join: readonly JoinedNamespace[];
   readonly create: readonly NamespaceFile[];
   readonly console: ConsoleTarget | undefined;
-  readonly cgroupTasks: readonly Fd[];
+  readonly joining: Joining;
   readonly preserveFds: number;
   readonly newKeyring: boolean;
   readonly denySetgroups: boolean;
@@ -48,7 +49,7 @@ function gatherLaunch(options: ProcessOptions): ProcessLaunch {
     join: options.join,
     create: options.create,
     console: options.console,
-    cgroupTasks: options.cgroupTasks,
+    joining: options.joining,
     preserveFds,
     listenFds,
     seccomp: inStep("seccomp listener", () => prepareSeccomp(options.seccomp, options.stateOf, options.log)),
@@ -59,8 +60,8 @@ function gatherLaunch(options: ProcessOptions): ProcessLaunch {
 }
 
 /** Closes this process's copies of what was opened for the child. */
-export function closeProcessLaunch({ hostProc, join, console, seccomp, cgroupTasks }: ProcessLaunch): void {
-  for (const fd of [hostProc, ...cgroupTasks, ...join.map((namespace) => namespace.fd), console?.socket, seccomp?.listener?.socket]) fd?.close();
+export function closeProcessLaunch({ hostProc, join, console, seccomp, joining }: ProcessLaunch): void {
+  for (const fd of [hostProc, ...joining.tasks, joining.birthplace, ...join.map((namespace) => namespace.fd), console?.socket, seccomp?.listener?.socket]) fd?.close();
 }
 
 function openHostProc(): Fd {

@@ -7,9 +7,9 @@ import { rendezvous } from "./protocol.ts";
  * Joins the container's cgroups. As late as can be: what this process has touched of the runtime's heap by then, some megabytes, is not
  * charged to the container.
  */
-export function joinCgroup({ cgroupTasks, channel }: ProcessLaunch): void {
+export function joinCgroup({ joining, channel }: ProcessLaunch): void {
   inStep("join cgroup", () => {
-    for (const tasks of cgroupTasks) writeAll(tasks, "0");
+    for (const tasks of joining.tasks) writeAll(tasks, "0");
   });
   rendezvous(channel, { kind: "cgroup" });
 }

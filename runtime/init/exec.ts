@@ -8,11 +8,10 @@ import { joinCgroup } from "./cgroup.ts";
 import { takeTerminal } from "./console.ts";
 import { prepareProgram } from "./finish.ts";
 import type { ProcessLaunch } from "./launch.ts";
-import { awaitGo, rendezvous } from "./protocol.ts";
+import { rendezvous } from "./protocol.ts";
 
 /** Preconditions: a forked child in the container's namespaces, its mount namespace among them, so that `/` is the container's root. */
 export function runExec(launch: ProcessLaunch): never {
-  awaitGo(launch.channel);
   inStep("session", newSession);
   if (launch.newKeyring) inStep("keyring", () => newSessionKeyring(launch.id));
   const affinity = launch.process.execCPUAffinity;

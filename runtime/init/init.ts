@@ -15,7 +15,7 @@ import { makeDirectoryInRoot } from "./in-root.ts";
 import type { ContainerLaunch } from "./launch.ts";
 import { makePathsReadonly, maskPaths } from "./masks.ts";
 import { mountAll } from "./mounts.ts";
-import { awaitGo, rendezvous, send, toWire } from "./protocol.ts";
+import { rendezvous, send, toWire } from "./protocol.ts";
 import { enterRoot, finishRoot, prepareRoot } from "./rootfs.ts";
 import type { Setup } from "./setup.ts";
 import { awaitStart } from "./start.ts";
@@ -28,7 +28,6 @@ import { dropCapabilities } from "./identity.ts";
  */
 export function runInit(launch: ContainerLaunch): never {
   const { spec, channel } = launch;
-  awaitGo(channel);
   inStep("session", newSession);
   // Modes are what the configuration says, whatever the caller's mask.
   setUmask(0);

@@ -1,5 +1,6 @@
 import type { Fd } from "../../linux/fd.ts";
 import type { NamespaceFile } from "../../linux/namespace.ts";
+import type { Joining } from "../cgroups/index.ts";
 import type { Mount, Process, Spec } from "../spec/config.ts";
 
 /** A namespace to enter, opened by the runtime. */
@@ -33,8 +34,8 @@ export interface ProcessLaunch {
   readonly newKeyring: boolean;
   /** Whether the container's user namespace forbids setgroups(2). */
   readonly denySetgroups: boolean;
-  /** v1 cgroups to join by writing "0" (runtime/cgroups, `Joining`). */
-  readonly cgroupTasks: readonly Fd[];
+  /** The way into the container's cgroups. */
+  readonly joining: Joining;
   /** Name of the session keyring. */
   readonly id: string;
 }

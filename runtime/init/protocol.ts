@@ -21,6 +21,9 @@
  *      | state.json, pid file                                                  |
  *      | go ------------------------------------------------------------------>| waits on the start socket (start.ts)
  *
+ * Where no namespace is involved that only a child can be in by way of a parent (stage.ts, `needsStage`), the runtime forks init itself, and
+ * the first two questions are left out.
+ *
  * exec has no "hooks"; there, `go` after "ready" leads straight to execve.
  */
 import { inStep, SysError, type SysErrorFields } from "../../linux/errors.ts";
@@ -32,13 +35,20 @@ export type WireError = { readonly kind: "syscall"; readonly fields: SysErrorFie
 
 export type FromContainer =
   | { readonly kind: "map-ids" }
-  | { readonly kind: "born"; readonly pid: number }
+  | { readonly kind: "born" } & Birth
   | { readonly kind: "cgroup" }
   | { readonly kind: "hooks" }
   | { readonly kind: "ready" }
   /** Sent on the start socket, as the last word before execve. */
   | { readonly kind: "executing" }
   | { readonly kind: "failed"; readonly error: WireError };
+
+/** What becomes of a fork. */
+export interface Birth {
+  readonly pid: number;
+  /** Whether it was born in its v2 cgroup. */
+  readonly inCgroup: boolean;
+}
 
 export type FromRuntime = { readonly kind: "go" };
 

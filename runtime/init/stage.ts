@@ -2,32 +2,69 @@
  * The first forked process: enters and creates namespaces, forks init into them, and ends. A process cannot change its own pid namespace,
  * and a user namespace's maps are written from outside; hence two processes. init then belongs to the nearest subreaper.
  */
-import { EINVAL } from "../../linux/abi/errno.ts";
+import { EACCES, EBUSY, EINVAL, ENODEV, EOPNOTSUPP } from "../../linux/abi/errno.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { setGroupId, setGroups, setUserId } from "../../linux/credentials.ts";
-import { inStep, isErrno } from "../../linux/errors.ts";
+import { check, inStep, isErrno } from "../../linux/errors.ts";
 import { openAt, writeAll } from "../../linux/file.ts";
-import { fork } from "../../linux/fork.unsafe.ts";
-import { CLONE_NEW, unshare } from "../../linux/namespace.ts";
+import { tryClone } from "../../linux/fork.unsafe.ts";
+import { CLONE_NEW, unshare, type NamespaceFile } from "../../linux/namespace.ts";
 import { setDumpable } from "../../linux/prctl.ts";
 import type { ProcessLaunch } from "./launch.ts";
 import { createNamespaces, joinNamespaces } from "./namespaces.ts";
-import { awaitGo, rendezvous, reporting, send } from "./protocol.ts";
+import { awaitGo, rendezvous, reporting, send, type Birth } from "./protocol.ts";
 import { setOomScore } from "./attributes.ts";
+
+/**
+ * Whether a stage is needed. A new pid namespace alone does not: clone3(2) gives it to init. To enter one, though, is to have one's children
+ * in it; a user namespace waits for its maps, a time namespace for its offsets.
+ */
+export function needsStage({ create, join }: ProcessLaunch): boolean {
+  return create.some((file) => file === "user" || file === "time") || join.some(({ file }) => file === "user" || file === "pid" || file === "time");
+}
 
 /** The body of the forked stage. @param init what runs in the namespaces; it does not return. */
 export function runStage(launch: ProcessLaunch, init: () => never, timeOffsets?: string): number {
   return reporting(launch.channel, () => {
     awaitGo(launch.channel);
-    inStep("oom score", () => setOomScore(launch.hostProc, launch.process.oomScoreAdj));
-    // From here on we share namespaces with processes that may not look into us (CVE-2016-9962).
-    setDumpable(false);
-    inStep("join namespaces", () => joinNamespaces(launch.join));
-    inStep("user namespace", () => enterUserNamespace(launch));
-    inStep("create namespaces", () => createNamespaces(launch.create));
+    enterNamespaces(launch, launch.create.filter((file) => file !== "pid"));
     if (timeOffsets !== undefined) inStep("time offsets", () => writeTimeOffsets(launch, timeOffsets));
-    const pid = inStep("fork", () => fork(() => reporting(launch.channel, init)));
-    send(launch.channel, { kind: "born", pid });
+    send(launch.channel, { kind: "born", ...forkInit(launch, () => reporting(launch.channel, () => beginInit(launch, init))) });
+  });
+}
+
+/** The body of an init that the runtime has forked itself. */
+export function runDirectly(launch: ProcessLaunch, init: () => never): number {
+  return reporting(launch.channel, () => {
+    awaitGo(launch.channel);
+    enterNamespaces(launch, launch.create.filter((file) => file !== "pid"));
+    init();
+  });
+}
+
+function beginInit(launch: ProcessLaunch, init: () => never): never {
+  awaitGo(launch.channel);
+  return init();
+}
+
+function enterNamespaces(launch: ProcessLaunch, create: readonly NamespaceFile[]): void {
+  inStep("oom score", () => setOomScore(launch.hostProc, launch.process.oomScoreAdj));
+  // From here on we share namespaces with processes that may not look into us (CVE-2016-9962).
+  setDumpable(false);
+  inStep("join namespaces", () => joinNamespaces(launch.join));
+  inStep("user namespace", () => enterUserNamespace(launch));
+  inStep("create namespaces", () => createNamespaces(create));
+}
+
+/** Into the new pid namespace, if there is to be one, and into the v2 cgroup, unless that refuses: then the runtime moves it. */
+export function forkInit({ create, joining }: ProcessLaunch, main: () => number): Birth {
+  return inStep("fork", () => {
+    const namespaces = create.includes("pid") ? CLONE_NEW.pid : 0;
+    const cgroup = joining.birthplace;
+    const pid = cgroup === undefined ? -EACCES : tryClone({ namespaces, cgroup }, main);
+    if (pid > 0) return { pid, inCgroup: true };
+    if (![EACCES, EBUSY, EOPNOTSUPP, ENODEV].includes(-pid)) check(pid, "clone3");
+    return { pid: check(tryClone({ namespaces, cgroup: undefined }, main), "clone3"), inCgroup: false };
   });
 }
 

@@ -38,8 +38,8 @@ export class SystemdCgroup implements Cgroup {
   }
 
   /** systemd does the moving: it has to know of its scope's processes. */
-  openJoin(beside?: number): Joining {
-    return { tasks: [], move: (pid) => this.addProcess(pid, beside) };
+  openJoin(_limited: boolean, beside?: number): Joining {
+    return { tasks: [], birthplace: undefined, move: (pid) => this.addProcess(pid, beside) };
   }
 
   addProcess(pid: number, beside?: number): void {
