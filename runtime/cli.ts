@@ -58,9 +58,11 @@ export async function runCli(args: readonly string[]): Promise<number> {
     program,
     action: (run, failureCode = FAILURE) => async (...actionArgs) => {
       const globals = decideGlobals(program.opts<GlobalFlags>());
+      globals.log.debug(`called with ${JSON.stringify(args)}`);
       try {
         code = await run(globals, ...actionArgs);
         globals.log.flush();
+        globals.log.debug(`ends with ${code}`);
       } catch (error) {
         globals.log.error(error instanceof Error ? error.message : String(error));
         code = failureCode;

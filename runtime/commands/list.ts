@@ -12,7 +12,7 @@ export function registerList({ program, action }: Registry): void {
     .option("-q, --quiet", "ids only")
     .action(
       action((globals, flags: { format: "table" | "json"; quiet?: boolean }) => {
-        const containers = Container.list(globals.root).map(describeContainer);
+        const containers = Container.list(globals.root, (message) => globals.log.warn(message)).map(describeContainer);
         if (flags.quiet === true) for (const { id } of containers) print(id);
         else if (flags.format === "json") print(containers.length === 0 ? "null" : JSON.stringify(containers));
         else print(table([["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"], ...containers.map((c) => [c.id, String(c.pid), c.status, c.bundle, c.created, c.owner])]));

@@ -18,7 +18,7 @@ const POLL_MS = 2;
  */
 export function deleteContainer(root: string, id: string, force: boolean, log: Logger): void {
   validateId(id);
-  const container = Container.tryOpen(root, id);
+  const container = force ? openOrForget(root, id, log) : Container.tryOpen(root, id);
   if (container === undefined) return deleteMissing(root, id, force, log);
   const status = statusOf(container);
   if (!force && status !== "stopped" && status !== "created") {
@@ -27,6 +27,18 @@ export function deleteContainer(root: string, id: string, force: boolean, log: L
   // Whoever creates it holds the lock; without its init it gives up.
   if (status === "creating") cgroupOf(container).kill(SIGNALS.SIGKILL);
   if (!destroyContainer(container, log) && !force) throw missing(root, id);
+}
+
+/** A record that cannot be read names no cgroup and no process any more: its directory is all that can be removed. */
+function openOrForget(root: string, id: string, log: Logger): Container | undefined {
+  try {
+    return Container.tryOpen(root, id);
+  } catch (error) {
+    if (!(error instanceof ContainerError)) throw error;
+    log.warn(`${error.message}: processes and cgroups of ${id}, if there are any, are left`);
+    removeDirectory(join(root, id));
+    return undefined;
+  }
 }
 
 function deleteMissing(root: string, id: string, force: boolean, log: Logger): void {

@@ -102,12 +102,20 @@ export class Container {
   static tryOpen(root: string, id: string): Container | undefined {
     const directory = join(root, id);
     if (!existsSync(join(directory, "state.json"))) return undefined;
-    return new Container(directory, JSON.parse(readFileSync(join(directory, "state.json"), "utf8")) as ContainerRecord);
+    return new Container(directory, readRecord(join(directory, "state.json")));
   }
 
-  static list(root: string): Container[] {
+  /** @param warn is told of what cannot be read: one damaged container does not hide the others. */
+  static list(root: string, warn: (message: string) => void = () => {}): Container[] {
     if (!existsSync(root)) return [];
-    return readdirSync(root).flatMap((id) => Container.tryOpen(root, id) ?? []);
+    return readdirSync(root).flatMap((id) => {
+      try {
+        return Container.tryOpen(root, id) ?? [];
+      } catch (error) {
+        warn(error instanceof Error ? error.message : String(error));
+        return [];
+      }
+    });
   }
 
   path(name: "state.json" | "config.json" | "lock" | "created" | "start.sock"): string {
@@ -191,6 +199,14 @@ function openOrMissing(path: string): Fd | undefined {
 /** Somebody who waits for the lock may make its file anew meanwhile: tried again then. */
 export function removeDirectory(directory: string): void {
   rmSync(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 5 });
+}
+
+function readRecord(path: string): ContainerRecord {
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as ContainerRecord;
+  } catch (error) {
+    throw new ContainerError(`${path} is damaged (${error instanceof Error ? error.message : String(error)}); delete --force removes the container's state`, { cause: error });
+  }
 }
 
 function taken(root: string, id: string): ContainerError {

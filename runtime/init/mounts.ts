@@ -3,7 +3,7 @@ import * as fcntl from "../../linux/abi/fcntl.ts";
 import * as ms from "../../linux/abi/mount.ts";
 import { SysError } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
-import { openAt } from "../../linux/file.ts";
+import { fileSystemMagic, openAt } from "../../linux/file.ts";
 import { attachMount, createMount, setMountAttributes, type FsParameter } from "../../linux/mount.ts";
 import type { Mount } from "../spec/config.ts";
 import { isBind, parseMountOptions, type ParsedMountOptions } from "../spec/mount-parse.ts";
@@ -35,6 +35,7 @@ function bindMount(setup: Setup, mount: Mount, options: ParsedMountOptions): voi
   const tree = setup.launch.bindSources.get(mount) ?? openBindSource(mount, setup.launch.spec);
   const { root } = setup;
   using target = isDirectory(tree) ? makeDirectoryInRoot(root, mount.destination) : makeFileInRoot(root, mount.destination);
+  refuseOverProc(mount, target, tree);
   attachMount(tree, target);
   applyOptions(tree, options, mountAttributes(options.flags, options.cleared));
 }
@@ -50,6 +51,7 @@ function fileSystemMount(setup: Setup, mount: Mount, options: ParsedMountOptions
   using target = fileSystemTarget(setup.root, mount.destination, type);
   const attributes = mountAttributes(options.flags, options.cleared);
   const tree = createMount(type, parameters(mount, type, options), attributes.set & ~ms.MOUNT_ATTR_RDONLY);
+  refuseOverProc(mount, target, tree);
   if (options.copyUp) copyUp(target, tree);
   attachMount(tree, target);
   applyOptions(tree, options, { set: 0, clear: 0 });
@@ -66,6 +68,25 @@ function fileSystemTarget(root: Fd, destination: string, type: string): Fd {
   target.close();
   const resolve = fcntl.RESOLVE_IN_ROOT | fcntl.RESOLVE_NO_SYMLINKS;
   return openAt(root, destination, fcntl.O_PATH | fcntl.O_DIRECTORY, { resolve });
+}
+
+const PROC_SUPER_MAGIC = 0x9fa0;
+
+/** What an engine may replace below /proc (lxcfs and its like): files that only tell something. Source: runc, checkProcMount. */
+const REPLACEABLE: ReadonlySet<string> = new Set([
+  "/proc/cpuinfo", "/proc/diskstats", "/proc/loadavg", "/proc/meminfo", "/proc/net/dev", "/proc/slabinfo", "/proc/stat", "/proc/swaps",
+  "/proc/sys/crypto/fips_enabled", "/proc/sys/kernel/ns_last_pid", "/proc/uptime",
+]);
+
+/** Programs inside, and privileged ones that enter, take /proc for the kernel's word: nothing else is mounted on it or in it (CVE-2025-52881). */
+function refuseOverProc(mount: Mount, target: Fd, tree: Fd): void {
+  const destination = `/${mount.destination.split("/").filter((part) => part !== "" && part !== ".").join("/")}`;
+  const refuse = (hint: string) => {
+    throw new SysError({ syscall: "mount", errno: 0, path: mount.destination, hint });
+  };
+  if (destination === "/proc") {
+    if (fileSystemMagic(tree) !== PROC_SUPER_MAGIC) refuse("only a procfs may be mounted on /proc");
+  } else if (fileSystemMagic(target) === PROC_SUPER_MAGIC && !REPLACEABLE.has(destination)) refuse("it lies inside /proc, where only files such as /proc/meminfo may be replaced");
 }
 
 /** MS_* that belong to the file system, not to its mount. */
