@@ -41,10 +41,11 @@ export class Logger {
 
   error(message: string): void {
     this.#write("error", message);
-    if (this.#options.file !== undefined) writeSync(STDERR, `tssandbox: ${message}\n`);
+    if (this.#options.file !== undefined) writeSync(STDERR, `tssandbox: ${oneLine(message)}\n`);
   }
 
-  #write(level: Level, message: string): void {
+  #write(level: Level, text: string): void {
+    const message = oneLine(text);
     if (this.#options.file !== undefined) appendFileSync(this.#options.file, `${this.#line(level, message)}\n`);
     else writeSync(STDERR, this.#options.format === "json" ? `${this.#line(level, message)}\n` : `tssandbox: ${level === "error" ? "" : `${level}: `}${message}\n`);
   }
@@ -54,4 +55,10 @@ export class Logger {
     if (this.#options.format === "json") return JSON.stringify({ level, msg: message, time });
     return `time=${JSON.stringify(time)} level=${level} msg=${JSON.stringify(message)}`;
   }
+}
+
+/** A path may hold line ends and escape sequences: neither is to break the line, or a terminal. */
+function oneLine(message: string): string {
+  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+  return message.replaceAll(/[\u0000-\u001f\u007f]/g, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }

@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
 import { execInContainer } from "../container/exec.ts";
 import { catchSignals, openRelay, supervise, type Relay } from "../container/foreground.ts";
+import { readText } from "../container/input.ts";
 import { openConsole } from "../container/launch.ts";
 import { Container } from "../container/store.ts";
 import { inStep } from "../../linux/errors.ts";
@@ -81,7 +81,7 @@ async function runExecCommand(globals: Globals, id: string, args: string[], flag
 
 /** `--process` as it is; else the container's own process with the flags laid over it. */
 function processOf(spec: Spec, args: readonly string[], flags: ExecFlags): Process {
-  if (flags.process !== undefined) return parseProcess(readFileSync(flags.process, "utf8")).value;
+  if (flags.process !== undefined) return parseProcess(readText(flags.process, "--process")).value;
   if (args.length === 0) throw new Error("exec: give a command, or a process with --process");
   const base: Process = spec.process ?? { cwd: "/", user: { uid: 0, gid: 0 } };
   return {

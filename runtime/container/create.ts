@@ -1,5 +1,5 @@
 /** `create`: from a bundle to a container whose init waits for `start`. */
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { userInfo } from "node:os";
 import { resolve } from "node:path";
 import { effectiveUid } from "../../linux/credentials.ts";
@@ -24,6 +24,7 @@ import { parseConfig } from "../spec/validate.ts";
 import { openBindSources } from "./bind-sources.ts";
 import { handOver } from "./handover.ts";
 import { deniesSetgroups, writeIdMaps, type IdMaps } from "./id-maps.ts";
+import { readText } from "./input.ts";
 import { closeProcessLaunch, prepareLaunch } from "./launch.ts";
 import { planNamespaces } from "./namespaces.ts";
 import { moveNetworkDevices } from "./network-devices.ts";
@@ -87,7 +88,7 @@ function readBundle({ bundle, composed, rootless, log }: CreateOptions): { spec:
   if (composed !== undefined) return { spec: composed.spec, text: JSON.stringify(composed.spec) };
   const path = resolve(bundle, "config.json");
   if (!existsSync(path)) throw new Error(`config.json: there is none in the bundle ${bundle}; make one with: tssandbox spec --bundle ${bundle}`);
-  const text = readFileSync(path, "utf8");
+  const text = readText(path, "config.json");
   const { value, warnings } = parseConfig(text, { rootless });
   for (const warning of warnings) log.warn(warning);
   return { spec: withAbsoluteSources(value, bundle), text };
