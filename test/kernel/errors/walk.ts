@@ -1,12 +1,12 @@
 /** Walks over the steps of a command, as the command itself tells them: a step that is new is covered without a change here. */
 import { rmSync } from "node:fs";
-import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { Container, succeed } from "../../support/container.ts";
+import { succeed, type Container } from "../../support/container.ts";
 import { isAlive } from "../../support/host.ts";
-import { projectRoot, removeWorkDir } from "../../support/paths.ts";
-import type { Call, Result } from "../../support/runtime.ts";
+import { removeWorkDir } from "../../support/paths.ts";
+import type { Call } from "../../support/runtime.ts";
 import { until } from "../../support/until.ts";
+import { expectOneLine, forceDelete, make } from "./own.ts";
 import { Fault, rolesBelow, stepOf, type Role } from "./faults.ts";
 import { consoleSocket, enrich } from "./rich.ts";
 
@@ -30,9 +30,6 @@ export interface Walk {
   readonly shared: boolean;
 }
 
-/** What the faults are for is our own runtime, from this checkout or from where TSSANDBOX_TEST_RUNTIMES has it. */
-const path = process.env["TSSANDBOX_TEST_RUNTIMES"]?.split(",").find((name) => name.endsWith("/tssandbox")) ?? join(projectRoot, "bin/tssandbox");
-
 const END_MS = 1000;
 
 /** The last steps before execve(2): whoever waits has been told that the program runs, and what happens now is the program's end. */
@@ -43,7 +40,7 @@ export const consolePath = (c: Container): string => c.bundle.path("console.sock
 type Stage = { readonly c: Container } & AsyncDisposable;
 
 async function openStage({ userNamespace }: Walk): Promise<Stage> {
-  const c = new Container({ path, version: "tssandbox" }, { args: ["sleep", "100"], edit: (spec, bundle) => enrich(spec, bundle, userNamespace) });
+  const c = make({ args: ["sleep", "100"], edit: (spec, bundle) => enrich(spec, bundle, userNamespace) });
   const server = await consoleSocket(consolePath(c));
   const dispose = async (): Promise<void> => {
     await c[Symbol.asyncDispose]();
@@ -162,16 +159,6 @@ async function killProcess(pid = 0): Promise<void> {
   if (pid === 0) throw new Error("the step has other processes than it had before");
   process.kill(pid, "SIGKILL");
   await until(`the end of ${pid}`, () => !isAlive(pid));
-}
-
-function expectOneLine({ code, stdout, stderr }: Result, failure: number): void {
-  expect({ code, stdout }, stderr).toEqual({ code: failure, stdout: "" });
-  expect(stderr).toMatch(/^tssandbox: [^\n]+\n$/);
-}
-
-async function forceDelete(c: Container): Promise<void> {
-  expect(await c.delete("--force")).toMatchObject({ code: 0, stdout: "", stderr: "" });
-  await c.expectNothingLeft();
 }
 
 export async function describeWalk(walk: Walk): Promise<void> {
