@@ -3,6 +3,7 @@ import { writeSync } from "node:fs";
 import process from "node:process";
 import { Command, CommanderError, Option } from "commander";
 import { effectiveUid } from "../linux/credentials.ts";
+import { inUserNamespace } from "./container/id-maps.ts";
 import { registerCreate } from "./commands/create.ts";
 import { registerDelete } from "./commands/delete.ts";
 import { registerDo } from "./commands/do.ts";
@@ -120,7 +121,7 @@ function configure(program: Command): void {
 }
 
 function decideGlobals(flags: GlobalFlags): Globals {
-  const rootless = flags.rootless === "true" || (flags.rootless !== "false" && effectiveUid() !== 0);
+  const rootless = flags.rootless === "true" || (flags.rootless !== "false" && isOrdinaryUser());
   return {
     root: flags.root ?? defaultRoot(),
     systemdCgroup: flags.systemdCgroup === true,
@@ -131,7 +132,12 @@ function decideGlobals(flags: GlobalFlags): Globals {
 
 function defaultRoot(): string {
   const runtimeDirectory = process.env["XDG_RUNTIME_DIR"];
-  return effectiveUid() !== 0 && runtimeDirectory ? `${runtimeDirectory}/tssandbox` : "/run/tssandbox";
+  return runtimeDirectory && isOrdinaryUser() ? `${runtimeDirectory}/tssandbox` : "/run/tssandbox";
+}
+
+/** Not root, or root only of a user namespace, as rootless podman starts a runtime; USER tells it from root in a container. As runc decides. */
+function isOrdinaryUser(): boolean {
+  return effectiveUid() !== 0 || (process.env["USER"] !== "root" && inUserNamespace());
 }
 
 /** `--log FILE` wants the refusal too: an engine reads nothing else. */

@@ -18,9 +18,9 @@ import { writeIdMaps, type IdMaps } from "./id-maps.ts";
  * @returns a detached mount per bind mount. None where the runtime lacks the privilege: init opens them then, in its own mount namespace.
  * @throws SysError
  */
-export function openBindSources(spec: Spec, rootless: boolean): ReadonlyMap<Mount, Fd> {
+export function openBindSources(spec: Spec, unprivileged: boolean): ReadonlyMap<Mount, Fd> {
   const sources = new Map<Mount, Fd>();
-  if (rootless) return sources;
+  if (unprivileged) return sources;
   for (const mount of spec.mounts ?? []) {
     const options = parseMountOptions(mount.options);
     if (!isBind(options)) continue;

@@ -23,7 +23,7 @@ import { OCI_VERSION } from "../spec/names.ts";
 import { parseConfig } from "../spec/validate.ts";
 import { openBindSources } from "./bind-sources.ts";
 import { handOver } from "./handover.ts";
-import { deniesSetgroups, writeIdMaps, type IdMaps } from "./id-maps.ts";
+import { deniesSetgroups, setgroupsDenied, writeIdMaps, type IdMaps } from "./id-maps.ts";
 import { readText } from "./input.ts";
 import { closeProcessLaunch, prepareLaunch } from "./launch.ts";
 import { planNamespaces } from "./namespaces.ts";
@@ -84,12 +84,12 @@ export function createContainer(options: CreateOptions): Container {
   }
 }
 
-function readBundle({ bundle, composed, rootless, log }: CreateOptions): { spec: Spec; text: string } {
+function readBundle({ bundle, composed, log }: CreateOptions): { spec: Spec; text: string } {
   if (composed !== undefined) return { spec: composed.spec, text: JSON.stringify(composed.spec) };
   const path = resolve(bundle, "config.json");
   if (!existsSync(path)) throw new Error(`config.json: there is none in the bundle ${bundle}; make one with: tssandbox spec --bundle ${bundle}`);
   const text = readText(path, "config.json");
-  const { value, warnings } = parseConfig(text, { rootless });
+  const { value, warnings } = parseConfig(text, { rootless: effectiveUid() !== 0 });
   for (const warning of warnings) log.warn(warning);
   return { spec: withAbsoluteSources(value, bundle), text };
 }
@@ -135,7 +135,7 @@ function build(container: Container, spec: Spec, console: ConsoleTarget | undefi
   const [ours, theirs] = socketPair();
   const joining = inStep("cgroup", () => cgroup.openJoin((resources.memory?.limit ?? -1) > 0));
   const launch = prepareContainerLaunch(container, spec, console, theirs, cgroup, joining, options);
-  const maps: IdMaps = { uid: spec.linux?.uidMappings ?? [], gid: spec.linux?.gidMappings ?? [] };
+  const maps = idMaps(spec);
   setChildSubreaper(true);
   // The lock is ours alone: where we are killed, the kernel must find no copy of it in a child.
   const unlocked = (body: () => number) => () => {
@@ -164,6 +164,10 @@ function build(container: Container, spec: Spec, console: ConsoleTarget | undefi
     },
   });
   undo.move();
+}
+
+function idMaps(spec: Spec): IdMaps {
+  return { uid: spec.linux?.uidMappings ?? [], gid: spec.linux?.gidMappings ?? [] };
 }
 
 /** Closes this process's copies of what was opened for init. */
@@ -202,7 +206,7 @@ function prepareContainerLaunch(container: Container, spec: Spec, console: Conso
     joining,
     preserveFds: options.preserveFds,
     newKeyring: options.newKeyring,
-    denySetgroups: create.includes("user") && deniesSetgroups({ uid: spec.linux?.uidMappings ?? [], gid: spec.linux?.gidMappings ?? [] }),
+    denySetgroups: create.includes("user") ? deniesSetgroups(idMaps(spec)) : setgroupsDenied("self"),
     seccomp: spec.linux?.seccomp,
     stateOf: (pid) => ociState(container, "creating", pid),
     log: options.log,
@@ -211,7 +215,7 @@ function prepareContainerLaunch(container: Container, spec: Spec, console: Conso
     ...launch,
     spec,
     rootfs: container.record.rootfs,
-    bindSources: inStep("bind mounts", () => options.composed?.bindSources ?? openBindSources(spec, options.rootless)),
+    bindSources: inStep("bind mounts", () => options.composed?.bindSources ?? openBindSources(spec, effectiveUid() !== 0)),
     // Bound by way of the directory's descriptor: the path itself may be longer than a socket address holds.
     startSocket: inStep("start socket", () => listenUnix(`${directory.procPath}/start.sock`, SOCK_SEQPACKET)),
     createdLock,

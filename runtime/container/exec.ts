@@ -10,7 +10,7 @@ import { runDirectly, runStage } from "../init/stage.ts";
 import type { Logger } from "../log.ts";
 import type { Process, Spec } from "../spec/config.ts";
 import { handOver } from "./handover.ts";
-import { deniesSetgroups } from "./id-maps.ts";
+import { setgroupsDenied } from "./id-maps.ts";
 import { closeProcessLaunch, prepareLaunch } from "./launch.ts";
 import { namespacesOf } from "./namespaces.ts";
 import { writePidFile } from "./pid-file.ts";
@@ -47,7 +47,7 @@ export function execInContainer(container: Container, options: ExecOptions): num
     joining,
     preserveFds: options.preserveFds,
     newKeyring: options.newKeyring,
-    denySetgroups: types.includes("user") && deniesSetgroups({ uid: spec.linux?.uidMappings ?? [], gid: spec.linux?.gidMappings ?? [] }),
+    denySetgroups: setgroupsDenied(container.record.pid),
     seccomp: spec.linux?.seccomp,
     stateOf: (pid) => ociState(container, "running", pid),
     log: options.log,

@@ -1,6 +1,6 @@
 /** The maps of a new user namespace. Source: user_namespaces(7), newuidmap(1). */
 import { spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { SysError } from "../../linux/errors.ts";
 import { effectiveGid, effectiveUid } from "../../linux/credentials.ts";
 import type { LinuxIDMapping } from "../spec/config.ts";
@@ -8,6 +8,16 @@ import type { LinuxIDMapping } from "../spec/config.ts";
 export interface IdMaps {
   readonly uid: readonly LinuxIDMapping[];
   readonly gid: readonly LinuxIDMapping[];
+}
+
+/** Whether this process is in a user namespace other than the first, whose map is of all ids to themselves. */
+export function inUserNamespace(): boolean {
+  return readFileSync("/proc/self/uid_map", "latin1").trim().split(/\s+/).join(" ") !== "0 0 4294967295";
+}
+
+/** Whether setgroups(2) is refused to a process, as its user namespace has decided. Source: user_namespaces(7). */
+export function setgroupsDenied(pid: number | "self"): boolean {
+  return readFileSync(`/proc/${pid}/setgroups`, "latin1").startsWith("deny");
 }
 
 /** An ordinary user may map one id, his own, himself, and loses setgroups by it; for more there are newuidmap and newgidmap. */
@@ -22,7 +32,7 @@ function mapsOnly(map: readonly LinuxIDMapping[], own: number): boolean {
 
 /** Whether setgroups(2) will be refused in the namespace. */
 export function deniesSetgroups(maps: IdMaps): boolean {
-  return effectiveUid() !== 0 && !needsHelpers(maps);
+  return setgroupsDenied("self") || (effectiveUid() !== 0 && !needsHelpers(maps));
 }
 
 /** @throws SysError or Error naming the map. */

@@ -10,6 +10,7 @@ import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readdirSync, rea
 import { basename, join } from "node:path";
 import { EEXIST, ENOENT } from "../../linux/abi/errno.ts";
 import { isErrno } from "../../linux/errors.ts";
+import { effectiveUid } from "../../linux/credentials.ts";
 import { Fd } from "../../linux/fd.ts";
 import { lockFile } from "../../linux/flock.ts";
 import { waitUntil } from "../cgroups/files.ts";
@@ -131,7 +132,7 @@ export class Container {
 
   /** The configuration as it was at create. */
   spec(): Spec {
-    return parseConfig(readFileSync(this.path("config.json"), "utf8"), { rootless: this.record.rootless }).value;
+    return parseConfig(readFileSync(this.path("config.json"), "utf8"), { rootless: effectiveUid() !== 0 }).value;
   }
 
   /** `lockDirectory`, for a container that must be there. @throws ContainerError where it has been deleted meanwhile. */

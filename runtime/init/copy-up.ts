@@ -5,12 +5,9 @@ import * as file from "../../linux/file.ts";
 
 const CHUNK = 65536;
 
-/** Copies the content of directory `from`, and its own mode and owner, into `to`. Devices, sockets and FIFOs are left out. */
+/** Copies the content of directory `from` into `to`. Devices, sockets and FIFOs are left out. */
 export function copyUp(from: Fd, to: Fd): void {
   using source = file.openAt(from, ".", fcntl.O_RDONLY | fcntl.O_DIRECTORY);
-  const { mode, uid, gid } = file.statAt(source);
-  file.changeModeAt(to, ".", mode & 0o7777);
-  file.changeOwner(to, uid, gid);
   copyEntries(source, to);
 }
 

@@ -21,6 +21,7 @@ export function becomeUser(process: Process, denySetgroups: boolean): void {
   prctl.setKeepCapabilities(true);
   const user = process.user;
   const groups = user.additionalGids ?? [];
+  if (denySetgroups && groups.length > 0) throw new Error("process.user.additionalGids: this user namespace forbids setgroups; map more than one id, or leave them out");
   if (!denySetgroups) credentials.setGroups(groups);
   credentials.setGroupId(user.gid);
   credentials.setUserId(user.uid);

@@ -3,7 +3,7 @@ import * as fcntl from "../../linux/abi/fcntl.ts";
 import * as ms from "../../linux/abi/mount.ts";
 import { SysError } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
-import { fileSystemMagic, openAt } from "../../linux/file.ts";
+import { fileSystemMagic, openAt, statAt } from "../../linux/file.ts";
 import { attachMount, createMount, setMountAttributes, type FsParameter } from "../../linux/mount.ts";
 import type { Mount } from "../spec/config.ts";
 import { isBind, parseMountOptions, type ParsedMountOptions } from "../spec/mount-parse.ts";
@@ -50,13 +50,21 @@ function fileSystemMount(setup: Setup, mount: Mount, options: ParsedMountOptions
   const type = mount.type ?? "";
   using target = fileSystemTarget(setup.root, mount.destination, type);
   const attributes = mountAttributes(options.flags, options.cleared);
-  const tree = createMount(type, parameters(mount, type, options), attributes.set & ~ms.MOUNT_ATTR_RDONLY);
+  const inherited = type === "tmpfs" ? inheritedByTmpfs(target, options) : [];
+  const tree = createMount(type, [...inherited, ...parameters(mount, type, options)], attributes.set & ~ms.MOUNT_ATTR_RDONLY);
   refuseOverProc(mount, target, tree);
   if (options.copyUp) copyUp(target, tree);
   attachMount(tree, target);
   applyOptions(tree, options, { set: 0, clear: 0 });
   // What follows may have its mount point inside this one.
   if ((attributes.set & ms.MOUNT_ATTR_RDONLY) !== 0) setup.late.push({ fd: tree, attributes: { set: ms.MOUNT_ATTR_RDONLY } });
+}
+
+/** A tmpfs takes mode, and when it is filled from it also the owner, from the directory that it covers, unless told otherwise. As runc. */
+function inheritedByTmpfs(target: Fd, { copyUp: filled, data }: ParsedMountOptions): FsParameter[] {
+  const { mode, uid, gid } = statAt(target);
+  const defaults = [["mode", (mode & 0o7777).toString(8)], ...(filled ? [["uid", String(uid)], ["gid", String(gid)]] : [])] as const;
+  return defaults.filter(([key]) => !data.some((option) => option.startsWith(`${key}=`))) as FsParameter[];
 }
 
 /** Kernel file systems that others rely on go where they are told, not where a link of the image's leads (CVE-2019-19921). */
