@@ -1,0 +1,85 @@
+/**
+ * Runs everything: `npm test`. Or some lanes by name: `node test/run.ts unit kernel`. Installs the Debian packages that the lanes need, and
+ * ends with one line: `N passed, N failed`. A skipped test counts as failed: what is not run has not passed.
+ */
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { ensurePackages } from "./packages.ts";
+
+const root = join(import.meta.dirname, "..");
+const bin = join(root, "node_modules/.bin");
+const results = join(root, ".cache/results");
+
+/** The commands before the lanes: one test each. */
+const CHECKS: readonly (readonly [name: string, ...command: string[]])[] = [
+  ["build", process.execPath, "scripts/build.ts"],
+  ["typecheck", join(bin, "tsc"), "--noEmit"],
+  ["lint", join(bin, "oxlint"), "--deny-warnings"],
+];
+
+const LANES = ["unit", "kernel", "engines", "qemu"] as const;
+type Lane = (typeof LANES)[number];
+
+/** What the tests run on the host, beyond a minimal Debian. Each lane that needs more installs it itself. */
+const PACKAGES = ["gcc", "libc6-dev", "busybox-static", "runc", "util-linux", "bsdutils", "iproute2", "procps", "python3-minimal", "git", "uidmap", "passwd"];
+
+interface Count {
+  passed: number;
+  failed: number;
+}
+
+/** The part of vitest's JSON report that is read. */
+interface Report {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly numPendingTests: number;
+  readonly numTodoTests: number;
+  readonly success: boolean;
+}
+
+function run(command: readonly string[]): boolean {
+  const [program = "", ...args] = command;
+  const path = `${bin}:${process.env["PATH"] ?? ""}`;
+  return spawnSync(program, args, { cwd: root, stdio: "inherit", env: { ...process.env, PATH: path } }).status === 0;
+}
+
+function runLane(lane: Lane): Count {
+  const file = join(results, `${lane}.json`);
+  rmSync(file, { force: true });
+  const ok = run([join(bin, "vitest"), "run", "--project", lane, "--reporter=default", "--reporter=json", `--outputFile.json=${file}`]);
+  const report = readReport(file);
+  if (report === undefined) return { passed: 0, failed: 1 };
+  const failed = report.numFailedTests + report.numPendingTests + report.numTodoTests;
+  // A file that cannot be loaded fails without a test of its own.
+  return { passed: report.numPassedTests, failed: failed === 0 && !(ok && report.success) ? 1 : failed };
+}
+
+function readReport(file: string): Report | undefined {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as Report;
+  } catch {
+    return undefined;
+  }
+}
+
+function chosenLanes(names: readonly string[]): readonly Lane[] {
+  const unknown = names.find((name) => !LANES.includes(name as Lane));
+  if (unknown !== undefined) throw new Error(`there is no lane ${unknown}; there are ${LANES.join(", ")}`);
+  return names.length === 0 ? LANES : LANES.filter((lane) => names.includes(lane));
+}
+
+const lanes = chosenLanes(process.argv.slice(2));
+if (process.getuid?.() !== 0 && lanes.some((lane) => lane !== "unit")) throw new Error("the lanes beyond unit set up containers, and need root");
+mkdirSync(results, { recursive: true });
+if (process.getuid?.() === 0) await ensurePackages(PACKAGES);
+
+const counts: [string, Count][] = CHECKS.map(([name, ...command]) => [name, run(command) ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 }]);
+for (const lane of lanes) counts.push([lane, runLane(lane)]);
+
+const total = counts.reduce((sum, [, count]) => ({ passed: sum.passed + count.passed, failed: sum.failed + count.failed }), { passed: 0, failed: 0 });
+console.log();
+for (const [name, { passed, failed }] of counts) console.log(`${name.padEnd(10)} ${String(passed).padStart(5)} passed ${String(failed).padStart(5)} failed`);
+console.log(`\n${total.passed} passed, ${total.failed} failed`);
+process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;
