@@ -53,7 +53,7 @@ export function planHostRoot(request: HostPlanRequest): HostPlan {
   const replaced = new Set([...omitted, ...throwAway.map(({ path }) => path), ...request.lent]);
   const entries = readdirSync("/").filter((name) => !replaced.has(`/${name}`)).flatMap((name) => rootEntry(name, request));
   const masks = [...hidden.filter(({ how }) => how === "masked").map(({ path }) => path), ...foreignMounts(request, replaced), ...sockets(entries), ...homeSecrets(request)];
-  const masked = masks.filter((path) => !throwAway.some((own) => own.path === path) && isReachable(path, request.foreign));
+  const masked = masks.filter((path) => !throwAway.some((own) => own.path === path) && isReachable(path, request));
   return { entries, throwAway, masked: [...new Set(masked)] };
 }
 
@@ -122,10 +122,17 @@ function isOpen(path: string, foreign: boolean): boolean {
   return info === undefined || !foreign || (info.mode & 0o1) !== 0;
 }
 
-/** A mask can only be laid on, and is only needed on, what the sandbox can reach. */
-function isReachable(path: string, foreign: boolean): boolean {
+/**
+ * A mask can only be laid on, and is only needed on, what the sandbox can reach. In a lent directory it is the owner, whatever the way to it
+ * looks like outside.
+ */
+function isReachable(path: string, { lent, foreign }: Pick<HostPlanRequest, "lent" | "foreign">): boolean {
+  const loan = lent.find((directory) => isBelow(path, directory));
   try {
-    return lstatSync(path, { throwIfNoEntry: false }) !== undefined && ancestors(path).every((directory) => isOpen(directory, foreign));
+    if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return false;
+    if (loan === undefined) return ancestors(path).every((directory) => isOpen(directory, foreign));
+    const owner = statSync(loan).uid;
+    return ancestors(path).filter((directory) => isWithin(directory, loan)).every((directory) => isOpen(directory, foreign) || statSync(directory).uid === owner);
   } catch {
     return false;
   }
@@ -145,7 +152,7 @@ function sockets(entries: readonly RootEntry[]): string[] {
 }
 
 /** A lent directory that is a home, or has homes in it, shows no keys. */
-export function homeSecrets({ lent, callerHome }: Pick<HostPlanRequest, "lent" | "callerHome">): string[] {
+export function homeSecrets({ lent, callerHome, foreign }: Pick<HostPlanRequest, "lent" | "callerHome" | "foreign">): string[] {
   const homes = new Set([callerHome, "/root", ...listIfThere("/home").map((name) => `/home/${name}`)].filter((path) => path !== "/"));
-  return [...homes].filter((home) => lent.some((directory) => isWithin(home, directory))).flatMap((home) => HIDDEN_IN_HOMES.map((name) => join(home, name)));
+  return [...homes].filter((home) => lent.some((directory) => isWithin(home, directory))).flatMap((home) => HIDDEN_IN_HOMES.map((name) => join(home, name))).filter((path) => isReachable(path, { lent, foreign }));
 }

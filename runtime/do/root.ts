@@ -62,7 +62,7 @@ export async function imageRoot(path: string, options: DoOptions, context: RootC
     args,
     env: [...defaultEnvironment(), ...(config?.env ?? []), ...options.env],
     cwd: options.cwd ?? config?.workingDirectory ?? options.here,
-    masked: homeSecrets({ lent: lentPaths(options), callerHome: userInfo().homedir }),
+    masked: homeSecrets({ lent: lentPaths(options), callerHome: userInfo().homedir, foreign: start !== undefined }),
     build: (at) => buildImageRoot(lower, start === undefined ? identity.user : ROOT, at),
   };
 }
