@@ -1,8 +1,10 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { inStep } from "../../linux/errors.ts";
 import type { Registry } from "../cli.ts";
+import { enterRdt, planRdt, schemataOf, setSchemata } from "../container/intel-rdt.ts";
 import { cgroupOf, statusOf } from "../container/status.ts";
 import { Container, ContainerError } from "../container/store.ts";
-import type { LinuxResources } from "../spec/config.ts";
+import type { LinuxIntelRdt, LinuxResources } from "../spec/config.ts";
 import { parseResources } from "../spec/validate.ts";
 import { integer } from "./arguments.ts";
 
@@ -44,7 +46,9 @@ export function registerUpdate({ program, action }: Registry): void {
     action((globals, id: string, flags: Record<string, string>) => {
       const container = Container.open(globals.root, id);
       if (statusOf(container) === "stopped") throw new ContainerError(`container not running: ${id}`);
+      const rdt = rdtOf(flags);
       cgroupOf(container).update(resourcesOf(flags));
+      if (schemataOf(rdt).length > 0) inStep("resctrl", () => updateRdt(container, rdt));
       return 0;
     }),
   );
@@ -66,4 +70,21 @@ function bytes(flag: string, text: string): number {
   const match = /^(-?\d+)([bkmgt]?)b?$/i.exec(text);
   if (match === null) throw new Error(`${flag}: ${JSON.stringify(text)} is not a number of bytes such as 268435456 or 256m`);
   return Number(match[1]) * (Number(match[1]) < 0 ? 1 : (UNITS[(match[2] ?? "").toLowerCase()] ?? 1));
+}
+
+function rdtOf({ l3CacheSchema, memBwSchema }: Record<string, string>): LinuxIntelRdt {
+  if (l3CacheSchema?.includes("\n") === true) throw new Error("--l3-cache-schema: must be one line");
+  if (memBwSchema !== undefined && !/^MB:[^\n]*$/.test(memBwSchema)) throw new Error("--mem-bw-schema: must be one line that starts with MB:");
+  return { l3CacheSchema, memBwSchema };
+}
+
+/** A container that was created without a group gets one of its own now, as in runc; here all of its tasks move there. */
+function updateRdt(container: Container, rdt: LinuxIntelRdt): void {
+  if (container.record.rdt !== undefined) return setSchemata(container.record.rdt, schemataOf(rdt));
+  using _lock = container.lock();
+  container.reload();
+  const plan = planRdt(rdt, container.record.id);
+  container.save({ ...container.record, rdt: plan });
+  const tasks = cgroupOf(container).pids().flatMap((pid) => readdirSync(`/proc/${pid}/task`).map(Number));
+  if (plan !== undefined) enterRdt(plan, rdt, tasks);
 }

@@ -25,6 +25,7 @@ import { openBindSources } from "./bind-sources.ts";
 import { handOver } from "./handover.ts";
 import { deniesSetgroups, setgroupsDenied, writeIdMaps, type IdMaps } from "./id-maps.ts";
 import { readText } from "./input.ts";
+import { enterRdt, planRdt, removeRdt, type RdtPlan } from "./intel-rdt.ts";
 import { closeProcessLaunch, prepareLaunch } from "./launch.ts";
 import { planNamespaces } from "./namespaces.ts";
 import { moveNetworkDevices } from "./network-devices.ts";
@@ -72,7 +73,8 @@ export function createContainer(options: CreateOptions): Container {
   const cgroup = inStep("cgroup", () =>
     planCgroup({ cgroupsPath: spec.linux?.cgroupsPath, id: options.id, systemd: options.systemdCgroup, rootless: options.rootless, annotations: spec.annotations ?? {} }),
   );
-  const { container, lock } = inStep("state directory", () => Container.create(options.root, newRecord(options, spec, rootfs, cgroup), text));
+  const rdt = planRdt(spec.linux?.intelRdt, options.id);
+  const { container, lock } = inStep("state directory", () => Container.create(options.root, newRecord(options, spec, rootfs, cgroup, rdt), text));
   // Until this descriptor is closed the container is `creating`; the kernel closes it where we are killed.
   using _lock = lock;
   try {
@@ -107,7 +109,7 @@ function findRootfs(bundle: string, spec: Spec): string {
   return path;
 }
 
-function newRecord({ id, bundle, rootless }: CreateOptions, spec: Spec, rootfs: string, cgroup: CgroupPlan): ContainerRecord {
+function newRecord({ id, bundle, rootless }: CreateOptions, spec: Spec, rootfs: string, cgroup: CgroupPlan, rdt: RdtPlan | undefined): ContainerRecord {
   return {
     ociVersion: OCI_VERSION,
     id,
@@ -117,13 +119,23 @@ function newRecord({ id, bundle, rootless }: CreateOptions, spec: Spec, rootfs: 
     rootfs,
     created: new Date().toISOString(),
     annotations: spec.annotations ?? {},
-    owner: userInfo().username,
+    owner: ownerName(),
     rootless,
     cgroup,
     cgroupPaths: cgroup.paths,
+    rdt,
     hooks: { poststart: spec.hooks?.poststart, poststop: spec.hooks?.poststop },
     ownPidNamespace: spec.linux?.namespaces?.some(({ type, path }) => type === "pid" && !path) === true,
   };
+}
+
+/** A caller without an entry in the user database has only a number. */
+function ownerName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(effectiveUid());
+  }
 }
 
 /** A container without `process` gets as far as any other; what it would run is never used. */
@@ -152,7 +164,7 @@ function build(container: Container, spec: Spec, console: ConsoleTarget | undefi
   handOver(ours, launch, bodies, {
     mapIds: (pid) => inStep("id maps", () => writeIdMaps(pid, maps)),
     born: ({ pid, inCgroup }) => inStep("cgroup", () => joining.move(pid, inCgroup)),
-    cgroup: (pid) => setLimits(pid, spec, cgroup),
+    cgroup: (pid) => setLimits(pid, spec, cgroup, container.record.rdt),
     hooks: (pid) => {
       const state = JSON.stringify(ociState(container, "creating", pid));
       inStep("prestart hooks", () => runHooks(spec.hooks?.prestart, state));
@@ -176,12 +188,13 @@ function closeLaunch(launch: ContainerLaunch): void {
   for (const fd of [launch.startSocket, launch.createdLock, ...launch.bindSources.values()]) fd.close();
 }
 
-function setLimits(pid: number, spec: Spec, cgroup: Cgroup): void {
+function setLimits(pid: number, spec: Spec, cgroup: Cgroup, rdt: RdtPlan | undefined): void {
   inStep("cgroup limits", () => {
     cgroup.set(spec.linux?.resources ?? {});
     const owner = spec.linux?.uidMappings?.find(({ containerID }) => containerID === 0)?.hostID;
     if (owner !== undefined && effectiveUid() === 0) cgroup.delegate(owner);
   });
+  if (rdt !== undefined) inStep("resctrl", () => enterRdt(rdt, spec.linux?.intelRdt ?? {}, [pid]));
   inStep("network devices", () => moveNetworkDevices(pid, spec.linux?.netDevices ?? {}));
 }
 
@@ -256,6 +269,7 @@ function destroy(container: Container, log: Logger): void {
     const cgroup = openCgroup(container.record.cgroup);
     cgroup.kill(9);
     cgroup.destroy();
+    if (container.record.rdt !== undefined) removeRdt(container.record.rdt);
   } catch (error) {
     log.warn(`after a failed create: ${error instanceof Error ? error.message : String(error)}`);
   }

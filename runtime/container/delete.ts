@@ -4,6 +4,7 @@ import { SIGNALS } from "../../linux/abi/signal.ts";
 import { runHooksWarning } from "../hooks.ts";
 import type { Logger } from "../log.ts";
 import { validateId } from "../spec/id.ts";
+import { removeRdt } from "./intel-rdt.ts";
 import { isAlive } from "./process-info.ts";
 import { killInit } from "./kill.ts";
 import { cgroupOf, ociState, statusOf } from "./status.ts";
@@ -69,6 +70,7 @@ export function destroyContainer(container: Container, log: Logger): boolean {
   cgroup.kill(SIGNALS.SIGKILL);
   awaitEnd(container);
   cgroup.destroy();
+  if (container.record.rdt !== undefined) removeRdt(container.record.rdt);
   container.remove();
   runHooksWarning(container.record.hooks.poststop, JSON.stringify(ociState(container, "stopped", 0)), (message) => log.warn(message));
   return true;

@@ -11,6 +11,7 @@ import type { Logger } from "../log.ts";
 import type { Process, Spec } from "../spec/config.ts";
 import { handOver } from "./handover.ts";
 import { setgroupsDenied } from "./id-maps.ts";
+import { joinRdt } from "./intel-rdt.ts";
 import { closeProcessLaunch, prepareLaunch } from "./launch.ts";
 import { namespacesOf } from "./namespaces.ts";
 import { writePidFile } from "./pid-file.ts";
@@ -60,7 +61,10 @@ export function execInContainer(container: Container, options: ExecOptions): num
   const pid = handOver(ours, launch, bodies, {
     mapIds: () => undefined,
     born: ({ pid: born, inCgroup }) => inStep("cgroup", () => joining.move(born, inCgroup)),
-    cgroup: () => undefined,
+    cgroup: (born) => {
+      const { rdt } = container.record;
+      if (rdt !== undefined) inStep("resctrl", () => joinRdt(rdt, [born]));
+    },
     hooks: () => undefined,
     ready: (born) => {
       if (options.pidFile !== undefined) writePidFile(options.pidFile, born, undo);

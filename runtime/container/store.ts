@@ -18,6 +18,7 @@ import type { CgroupPlan } from "../cgroups/index.ts";
 import type { Hooks, Spec } from "../spec/config.ts";
 import { validateId } from "../spec/id.ts";
 import { parseConfig } from "../spec/validate.ts";
+import type { RdtPlan } from "./intel-rdt.ts";
 
 /** What outlives the runtime's process. Plain JSON. */
 export interface ContainerRecord {
@@ -38,6 +39,8 @@ export interface ContainerRecord {
   readonly cgroup: CgroupPlan;
   /** The cgroup directories that it really got, by controller. */
   readonly cgroupPaths: Readonly<Record<string, string>>;
+  /** Its groups in the resctrl file system, if it has any. */
+  readonly rdt?: RdtPlan | undefined;
   /** Whether init has a pid namespace of its own: then its end is the end of all. */
   readonly ownPidNamespace: boolean;
   readonly ociVersion: string;
