@@ -1,0 +1,35 @@
+/** The resident parent of bench/start.ts: a line with an id on standard input, a line with the milliseconds on standard output. */
+import { join } from "node:path";
+import process from "node:process";
+import { createInterface } from "node:readline";
+import { waitPid } from "../linux/process.ts";
+import { createContainer } from "../runtime/container/create.ts";
+import { destroyContainer } from "../runtime/container/delete.ts";
+import { startContainer } from "../runtime/container/start.ts";
+import { Logger } from "../runtime/log.ts";
+
+const bundle = process.argv[2] ?? "";
+const log = new Logger({ format: "text", debug: false });
+
+function runOnce(id: string): number {
+  const start = performance.now();
+  const container = createContainer({
+    root: join(bundle, "state"),
+    id,
+    bundle,
+    systemdCgroup: false,
+    rootless: false,
+    console: () => undefined,
+    pidFile: undefined,
+    preserveFds: 0,
+    noPivot: false,
+    newKeyring: true,
+    log,
+  });
+  startContainer(container);
+  waitPid(container.record.pid);
+  destroyContainer(container, log);
+  return performance.now() - start;
+}
+
+createInterface({ input: process.stdin }).on("line", (id) => process.stdout.write(`${runOnce(id)}\n`));

@@ -1,0 +1,62 @@
+/**
+ * Bundles a program with its bytecode, for a fast start (docs/decisions/0002-cold-start.md). In the folder that is named:
+ *   main.cjs       everything in one CommonJS file
+ *   main.cache     V8's bytecode for all of its functions
+ *   tssandbox.cjs  loads the two
+ *   koffi.node     the FFI addon
+ */
+import { spawnSync } from "node:child_process";
+import { copyFileSync, mkdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import process from "node:process";
+import { build, type Plugin } from "esbuild";
+
+const scripts = import.meta.dirname;
+
+/** Modules that Node itself has loaded by then. All others take milliseconds, and most commands never use them. */
+const LOADED: ReadonlySet<string> = new Set(["node:events", "node:fs", "node:os", "node:path", "node:process"]);
+
+/** The real module is loaded at the first use of one of its properties. It stands behind a prototype because esbuild copies own ones. */
+const lazyBuiltins: Plugin = {
+  name: "lazy-builtins",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^node:/ }, ({ path, namespace }) => (namespace === "lazy" || LOADED.has(path) ? { path, external: true } : { path, namespace: "lazy" }));
+    onLoad({ filter: /.*/, namespace: "lazy" }, ({ path }) => ({
+      contents: `module.exports = Object.create(new Proxy({}, { get: (_, key) => require(${JSON.stringify(path)})[key] }));`,
+    }));
+  },
+};
+
+/** @param flags V8's, as the program will be started with: V8 takes a cache only from the same version with the same flags. */
+export async function bundle(entry: string, folder: string, flags: readonly string[], define: Record<string, string> = {}): Promise<void> {
+  mkdirSync(folder, { recursive: true });
+  await build({
+    entryPoints: [entry],
+    outfile: join(folder, "main.cjs"),
+    bundle: true,
+    platform: "node",
+    format: "cjs",
+    target: "node26",
+    minifySyntax: true,
+    charset: "ascii",
+    // koffi's own loader looks for its addon in ten places, which takes 10 ms; ours knows where it is.
+    alias: { koffi: join(scripts, "koffi-addon.cjs") },
+    plugins: [lazyBuiltins],
+    legalComments: "none",
+    define,
+  });
+  copyFileSync(addonPath(), join(folder, "koffi.node"));
+  copyFileSync(join(scripts, "loader.cjs"), join(folder, "tssandbox.cjs"));
+  makeCodeCache(folder, flags);
+}
+
+function makeCodeCache(folder: string, flags: readonly string[]): void {
+  const result = spawnSync(process.execPath, [...flags, join(scripts, "code-cache.cjs"), join(folder, "main.cjs"), join(folder, "main.cache")], { encoding: "utf8" });
+  if (result.status !== 0) throw new Error(`code cache: ${result.stderr}`);
+}
+
+function addonPath(): string {
+  const koffi = dirname(createRequire(import.meta.url).resolve("koffi"));
+  return join(koffi, "../@koromix/koffi-linux-x64/linux_x64/koffi.node");
+}
