@@ -1,17 +1,19 @@
 /** Decides how the host's root appears in the sandbox. Runs in the runtime, before the fork; host-root.ts carries it out. */
-import { lstatSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { lstatSync, readdirSync, readlinkSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { HIDDEN_IN_HOMES, HIDDEN_PATHS, type HiddenPath } from "./hidden.ts";
 import { isKernelType, type MountPoint } from "./mount-table.ts";
-import { ancestors, isBelow, isWithin, topOf } from "./paths.ts";
+import { ancestors, isBelow, isWithin } from "./paths.ts";
 
-/** One top-level name of the root. */
+/** One name of the root, or of a composed directory. */
 export type RootEntry =
   | { readonly kind: "link"; readonly name: string; readonly target: string }
+  /** The host's file, read-only. */
+  | { readonly kind: "file"; readonly name: string }
   /** The host's directory under a throw-away layer. */
   | { readonly kind: "layered"; readonly name: string; readonly directories: readonly OwnDirectory[] }
-  /** The host's directory with what is mounted below it, read-only. */
-  | { readonly kind: "read-only"; readonly name: string };
+  /** A directory of the sandbox's with the host's names in it: one that has other mounts below it cannot be a layer as a whole. */
+  | { readonly kind: "composed"; readonly name: string; readonly entries: readonly RootEntry[] };
 
 /** A directory of the throw-away layer that the sandbox owns. */
 export interface OwnDirectory {
@@ -32,29 +34,29 @@ export interface HostPlanRequest {
   readonly mounts: readonly MountPoint[];
   /** Where lent directories and files appear, outside of the reach of masks above them. */
   readonly lent: readonly string[];
-  /** The program's home. */
+  /** The caller's home directory, and the program's. */
   readonly home: string;
-  /** The caller's home directory. */
-  readonly callerHome: string;
   /** Whether the sandbox's user is not the caller, so that only what is open to everybody is open to it. */
   readonly foreign: boolean;
+  readonly warn: (message: string) => void;
 }
 
 /** In these, where the host has them, the sandbox may make and replace files. What lies deeper and is not the sandbox's keeps its owner's permissions. */
 const OWN_DIRECTORIES = [
-  "usr/bin", "usr/sbin", "usr/lib", "usr/include", "usr/share", "usr/local", "usr/local/bin", "usr/local/sbin", "usr/local/lib",
-  "usr/local/include", "usr/local/share", "usr/local/etc", "var/lib", "var/cache", "var/opt", "var/local",
+  "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/include", "/usr/share", "/usr/local", "/usr/local/bin", "/usr/local/sbin", "/usr/local/lib",
+  "/usr/local/include", "/usr/local/share", "/usr/local/etc", "/var/lib", "/var/cache", "/var/opt", "/var/local",
 ];
 
 export function planHostRoot(request: HostPlanRequest): HostPlan {
   const hidden = HIDDEN_PATHS.flatMap(expand).filter(({ path }) => !request.lent.includes(path));
-  const omitted = new Set(hidden.filter(({ how }) => how === "omitted").map(({ path }) => path));
   const throwAway = throwAwayDirectories(hidden, request);
-  const replaced = new Set([...omitted, ...throwAway.map(({ path }) => path), ...request.lent]);
-  const entries = readdirSync("/").filter((name) => !replaced.has(`/${name}`)).flatMap((name) => rootEntry(name, request));
-  const masks = [...hidden.filter(({ how }) => how === "masked").map(({ path }) => path), ...foreignMounts(request, replaced), ...sockets(entries), ...homeSecrets(request)];
-  const masked = masks.filter((path) => !throwAway.some((own) => own.path === path) && isReachable(path, request));
-  return { entries, throwAway, masked: [...new Set(masked)] };
+  const masked = hidden.filter(({ how }) => how === "masked").map(({ path }) => path);
+  const absent = new Set([...hidden.filter(({ how }) => how !== "masked").map(({ path }) => path), ...throwAway.map(({ path }) => path), ...request.lent]);
+  return {
+    entries: entriesOf("/", { ...request, absent, masked: new Set(masked) }),
+    throwAway,
+    masked: [...masked.filter((path) => !absent.has(path) && isReachable(path, request)), ...homeSecrets(request)],
+  };
 }
 
 /** The paths that a row with a `*` stands for on this host. */
@@ -82,23 +84,42 @@ function throwAwayDirectories(hidden: readonly HiddenPath[], { lent, home }: Hos
   return all.toSorted((a, b) => a.path.length - b.path.length);
 }
 
-function rootEntry(name: string, request: HostPlanRequest): RootEntry[] {
-  const path = `/${name}`;
-  const { mounts, foreign } = request;
-  const info = lstatSync(path);
-  if (info.isSymbolicLink()) return [{ kind: "link", name, target: readlinkSync(path) }];
-  if (!info.isDirectory() || !isOpen(path, foreign)) return [];
-  const here = mounts.findLast((mount) => mount.path === path);
-  if (here !== undefined && isKernelType(here.type)) return [];
-  // The kernel gives no layer over a directory with other mounts below to who could not unmount them (CVE-2021-3732).
-  if (mounts.some((mount) => isBelow(mount.path, path))) return [{ kind: "read-only", name }];
-  const directories = [...ownDirectories(name), ...privateAncestors(name, request)];
-  return [{ kind: "layered", name, directories: [...new Map(directories.map((directory) => [directory.path, directory])).values()] }];
+interface Walk extends HostPlanRequest {
+  /** Not taken over from the host: something else is put there, or nothing. */
+  readonly absent: ReadonlySet<string>;
+  readonly masked: ReadonlySet<string>;
 }
 
-function ownDirectories(name: string): OwnDirectory[] {
-  const there = OWN_DIRECTORIES.filter((path) => path.startsWith(`${name}/`) && isRealDirectory(`/${path}`));
-  return there.map((path) => ({ path: path.slice(name.length + 1), opaque: false }));
+/** A directory that is composed costs a mount for each of its names. */
+const MAX_COMPOSED = 512;
+
+function entriesOf(directory: string, walk: Walk): RootEntry[] {
+  const names = listIfThere(directory).filter((name) => !walk.absent.has(join(directory, name)));
+  if (names.length > MAX_COMPOSED) {
+    walk.warn(`${directory} is not shown: the host has other mounts below it, and more than ${MAX_COMPOSED} names in it`);
+    return [];
+  }
+  return names.flatMap((name) => entryOf(join(directory, name), name, walk));
+}
+
+/** Regular files directly in `/` are nobody's business; sockets, FIFOs and devices are doors, not content. */
+function entryOf(path: string, name: string, walk: Walk): RootEntry[] {
+  const info = lstatSync(path, { throwIfNoEntry: false });
+  const below = walk.mounts.some((mount) => isBelow(mount.path, path));
+  if (info === undefined || isKernelType(walk.mounts.findLast((mount) => mount.path === path)?.type ?? "")) return [];
+  if (info.isSymbolicLink()) return [{ kind: "link", name, target: readlinkSync(path) }];
+  if (info.isFile()) return dirname(path) === "/" ? [] : [{ kind: "file", name }];
+  if (!info.isDirectory() || !isOpen(path, walk.foreign)) return [];
+  // The kernel gives no layer over a directory with other mounts below to who could not unmount them (CVE-2021-3732).
+  if (!below) return [{ kind: "layered", name, directories: uniqueByPath([...ownDirectories(path), ...privateAncestors(path, walk)]) }];
+  return walk.masked.has(path) ? [] : [{ kind: "composed", name, entries: entriesOf(path, walk) }];
+}
+
+const uniqueByPath = (directories: readonly OwnDirectory[]): OwnDirectory[] => [...new Map(directories.map((directory) => [directory.path, directory])).values()];
+
+function ownDirectories(layer: string): OwnDirectory[] {
+  const there = OWN_DIRECTORIES.filter((path) => isBelow(path, layer) && isRealDirectory(path));
+  return there.map((path) => ({ path: path.slice(layer.length + 1), opaque: false }));
 }
 
 function isRealDirectory(path: string): boolean {
@@ -107,13 +128,12 @@ function isRealDirectory(path: string): boolean {
 }
 
 /** What is lent may lie in a directory that is closed to the sandbox: on the way there it gets an empty one of the same name. */
-function privateAncestors(name: string, { lent, foreign }: HostPlanRequest): OwnDirectory[] {
-  const closed = lent.filter((path) => topOf(path) === `/${name}`).flatMap((path) => {
-    const way = ancestors(path).filter((directory) => isBelow(directory, `/${name}`));
+function privateAncestors(layer: string, { lent, foreign }: HostPlanRequest): OwnDirectory[] {
+  return lent.filter((path) => isBelow(path, layer)).flatMap((path) => {
+    const way = ancestors(path).filter((directory) => isBelow(directory, layer));
     const first = way.findIndex((directory) => !isOpen(directory, foreign));
-    return first === -1 ? [] : way.map((directory, i) => ({ path: directory.slice(name.length + 2), opaque: i >= first }));
+    return first === -1 ? [] : way.map((directory, i) => ({ path: directory.slice(layer.length + 1), opaque: i >= first }));
   });
-  return closed;
 }
 
 /** Whether the sandbox may pass through a directory. */
@@ -138,21 +158,9 @@ function isReachable(path: string, { lent, foreign }: Pick<HostPlanRequest, "len
   }
 }
 
-/** Kernel file systems that the host has mounted in ordinary places, in a chroot for example. */
-function foreignMounts({ mounts }: HostPlanRequest, replaced: ReadonlySet<string>): string[] {
-  return mounts.filter(({ path, type }) => isKernelType(type) && !replaced.has(topOf(path))).map(({ path }) => path);
-}
-
-/** An overlay's socket is not the host's; one in a directory that is only read-only could be connected to. Source: unix(7), /proc/net/unix. */
-function sockets(entries: readonly RootEntry[]): string[] {
-  const shown = entries.filter(({ kind }) => kind === "read-only").map(({ name }) => `/${name}`);
-  if (shown.length === 0) return [];
-  const paths = readFileSync("/proc/net/unix", "utf8").split("\n").slice(1).map((line) => line.split(/\s+/).slice(7).join(" "));
-  return paths.filter((path) => path.startsWith("/") && shown.some((directory) => isWithin(path, directory)));
-}
-
 /** A lent directory that is a home, or has homes in it, shows no keys. */
-export function homeSecrets({ lent, callerHome, foreign }: Pick<HostPlanRequest, "lent" | "callerHome" | "foreign">): string[] {
-  const homes = new Set([callerHome, "/root", ...listIfThere("/home").map((name) => `/home/${name}`)].filter((path) => path !== "/"));
-  return [...homes].filter((home) => lent.some((directory) => isWithin(home, directory))).flatMap((home) => HIDDEN_IN_HOMES.map((name) => join(home, name))).filter((path) => isReachable(path, { lent, foreign }));
+export function homeSecrets({ lent, home, foreign }: Pick<HostPlanRequest, "lent" | "home" | "foreign">): string[] {
+  const homes = new Set([home, "/root", ...listIfThere("/home").map((name) => `/home/${name}`)].filter((path) => path !== "/"));
+  const shown = [...homes].filter((path) => lent.some((directory) => isWithin(path, directory)));
+  return shown.flatMap((path) => HIDDEN_IN_HOMES.map((name) => join(path, name))).filter((path) => isReachable(path, { lent, foreign }));
 }

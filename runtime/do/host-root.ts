@@ -11,9 +11,9 @@
 import { setXattr } from "../../linux/xattr.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MS_SLAVE } from "../../linux/abi/mount.ts";
-import { assertNever, inStep } from "../../linux/errors.ts";
+import { assertNever, inStep, SysError } from "../../linux/errors.ts";
 import { AT_FDCWD, type Fd } from "../../linux/fd.ts";
-import { changeModeAt, changeOwner, makeDirectoryAt, open, openAt, symlinkAt } from "../../linux/file.ts";
+import { changeModeAt, changeOwner, makeDirectoryAt, open, openAt, symlinkAt, writeAll } from "../../linux/file.ts";
 import { attachMount, cloneTree, createMount, setMountAttributes } from "../../linux/mount.ts";
 import { makeDirectoryInRoot } from "../init/in-root.ts";
 import type { HostPlan, OwnDirectory, RootEntry } from "./host-plan.ts";
@@ -29,17 +29,17 @@ export function buildHostRoot(plan: HostPlan, user: UserIds, at: string): Fd {
   const tree = cloneTree(root, "", false);
   using target = open(at, PATH_DIRECTORY);
   attachMount(tree, target);
-  for (const [i, entry] of plan.entries.entries()) inStep(`/${entry.name}`, () => addEntry(entry, { scratch, root: tree, user, layer: String(i) }));
-  for (const [i, { path, mode }] of plan.throwAway.entries()) addThrowAway(path, mode, { scratch, root: tree, user, layer: `${i}.own` });
+  const build = { scratch, user, layers: 0 };
+  addEntries(plan.entries, "", tree, build);
+  for (const { path, mode } of plan.throwAway) addThrowAway(path, mode, tree, build);
   return tree;
 }
 
 interface Build {
   readonly scratch: Fd;
-  readonly root: Fd;
   readonly user: UserIds;
-  /** Name of its directory in the scratch file system. */
-  readonly layer: string;
+  /** How many have been made: the name of the next one. */
+  layers: number;
 }
 
 export function attachScratch(at: string): Fd {
@@ -57,26 +57,58 @@ export function ownDirectory(parent: Fd, name: string, mode: number, { uid, gid 
   return directory;
 }
 
-function addEntry(entry: RootEntry, build: Build): void {
+/** @param prefix the path of `parent`, empty for the root. */
+function addEntries(entries: readonly RootEntry[], prefix: string, parent: Fd, build: Build): void {
+  for (const entry of entries) inStep(`${prefix}/${entry.name}`, () => addEntry(entry, `${prefix}/${entry.name}`, parent, build));
+}
+
+function addEntry(entry: RootEntry, path: string, parent: Fd, build: Build): void {
   switch (entry.kind) {
     case "link":
-      return symlinkAt(entry.target, build.root, entry.name);
+      return symlinkAt(entry.target, parent, entry.name);
+    case "file":
+      return addFile(path, entry.name, parent);
     case "layered":
-      return addLayered(entry.name, entry.directories, build);
-    case "read-only":
-      return addReadOnly(entry.name, build);
+      return addLayered(path, entry, parent, build);
+    case "composed": {
+      using directory = ownDirectory(parent, entry.name, 0o755, build.user);
+      return addEntries(entry.entries, path, directory, build);
+    }
     default:
       assertNever(entry);
   }
 }
 
-function addLayered(name: string, directories: readonly OwnDirectory[], { scratch, root, user, layer }: Build): void {
-  using lower = open(`/${name}`, PATH_DIRECTORY);
-  using upper = ownDirectory(scratch, layer, 0o755, user);
-  for (const { path, opaque } of directories) addOwnDirectory(upper, path, opaque, user);
-  using overlay = mountOverlay(scratch, lower, upper, `${layer}.work`, user);
-  using target = ownDirectory(root, name, 0o755, user);
-  attachMount(overlay, target);
+function addFile(path: string, name: string, parent: Fd): void {
+  using tree = cloneTree(AT_FDCWD, path, false);
+  setMountAttributes(tree, { propagation: MS_SLAVE }, false);
+  setMountAttributes(tree, { set: MOUNT_ATTR_RDONLY | NO_PRIVILEGES }, false);
+  using target = openAt(parent, name, fcntl.O_CREAT | fcntl.O_EXCL | fcntl.O_RDONLY | fcntl.O_NOFOLLOW, { mode: 0o644 });
+  attachMount(tree, target);
+}
+
+/** Without these there is nothing to run; others may lie on a file system that cannot be a layer. */
+const REQUIRED: ReadonlySet<string> = new Set(["/bin", "/etc", "/lib", "/lib64", "/sbin", "/usr"]);
+
+function addLayered(path: string, { name, directories }: Extract<RootEntry, { kind: "layered" }>, parent: Fd, build: Build): void {
+  using target = ownDirectory(parent, name, 0o755, build.user);
+  try {
+    using overlay = makeLayer(path, directories, build);
+    attachMount(overlay, target);
+  } catch (error) {
+    if (REQUIRED.has(path) || !(error instanceof SysError)) throw error;
+    writeAll(STDERR, `tssandbox: warning: ${path} is not shown: ${error.message}\n`);
+  }
+}
+
+const STDERR = 2;
+
+function makeLayer(path: string, directories: readonly OwnDirectory[], build: Build): Fd {
+  const layer = String(build.layers++);
+  using lower = open(path, PATH_DIRECTORY);
+  using upper = ownDirectory(build.scratch, layer, 0o755, build.user);
+  for (const directory of directories) addOwnDirectory(upper, directory, build.user);
+  return mountOverlay(build.scratch, lower, upper, `${layer}.work`, build.user);
 }
 
 /** @param work name of a new directory in `scratch`, which `upper` must lie in too. */
@@ -87,7 +119,7 @@ export function mountOverlay(scratch: Fd, lower: Fd, upper: Fd, work: string, us
 }
 
 /** Source of the attribute: Linux Documentation/filesystems/overlayfs.rst, "whiteouts and opaque directories", "userxattr". */
-function addOwnDirectory(upper: Fd, path: string, opaque: boolean, user: UserIds): void {
+function addOwnDirectory(upper: Fd, { path, opaque }: OwnDirectory, user: UserIds): void {
   const parts = path.split("/");
   const name = parts.pop() ?? "";
   using parent = openAt(upper, parts.join("/") || ".", PATH_DIRECTORY, { resolve: fcntl.RESOLVE_BENEATH });
@@ -95,16 +127,8 @@ function addOwnDirectory(upper: Fd, path: string, opaque: boolean, user: UserIds
   if (opaque) setXattr(directory, "user.overlay.opaque", Buffer.from("y"));
 }
 
-function addReadOnly(name: string, { root, user }: Build): void {
-  using tree = cloneTree(AT_FDCWD, `/${name}`, true);
-  setMountAttributes(tree, { propagation: MS_SLAVE }, true);
-  setMountAttributes(tree, { set: MOUNT_ATTR_RDONLY | NO_PRIVILEGES }, true);
-  using target = ownDirectory(root, name, 0o755, user);
-  attachMount(tree, target);
-}
-
-function addThrowAway(path: string, mode: number, { scratch, root, user, layer }: Build): void {
-  using directory = ownDirectory(scratch, layer, mode, user);
+function addThrowAway(path: string, mode: number, root: Fd, build: Build): void {
+  using directory = ownDirectory(build.scratch, `${build.layers++}.own`, mode, build.user);
   using tree = cloneTree(directory, "", false);
   using target = makeDirectoryInRoot(root, path);
   attachMount(tree, target);

@@ -1,5 +1,7 @@
 /** The root of one sandbox: the host's, or an image's, with what follows from the choice. */
 import { userInfo } from "node:os";
+import { isAbsolute, normalize } from "node:path";
+import process from "node:process";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { open } from "../../linux/file.ts";
@@ -31,10 +33,10 @@ export interface RootContext extends Omit<OpenOptions, "ownerOnDisk"> {
 
 const lentPaths = (options: DoOptions): string[] => options.loans.map(({ destination }) => destination);
 
-export function hostRoot(options: DoOptions, { range }: RootContext): SandboxRoot {
+export function hostRoot(options: DoOptions, { range, warn }: RootContext): SandboxRoot {
   const identity = chooseIdentity(options.user, range);
-  const home = userInfo().homedir;
-  const plan = planHostRoot({ mounts: readMountTable(), lent: lentPaths(options), home, callerHome: home, foreign: identity.rangeStart !== undefined });
+  const home = callerHome();
+  const plan = planHostRoot({ mounts: readMountTable(), lent: lentPaths(options), home, foreign: identity.rangeStart !== undefined, warn });
   return {
     identity,
     args: options.args,
@@ -44,6 +46,18 @@ export function hostRoot(options: DoOptions, { range }: RootContext): SandboxRoo
     build: (at) => buildHostRoot(plan, identity.user, at),
   };
 }
+
+/** By the user database; a caller who is not in it has what $HOME says, or none. */
+function callerHome(): string {
+  try {
+    return withoutSlash(userInfo().homedir);
+  } catch {
+    const home = process.env["HOME"];
+    return home !== undefined && isAbsolute(home) ? withoutSlash(home) : "/";
+  }
+}
+
+const withoutSlash = (path: string): string => normalize(path).replace(/(.)\/$/, "$1");
 
 const ROOT: UserIds = { uid: 0, gid: 0 };
 
@@ -62,7 +76,7 @@ export async function imageRoot(path: string, options: DoOptions, context: RootC
     args,
     env: [...defaultEnvironment(), ...(config?.env ?? []), ...options.env],
     cwd: options.cwd ?? config?.workingDirectory ?? options.here,
-    masked: homeSecrets({ lent: lentPaths(options), callerHome: userInfo().homedir, foreign: start !== undefined }),
+    masked: homeSecrets({ lent: lentPaths(options), home: callerHome(), foreign: start !== undefined }),
     build: (at) => buildImageRoot(lower, start === undefined ? identity.user : ROOT, at),
   };
 }

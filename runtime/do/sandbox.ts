@@ -1,9 +1,10 @@
 /** One sandbox from its options to its exit code. */
 import { randomBytes } from "node:crypto";
 import { chmodSync, lstatSync, mkdirSync, rmSync } from "node:fs";
-import { tmpdir, userInfo } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { effectiveUid } from "../../linux/credentials.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { getWindowSize, isTerminal } from "../../linux/tty.ts";
 import type { Globals } from "../cli.ts";
@@ -139,7 +140,7 @@ function makeWorkDirectory(path: string): string {
 /** Without a runtime directory of his own an ordinary user's state is in the temporary directory, in one that only he can write to. */
 function stateRoot({ root, rootless }: Globals): string {
   if (!rootless || process.env["XDG_RUNTIME_DIR"] || root !== "/run/tssandbox") return root;
-  const { uid } = userInfo();
+  const uid = effectiveUid();
   const directory = `${tmpdir()}/tssandbox-${uid}`;
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const info = lstatSync(directory);
