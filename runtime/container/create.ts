@@ -7,6 +7,7 @@ import { inStep } from "../../linux/errors.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { open } from "../../linux/file.ts";
 import type { Fd } from "../../linux/fd.ts";
+import { SIGNALS } from "../../linux/abi/signal.ts";
 import { lockFile } from "../../linux/flock.ts";
 import { setChildSubreaper } from "../../linux/prctl.ts";
 import { listenUnix, socketPair, SOCK_SEQPACKET } from "../../linux/socket.ts";
@@ -26,7 +27,7 @@ import { handOver } from "./handover.ts";
 import { deniesSetgroups, setgroupsDenied, writeIdMaps, type IdMaps } from "./id-maps.ts";
 import { readText } from "./input.ts";
 import { enterRdt, planRdt, removeRdt, type RdtPlan } from "./intel-rdt.ts";
-import { closeProcessLaunch, prepareLaunch } from "./launch.ts";
+import { closeProcessLaunch, prepareLaunch, refuseWithoutSelinux } from "./launch.ts";
 import { planNamespaces } from "./namespaces.ts";
 import { moveNetworkDevices } from "./network-devices.ts";
 import { processInfo } from "./process-info.ts";
@@ -73,6 +74,7 @@ export function createContainer(options: CreateOptions): Container {
   const cgroup = inStep("cgroup", () =>
     planCgroup({ cgroupsPath: spec.linux?.cgroupsPath, id: options.id, systemd: options.systemdCgroup, rootless: options.rootless, annotations: spec.annotations ?? {} }),
   );
+  refuseWithoutSelinux("linux.mountLabel", spec.linux?.mountLabel);
   const rdt = planRdt(spec.linux?.intelRdt, options.id);
   const { container, lock } = inStep("state directory", () => Container.create(options.root, newRecord(options, spec, rootfs, cgroup, rdt), text));
   // Until this descriptor is closed the container is `creating`; the kernel closes it where we are killed.
@@ -81,8 +83,9 @@ export function createContainer(options: CreateOptions): Container {
     build(container, spec, console, lock, options);
     return container;
   } catch (error) {
-    destroy(container, options.log);
-    throw error;
+    const rest = destroy(container, options.log);
+    if (rest === undefined) throw error;
+    throw new Error(`${messageOf(error)}; and cleaning up failed: ${rest}; use: delete --force ${options.id}`, { cause: error });
   }
 }
 
@@ -206,7 +209,7 @@ function commit(container: Container, pid: number, cgroup: Cgroup): void {
 
 function prepareContainerLaunch(container: Container, spec: Spec, console: ConsoleTarget | undefined, channel: Fd, cgroup: Cgroup, joining: Joining, options: CreateOptions): ContainerLaunch {
   const { create, join } = inStep("namespaces", () => planNamespaces(spec.linux?.namespaces ?? []));
-  const createdLock = container.openLock("created");
+  const createdLock = inStep("state directory", () => container.openLock("created"));
   lockFile(createdLock, "exclusive", true);
   using directory = open(container.directory, fcntl.O_PATH | fcntl.O_DIRECTORY);
   const launch = prepareLaunch({
@@ -263,16 +266,19 @@ function timeOffsets(spec: Spec): string | undefined {
   return lines.length === 0 ? undefined : lines.join("");
 }
 
-/** Removes what `build` made; init is gone already. What cannot be removed is logged: the first error is the one to report. */
-function destroy(container: Container, log: Logger): void {
+/** Removes what `build` made; init is gone already. @returns why something is left, and with it the state that tells `delete` of it. */
+function destroy(container: Container, log: Logger): string | undefined {
   try {
     const cgroup = openCgroup(container.record.cgroup);
-    cgroup.kill(9);
+    cgroup.kill(SIGNALS.SIGKILL);
     cgroup.destroy();
     if (container.record.rdt !== undefined) removeRdt(container.record.rdt);
+    runHooksWarning(container.record.hooks.poststop, JSON.stringify(ociState(container, "stopped", 0)), (message) => log.warn(message));
+    container.remove();
+    return undefined;
   } catch (error) {
-    log.warn(`after a failed create: ${error instanceof Error ? error.message : String(error)}`);
+    return messageOf(error);
   }
-  runHooksWarning(container.record.hooks.poststop, JSON.stringify(ociState(container, "stopped", 0)), (message) => log.warn(message));
-  container.remove();
 }
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

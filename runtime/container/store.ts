@@ -6,9 +6,9 @@
  *   created      locked by init until it executes the program
  *   start.sock   init's end of `start`
  */
-import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, rmdirSync, statSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { EEXIST, ENOENT } from "../../linux/abi/errno.ts";
+import { EEXIST, ENOENT, ENOTEMPTY } from "../../linux/abi/errno.ts";
 import { isErrno } from "../../linux/errors.ts";
 import { effectiveUid } from "../../linux/credentials.ts";
 import { Fd } from "../../linux/fd.ts";
@@ -200,9 +200,20 @@ function openOrMissing(path: string): Fd | undefined {
   }
 }
 
-/** Somebody who waits for the lock may make its file anew meanwhile: tried again then. */
+const FILES = ["start.sock", "created", "config.json", "state.json.new", "state.json", "lock"] as const;
+
+/**
+ * Removes the files by their names, which takes no descriptor: create cleans up also where it failed for want of those. What else there is, a
+ * lock file made anew by somebody who waits for it, needs the descriptors.
+ */
 export function removeDirectory(directory: string): void {
-  rmSync(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 5 });
+  for (const name of FILES) rmSync(join(directory, name), { force: true });
+  try {
+    rmdirSync(directory);
+  } catch (error) {
+    if (isErrno(error, ENOTEMPTY)) rmSync(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 5 });
+    else if (!isErrno(error, ENOENT)) throw error;
+  }
 }
 
 function readRecord(path: string): ContainerRecord {
