@@ -6,7 +6,7 @@
  *   koffi.node     the FFI addon
  */
 import { spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import process from "node:process";
@@ -29,8 +29,10 @@ const lazyBuiltins: Plugin = {
 };
 
 /** @param flags V8's, as the program will be started with: V8 takes a cache only from the same version with the same flags. */
-export async function bundle(entry: string, folder: string, flags: readonly string[], define: Record<string, string> = {}): Promise<void> {
-  mkdirSync(folder, { recursive: true });
+export async function bundle(entry: string, target: string, flags: readonly string[], define: Record<string, string> = {}): Promise<void> {
+  // Each file takes its place by rename: a program that runs meanwhile keeps the one it has mapped.
+  mkdirSync(target, { recursive: true });
+  const folder = mkdtempSync(`${target}.new-`);
   await build({
     entryPoints: [entry],
     outfile: join(folder, "main.cjs"),
@@ -51,6 +53,8 @@ export async function bundle(entry: string, folder: string, flags: readonly stri
   copyFileSync(addonPath(), join(folder, "koffi.node"));
   copyFileSync(join(scripts, "loader.cjs"), join(folder, "tssandbox.cjs"));
   makeCodeCache(folder, flags);
+  for (const name of readdirSync(folder)) renameSync(join(folder, name), join(target, name));
+  rmdirSync(folder);
 }
 
 function makeCodeCache(folder: string, flags: readonly string[]): void {
