@@ -108,7 +108,12 @@ function linkOf(proc: Fd, fd: number): string {
 /** A label that nothing enforces would be a promise broken in silence: refused, as runc does, not ignored, as crun does. */
 function refuseUnavailableLabels({ apparmorProfile, selinuxLabel }: Process): void {
   if (apparmorProfile && !appArmorEnabled()) throw new Error(`process.apparmorProfile: ${JSON.stringify(apparmorProfile)} is set, but AppArmor is not enabled on this host`);
-  if (selinuxLabel && !existsSync("/sys/fs/selinux/enforce")) throw new Error(`process.selinuxLabel: ${JSON.stringify(selinuxLabel)} is set, but SELinux is not enabled on this host`);
+  refuseWithoutSelinux("process.selinuxLabel", selinuxLabel);
+}
+
+/** @throws Error naming `field` where a label is given and nothing would apply it. */
+export function refuseWithoutSelinux(field: string, label: string | undefined): void {
+  if (label && !existsSync("/sys/fs/selinux/enforce")) throw new Error(`${field}: ${JSON.stringify(label)} is set, but SELinux is not enabled on this host`);
 }
 
 function appArmorEnabled(): boolean {

@@ -10,6 +10,7 @@ import type { ParsedMountOptions } from "../spec/mount-parse.ts";
 import { makeDirectoryInRoot } from "./in-root.ts";
 import type { CgroupMount } from "./launch.ts";
 import { mountAttributes } from "./mount-attributes.ts";
+import { contextParameters } from "./mount-label.ts";
 import type { Setup } from "./setup.ts";
 
 export function mountCgroups(setup: Setup, mount: Mount, options: ParsedMountOptions): void {
@@ -18,7 +19,8 @@ export function mountCgroups(setup: Setup, mount: Mount, options: ParsedMountOpt
   const unified = setup.launch.cgroups.find(({ controllers }) => controllers === "");
   const hierarchies = setup.launch.cgroups.filter(({ controllers }) => controllers !== "");
   if (hierarchies.length === 0 && unified !== undefined) return attach(setup, openHierarchy(setup, unified), mount.destination, attributes);
-  attach(setup, createMount("tmpfs", [["mode", "755"]], attributes & ~ms.MOUNT_ATTR_RDONLY), mount.destination, attributes);
+  const context = contextParameters("tmpfs", setup.launch.spec.linux?.mountLabel);
+  attach(setup, createMount("tmpfs", [["mode", "755"], ...context], attributes & ~ms.MOUNT_ATTR_RDONLY), mount.destination, attributes);
   for (const hierarchy of hierarchies) mountHierarchy(setup, hierarchy, mount.destination, attributes);
 }
 

@@ -12,6 +12,7 @@ import { mountCgroups } from "./cgroup-mounts.ts";
 import { copyUp } from "./copy-up.ts";
 import { findInRoot, isDirectory, makeDirectoryInRoot, makeFileInRoot } from "./in-root.ts";
 import { mountAttributes } from "./mount-attributes.ts";
+import { contextParameters, labelRoot } from "./mount-label.ts";
 import type { Setup } from "./setup.ts";
 
 export function mountAll(setup: Setup): void {
@@ -51,7 +52,10 @@ function fileSystemMount(setup: Setup, mount: Mount, options: ParsedMountOptions
   using target = fileSystemTarget(setup.root, mount.destination, type);
   const attributes = mountAttributes(options.flags, options.cleared);
   const inherited = type === "tmpfs" ? inheritedByTmpfs(target, options) : [];
-  const tree = createMount(type, [...inherited, ...parameters(mount, type, options)], attributes.set & ~ms.MOUNT_ATTR_RDONLY);
+  const label = setup.launch.spec.linux?.mountLabel;
+  const context = contextParameters(type, label, options.data);
+  const tree = createMount(type, [...inherited, ...parameters(mount, type, options), ...context], attributes.set & ~ms.MOUNT_ATTR_RDONLY);
+  labelRoot(tree, type, label);
   refuseOverProc(mount, target, tree);
   if (options.copyUp) copyUp(target, tree);
   attachMount(tree, target);
