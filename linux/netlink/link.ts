@@ -51,6 +51,16 @@ function nameAttribute(name: string): Uint8Array {
   return textAttribute(rt.IFLA_IFNAME, name);
 }
 
+/** A template: the kernel puts the first free number in the place of its `%d`. Source: Linux net/core/dev.c, __dev_alloc_name. */
+export const isNameTemplate = (name: string): boolean => name.includes("%d");
+
+/** A name or a template. */
+function newNameAttribute(name: string): Uint8Array {
+  if (!isNameTemplate(name)) return nameAttribute(name);
+  nameAttribute(name.replace("%d", "0"));
+  return textAttribute(rt.IFLA_IFNAME, name);
+}
+
 /** @throws SysError ENODEV where there is none of that name. */
 export function getLink(socket: RouteSocket, name: string): Link {
   return decodeLink(socket.get(rt.RTM_GETLINK, concat([rt.encodeIfInfo(nobody), nameAttribute(name)]), `link ${name}`));
@@ -68,14 +78,14 @@ export function setLinkUp(socket: RouteSocket, name: string): void {
 
 /**
  * Moves a link into another network namespace, under a new name, in one step: there it is down, has lost its addresses and routes, and
- * may have another index. `loopback` and other links bound to their namespace are refused with EINVAL.
+ * may have another index. A new name with `%d` gets the first free number there. `loopback` and other links bound to their namespace are refused with EINVAL.
  * @throws SysError EEXIST where the name is taken there.
  */
 export function moveLink(socket: RouteSocket, name: string, namespace: FdLike, newName = name): void {
   const { index } = getLink(socket, name);
   const header = rt.encodeIfInfo({ index, flags: 0, change: 0 });
   const target = u32Attribute(rt.IFLA_NET_NS_FD, fdNumber(namespace));
-  socket.change(rt.RTM_NEWLINK, 0, concat([header, target, nameAttribute(newName)]), `move link ${name} as ${newName}`);
+  socket.change(rt.RTM_NEWLINK, 0, concat([header, target, newNameAttribute(newName)]), `move link ${name} as ${newName}`);
 }
 
 /** Two ends of one wire, both in this namespace and down. @throws SysError EEXIST */
