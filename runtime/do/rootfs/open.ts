@@ -28,13 +28,13 @@ export async function openRootfs(path: string, options: OpenOptions): Promise<Ro
   if (statSync(source).isDirectory()) {
     using directory = open(source, fcntl.O_RDONLY | fcntl.O_DIRECTORY);
     const image = openImage(directory);
-    return image === undefined ? { path: source, unpacked: false, config: undefined } : unpackImage(image, options);
+    return image === undefined ? { path: source, unpacked: false, config: undefined } : await unpackImage(image, options);
   }
   const content = makeDirectory(options, "archive");
   using directory = open(content, fcntl.O_RDONLY | fcntl.O_DIRECTORY);
   await unpackInto(directory, contentOf(open(source, fcntl.O_RDONLY)), false, options);
   const image = openImage(directory);
-  return image === undefined ? { path: content, unpacked: true, config: undefined } : unpackImage(image, options);
+  return image === undefined ? { path: content, unpacked: true, config: undefined } : await unpackImage(image, options);
 }
 
 function resolve(path: string): string {
