@@ -1,6 +1,6 @@
 /** Builds the program into dist/. */
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { VERSION } from "../runtime/version.ts";
 import { bundle } from "./bundle.ts";
@@ -12,6 +12,16 @@ if (manifest.version !== VERSION) throw new Error(`package.json says ${manifest.
 
 const flags = readFileSync(join(root, "bin/tssandbox"), "utf8").match(/--(single-threaded|v8-pool-size=\S+|m\S+-semi-space-size=\S+)/g) ?? [];
 await bundle(join(root, "runtime/main.ts"), join(root, "dist"), flags, { TSSANDBOX_COMMIT: JSON.stringify(commit()) });
+
+linkForNpx(join(root, "node_modules/.bin"));
+
+/** npx in a checkout looks among the dependencies' programs first; what it would do for the package's own is to install it elsewhere. */
+function linkForNpx(binFolder: string): void {
+  const link = join(binFolder, "tssandbox");
+  if (!existsSync(binFolder)) return;
+  rmSync(link, { force: true });
+  symlinkSync("../../bin/tssandbox", link);
+}
 
 /** Outside of a checkout, from a package for example, there is no commit to tell. */
 function commit(): string {
