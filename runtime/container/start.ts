@@ -1,5 +1,5 @@
 import * as fcntl from "../../linux/abi/fcntl.ts";
-import { ECONNREFUSED, ECONNRESET, ENOENT, EPIPE } from "../../linux/abi/errno.ts";
+import { ECONNREFUSED, ENOENT, EPIPE } from "../../linux/abi/errno.ts";
 import { SIGNALS } from "../../linux/abi/signal.ts";
 import { inStep, isErrno } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
@@ -34,7 +34,7 @@ function letRun(socket: Fd): boolean {
     }
     return executing;
   } catch (error) {
-    if (isErrno(error, ECONNRESET, EPIPE)) return false;
+    if (isErrno(error, EPIPE)) return false;
     throw error;
   }
 }

@@ -26,9 +26,10 @@
  *
  * exec has no "hooks"; there, `go` after "ready" leads straight to execve.
  */
-import { inStep, SysError, type SysErrorFields } from "../../linux/errors.ts";
+import { ECONNRESET } from "../../linux/abi/errno.ts";
+import { inStep, isErrno, SysError, type SysErrorFields } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
-import { isPeerGone, receiveMessage, sendMessage } from "../../linux/socket.ts";
+import { isPeerGone, receiveMessage, sendMessage, type Message } from "../../linux/socket.ts";
 
 /** An error on its way through a socket: a structure, not a string, so that errno and step survive. */
 export type WireError = { readonly kind: "syscall"; readonly fields: SysErrorFields } | { readonly kind: "other"; readonly message: string };
@@ -76,8 +77,18 @@ export function send(socket: Fd, message: FromContainer | FromRuntime): void {
 
 /** @returns undefined where the other side has closed. */
 export function receive(socket: Fd): FromContainer | undefined {
-  const message = receiveMessage(socket);
+  const message = receiveOrEnd(socket);
   return message === undefined ? undefined : (JSON.parse(Buffer.from(message.data).toString()) as FromContainer);
+}
+
+/** A peer that was killed before it had read what we sent resets the connection. */
+function receiveOrEnd(socket: Fd): Message | undefined {
+  try {
+    return receiveMessage(socket);
+  } catch (error) {
+    if (isErrno(error, ECONNRESET)) return undefined;
+    throw error;
+  }
 }
 
 /** The container's side: says where it is and waits for the runtime's `go`. @throws PeerGone */
@@ -109,5 +120,5 @@ function reportFailure(socket: Fd, error: unknown): void {
 }
 
 export function awaitGo(socket: Fd): void {
-  if (receiveMessage(socket) === undefined) throw new PeerGone("the runtime is gone");
+  if (receiveOrEnd(socket) === undefined) throw new PeerGone("the runtime is gone");
 }
