@@ -1,7 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { Option } from "commander";
 import type { Registry } from "../cli.ts";
-import { cgroupOf, statusOf } from "../container/status.ts";
+import { membersOf } from "../container/members.ts";
+import { statusOf } from "../container/status.ts";
 import { Container } from "../container/store.ts";
 import { print } from "./print.ts";
 
@@ -16,7 +17,7 @@ export function registerPs({ program, action }: Registry): void {
     .action(
       action((globals, id: string, options: string[], flags: { format: "table" | "json" }) => {
         const container = Container.open(globals.root, id);
-        const pids = statusOf(container) === "stopped" ? [] : cgroupOf(container).pids();
+        const pids = statusOf(container) === "stopped" ? [] : membersOf(container);
         print(flags.format === "json" ? JSON.stringify(pids) : filteredTable(options.length === 0 ? ["-ef"] : options, new Set(pids)));
         return 0;
       }),

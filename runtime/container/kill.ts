@@ -1,7 +1,8 @@
 import { SIGNALS } from "../../linux/abi/signal.ts";
 import { ESRCH } from "../../linux/abi/errno.ts";
 import { isErrno } from "../../linux/errors.ts";
-import { pidfdOpen, pidfdSendSignal } from "../../linux/process.ts";
+import { kill, pidfdOpen, pidfdSendSignal } from "../../linux/process.ts";
+import { membersOf } from "./members.ts";
 import { isAlive } from "./process-info.ts";
 import { cgroupOf, statusOf } from "./status.ts";
 import { ContainerError, type Container } from "./store.ts";
@@ -13,7 +14,7 @@ import { ContainerError, type Container } from "./store.ts";
  */
 export function killContainer(container: Container, signal: number, all: boolean): void {
   const status = statusOf(container);
-  if (all) return cgroupOf(container).kill(signal);
+  if (all) return killAll(container, signal, status === "stopped");
   if (status === "stopped") throw new ContainerError(`container not running: ${container.record.id}`);
   if (!killInit(container, signal)) throw new ContainerError(`container not running: ${container.record.id}`);
   if (signal !== SIGNALS.SIGKILL) return;
@@ -21,6 +22,13 @@ export function killContainer(container: Container, signal: number, all: boolean
   if (!container.record.ownPidNamespace) cgroup.kill(signal);
   // A frozen process takes no signal.
   else if (status === "paused") cgroup.thaw();
+}
+
+/** A container without a cgroup is known by its pid namespace, as long as that has an init. */
+function killAll(container: Container, signal: number, stopped: boolean): void {
+  const cgroup = cgroupOf(container);
+  if (stopped || cgroup.pids().length > 0) return cgroup.kill(signal);
+  for (const pid of membersOf(container)) kill(pid, signal);
 }
 
 /** By pidfd, so that a process which got the number meanwhile is not hit. @returns whether there was somebody to send it to. */
