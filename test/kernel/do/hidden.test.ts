@@ -92,8 +92,9 @@ describeCallers("do: what else the host's root would expose", (scene) => {
 });
 
 describeCallers("do: the host's permissions", (scene) => {
-  const outside = mkdtempSync("/opt/tss-do-");
+  const outside = `/opt/tss-do-outside-${process.pid}`;
   beforeAll(() => {
+    mkdirSync(outside);
     chmodSync(outside, 0o755);
     writeFileSync(join(outside, "open"), "open\n", { mode: 0o644 });
     writeFileSync(join(outside, "closed"), "closed\n", { mode: 0o600 });

@@ -1,16 +1,17 @@
 /** Archives that try to reach out of the directory they are unpacked into. Each test looks for the effect on the host, not for the refusal only. */
-import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ensurePackages } from "../../packages.ts";
 import { busybox, directory, file, link, symlink, tar, writeLayout, type Member } from "./archives.ts";
 import { describeCallers } from "./support.ts";
 
-const victim = mkdtempSync("/opt/tss-do-victim-");
+const victim = `/opt/tss-do-victim-${process.pid}`;
 const target = join(victim, "target");
 
 beforeAll(async () => {
   await ensurePackages(["busybox-static"]);
+  mkdirSync(victim);
   writeFileSync(target, "host\n");
   mkdirSync(join(victim, "directory"));
   for (const path of [victim, join(victim, "directory")]) writeFileSync(join(path, "kept"), "kept\n");

@@ -152,7 +152,7 @@ function withScene(enter: () => Caller, leave: () => void): () => Scene {
       const own = () => traces().every((trace) => !isOurs(trace));
       await until("a clean host", own, 3000).catch(() => expect(traces().filter(isOurs)).toEqual([]));
     } finally {
-      if (scene !== undefined) rmSync(scene.directory, { recursive: true, force: true });
+      if (scene !== undefined) removeAll(scene);
       leave();
     }
   });
@@ -160,6 +160,12 @@ function withScene(enter: () => Caller, leave: () => void): () => Scene {
     if (scene === undefined) throw new Error("no scene outside of tests");
     return scene;
   };
+}
+
+/** With the state directory that an ordinary user gets, which stays for his next sandbox. */
+function removeAll({ directory, caller }: Scene): void {
+  rmSync(directory, { recursive: true, force: true });
+  if (caller.uid !== 0) rmSync(join(tmpdir(), `tssandbox-${caller.uid}`), { recursive: true, force: true });
 }
 
 /** Traces of a runtime that still runs belong to a test that runs beside this one. */
