@@ -25,6 +25,7 @@ interface ExecFlags {
   readonly cap?: string[];
   readonly preserveFds: number;
   readonly ignorePaused?: boolean;
+  readonly cgroup?: string[];
 }
 
 /** What cannot be set up ends with 255, so that a caller can tell it from the command's own failure. */
@@ -50,7 +51,7 @@ export function registerExec({ program, action }: Registry): void {
     .option("--no-new-privs", "set no_new_privs")
     .option("-c, --cap <capability>", "one more capability", collect)
     .option("--preserve-fds <n>", "how many more descriptors, from 3 on, it inherits", integer(0, 1024), 0)
-    .option("--cgroup <path>", "accepted for compatibility; only the container's own")
+    .option("--cgroup <[controllers:]path>", "an existing cgroup below the container's own", collect)
     .option("--ignore-paused", "allow it in a paused container")
     .passThroughOptions()
     .action(action(runExecCommand, SETUP_FAILURE));
@@ -73,6 +74,7 @@ async function runExecCommand(globals: Globals, id: string, args: string[], flag
     preserveFds: flags.preserveFds,
     newKeyring: false,
     ignorePaused: flags.ignorePaused === true,
+    cgroups: flags.cgroup ?? [],
     log: globals.log,
   });
   const attached = relay?.attach();

@@ -15,8 +15,9 @@ import { joinRdt } from "./intel-rdt.ts";
 import { closeProcessLaunch, prepareLaunch } from "./launch.ts";
 import { namespacesOf } from "./namespaces.ts";
 import { writePidFile } from "./pid-file.ts";
-import { cgroupOf, ociState, statusOf } from "./status.ts";
+import { ociState, statusOf } from "./status.ts";
 import { ContainerError, type Container } from "./store.ts";
+import { cgroupBelow } from "./sub-cgroups.ts";
 
 export interface ExecOptions {
   readonly spec: Spec;
@@ -26,6 +27,8 @@ export interface ExecOptions {
   readonly preserveFds: number;
   readonly newKeyring: boolean;
   readonly ignorePaused: boolean;
+  /** `[CONTROLLER,...:]PATH` below the container's cgroup. */
+  readonly cgroups: readonly string[];
   readonly log: Logger;
 }
 
@@ -37,7 +40,7 @@ export function execInContainer(container: Container, options: ExecOptions): num
   const { spec } = options;
   const [ours, theirs] = socketPair();
   const types = (spec.linux?.namespaces ?? []).map(({ type }) => type);
-  const joining = inStep("cgroup", () => cgroupOf(container).openJoin((spec.linux?.resources?.memory?.limit ?? -1) > 0, container.record.pid));
+  const joining = inStep("cgroup", () => cgroupBelow(container, options.cgroups).openJoin((spec.linux?.resources?.memory?.limit ?? -1) > 0, container.record.pid));
   const launch = prepareLaunch({
     id: container.record.id,
     process: options.process,
