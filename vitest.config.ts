@@ -2,19 +2,23 @@ import { defineConfig } from "vitest/config";
 
 // Lanes: `unit` needs nothing but Node; `kernel` needs root on a Linux host; `engines` installs and starts real
 // engines; `qemu` boots a virtual machine. Each is a vitest project, so that `--project NAME` runs it alone.
-const lane = (name: string, include: string[], timeoutSeconds: number) => ({
+const lane = (name: string, include: string[], timeoutSeconds: number, more: object = {}) => ({
   extends: true as const,
-  test: { name, include, testTimeout: timeoutSeconds * 1000, hookTimeout: timeoutSeconds * 1000 },
+  test: { name, include, testTimeout: timeoutSeconds * 1000, hookTimeout: timeoutSeconds * 1000, ...more },
 });
+
+/** They need cgroup v2 alone, AppArmor, or systemd as PID 1: the `qemu` lane runs them inside its machine (test/qemu/inside.ts). */
+const onlyInQemu = ["test/kernel/v2/**", "test/kernel/systemd/**"];
 
 export default defineConfig({
   test: {
     pool: "forks",
     projects: [
       lane("unit", ["{linux,policies,runtime}/**/*.test.ts"], 10),
-      lane("kernel", ["test/kernel/**/*.test.ts"], 60),
+      lane("kernel", ["test/kernel/**/*.test.ts"], 60, { exclude: process.env["TSSANDBOX_IN_QEMU"] === undefined ? onlyInQemu : [] }),
       lane("engines", ["test/engines/**/*.test.ts"], 300),
-      lane("qemu", ["test/qemu/**/*.test.ts"], 600),
+      // One machine at a time: each takes both CPUs.
+      lane("qemu", ["test/qemu/**/*.test.ts"], 600, { fileParallelism: false, sequence: { groupOrder: 1 } }),
     ],
   },
 });

@@ -1,7 +1,7 @@
 import { constants } from "node:os";
-import { writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { isErrno } from "../../linux/errors.ts";
-import { CgroupError, waitUntil } from "./files.ts";
+import { CgroupError, cgroupDir, waitUntil } from "./files.ts";
 import type { Freezer } from "./freezer.ts";
 
 const { EBUSY, ENODEV, ENOENT, EOPNOTSUPP, ESRCH } = constants.errno;
@@ -75,10 +75,13 @@ function killFrozen(target: KillTarget): void {
   }
 }
 
-/** @returns false for a threaded cgroup, which cannot be killed as a whole. Source: cgroup-v2.rst, cgroup.kill. */
+/**
+ * The file's mode is 0200: its owner, a user to whom the cgroup is delegated, may only write it.
+ * @returns false for a threaded cgroup, which cannot be killed as a whole. Source: cgroup-v2.rst, cgroup.kill.
+ */
 function writeKillFile(path: string): boolean {
   try {
-    unlessGone(() => writeFileSync(path, "1", { flag: "r+" }));
+    unlessGone(() => cgroupDir("v2", dirname(path)).write("cgroup.kill", "1"));
     return true;
   } catch (error) {
     if (isErrno(error, EOPNOTSUPP)) return false;

@@ -1,7 +1,7 @@
 /** Attributes of the process that execve(2) keeps. Source: runtime-spec config.md#process. */
-import { ENOSYS, EPERM, EKEYREVOKED, EOPNOTSUPP } from "../../linux/abi/errno.ts";
+import { EINVAL, ENOENT, ENOSYS, EPERM, EKEYREVOKED, EOPNOTSUPP } from "../../linux/abi/errno.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
-import { isErrno } from "../../linux/errors.ts";
+import { isErrno, SysError } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { openAt, writeAll } from "../../linux/file.ts";
 import { allowUserSearch, joinSessionKeyring } from "../../linux/keyring.ts";
@@ -82,11 +82,18 @@ function restoreNoFile(): void {
  * (CVE-2025-52881). Sources: AppArmor kernel interface (exec <profile>), selinux(8) setexeccon.
  */
 export function setExecLabel(hostProc: Fd, process: Process): void {
-  if (process.apparmorProfile) writeLabel(hostProc, "self/attr/apparmor/exec", `exec ${process.apparmorProfile}`);
-  if (process.selinuxLabel) writeLabel(hostProc, "self/attr/exec", process.selinuxLabel);
+  const { apparmorProfile, selinuxLabel } = process;
+  if (apparmorProfile) writeLabel(hostProc, "self/attr/apparmor/exec", `exec ${apparmorProfile}`, `process.apparmorProfile: ${JSON.stringify(apparmorProfile)}`);
+  if (selinuxLabel) writeLabel(hostProc, "self/attr/exec", selinuxLabel, `process.selinuxLabel: ${JSON.stringify(selinuxLabel)}`);
 }
 
-function writeLabel(hostProc: Fd, path: string, label: string): void {
+/** The errno alone would speak of a missing file, which engines take for a missing program. */
+function writeLabel(hostProc: Fd, path: string, label: string, field: string): void {
   using file = openAt(hostProc, path, fcntl.O_WRONLY);
-  writeAll(file, label);
+  try {
+    writeAll(file, label);
+  } catch (error) {
+    if (isErrno(error, ENOENT, EINVAL)) throw new Error(`${field} is not loaded on this host`, { cause: error });
+    throw error instanceof SysError ? new SysError({ ...error.fields, hint: field }) : error;
+  }
 }
