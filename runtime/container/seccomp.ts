@@ -1,4 +1,4 @@
-import { compile, encodeFlags, importOci, simulate, type Policy, type Rule } from "seccomp-bpf-ts";
+import { compile, decide, encodeFlags, importOci, type Policy, type Rule } from "seccomp-bpf-ts";
 import { AT_EMPTY_PATH } from "../../linux/abi/fcntl.ts";
 import { ARCH } from "../../linux/arch.ts";
 import { connectUnix } from "../../linux/socket.ts";
@@ -27,7 +27,7 @@ export function prepareSeccomp(config: LinuxSeccomp | undefined, stateOf: (pid: 
  */
 function withOurExec(policy: Policy): Policy {
   const call = { arch: "x86_64", nr: ARCH.sys.execveat, args: [3, 0, 0, 0, AT_EMPTY_PATH] } as const;
-  const { action } = simulate(compile(policy), call);
+  const { action } = decide(policy, call);
   if (action === "allow" || action === "log") return policy;
   const rule: Rule = { names: ["execveat"], action: "allow", args: [{ index: 4, op: "eq", value: AT_EMPTY_PATH }] };
   return { ...policy, rules: [rule, ...policy.rules] };
