@@ -1,25 +1,32 @@
 /** The root file system: its mount, the switch to it, its final attributes. */
 import * as fcntl from "../../linux/abi/fcntl.ts";
-import { MOUNT_ATTR_RDONLY, MS_MOVE, MS_PRIVATE, MS_REC, MS_SLAVE } from "../../linux/abi/mount.ts";
+import { MOUNT_ATTR_RDONLY, MS_MOVE, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE } from "../../linux/abi/mount.ts";
 import { AT_FDCWD, type Fd } from "../../linux/fd.ts";
 import { open } from "../../linux/file.ts";
 import * as mounts from "../../linux/mount.ts";
 import { changeDirectory, changeDirectoryTo } from "../../linux/process.ts";
 import { ROOTFS_PROPAGATION_FLAGS } from "../spec/mount-options.ts";
-import { sharesMounts } from "./bind-source.ts";
 import type { ContainerLaunch } from "./launch.ts";
 import type { Setup } from "./setup.ts";
 
 /**
- * Cuts the new mount namespace off from the host's (or not, as rootfsPropagation says) and lays a copy of the root file system's mount over
- * itself, since pivot_root(2) wants a mount point whose parent is not shared.
+ * Cuts the new mount namespace off from the host's and lays a copy of the root file system's mount over itself, since pivot_root(2) wants a
+ * mount point. Cut off whatever rootfsPropagation says: it is about the container's root, and on a mount that is shared with the host the copy
+ * would show up there as well.
  */
 export function prepareRoot(launch: ContainerLaunch, enterCgroup: () => void): Setup {
-  const propagation = launch.spec.linux?.rootfsPropagation;
-  mounts.mount("", "/", "", propagation === undefined ? MS_SLAVE | MS_REC : ROOTFS_PROPAGATION_FLAGS[propagation]);
-  if (sharesMounts(launch.spec)) unshareParent(launch.rootfs);
+  mounts.mount("", "/", "", MS_SLAVE | MS_REC);
   const tree = launch.embedded === undefined ? attachDirectory(launch.rootfs) : launch.embedded.buildRoot(launch.rootfs);
+  const propagation = propagationOf(launch);
+  // The configured mounts, not there yet, have options of their own.
+  if ((propagation & MS_PRIVATE) !== 0) mounts.setMountAttributes(tree, { propagation: MS_PRIVATE }, (propagation & MS_REC) !== 0);
   return { launch, root: tree, enterCgroup, late: [] };
+}
+
+/** MS_*; a slave unless told otherwise. */
+function propagationOf({ spec }: ContainerLaunch): number {
+  const propagation = spec.linux?.rootfsPropagation;
+  return propagation === undefined ? MS_SLAVE | MS_REC : ROOTFS_PROPAGATION_FLAGS[propagation];
 }
 
 function attachDirectory(rootfs: string): Fd {
@@ -27,14 +34,6 @@ function attachDirectory(rootfs: string): Fd {
   using target = open(rootfs, fcntl.O_PATH | fcntl.O_DIRECTORY);
   mounts.attachMount(tree, target);
   return tree;
-}
-
-/** Makes the mount that the root file system lies on private, by laying a private copy over its root. */
-function unshareParent(rootfs: string): void {
-  using parent = mounts.cloneTree(AT_FDCWD, rootfs, true);
-  mounts.setMountAttributes(parent, { propagation: MS_PRIVATE }, false, rootfs);
-  using target = open(rootfs, fcntl.O_PATH | fcntl.O_DIRECTORY);
-  mounts.attachMount(parent, target);
 }
 
 /** Makes the container's root the process's root, in the way that the configuration allows. */
@@ -70,10 +69,10 @@ function chrootInto(root: Fd): void {
   changeDirectory("/");
 }
 
-/** Applies what had to wait: read-only mounts, the root's propagation, a read-only root. */
+/** Applies what had to wait: read-only mounts, a read-only root, and the propagation that a new root must not have, nor one that is bound. */
 export function finishRoot({ launch, root, late }: Setup): void {
   for (const { fd, attributes } of late) mounts.setMountAttributes(fd, attributes, false);
-  const propagation = launch.spec.linux?.rootfsPropagation;
-  if (propagation !== undefined) mounts.mount("", "/", "", ROOTFS_PROPAGATION_FLAGS[propagation]);
+  const propagation = propagationOf(launch);
+  if ((propagation & (MS_SHARED | MS_UNBINDABLE)) !== 0) mounts.mount("", "/", "", propagation);
   if (launch.spec.root?.readonly === true) mounts.setMountAttributes(root, { set: MOUNT_ATTR_RDONLY }, false, "/");
 }
