@@ -23,7 +23,7 @@ const LANES = ["unit", "kernel", "engines", "qemu"] as const;
 type Lane = (typeof LANES)[number];
 
 /** What the tests run on the host, beyond a minimal Debian. Each lane that needs more installs it itself. */
-const PACKAGES = ["gcc", "libc6-dev", "busybox-static", "runc", "util-linux", "bsdutils", "iproute2", "procps", "python3-minimal", "git", "uidmap", "passwd"];
+const PACKAGES = ["gcc", "libc6-dev", "busybox-static", "runc", "util-linux", "bsdutils", "iproute2", "procps", "python3", "git", "uidmap", "passwd"];
 
 interface Count {
   passed: number;

@@ -8,6 +8,7 @@ export { CgroupError } from "./files.ts";
 export { detectLayout, readHost, type CgroupHost, type CgroupLayout } from "./layout.ts";
 export { planCgroup, type CgroupPlan, type PlanRequest } from "./plan.ts";
 export type { OomNews, OomSource } from "./oom.ts";
+export { requireSystemd } from "./systemd/bus.ts";
 export { statsJson, type CgroupStats } from "./stats.ts";
 
 /** The cgroup of a plan, whether it exists or not; nothing is touched. */

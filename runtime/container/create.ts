@@ -11,7 +11,7 @@ import { SIGNALS } from "../../linux/abi/signal.ts";
 import { lockFile } from "../../linux/flock.ts";
 import { setChildSubreaper } from "../../linux/prctl.ts";
 import { listenUnix, socketPair, SOCK_SEQPACKET } from "../../linux/socket.ts";
-import { createCgroup, openCgroup, planCgroup, type Cgroup, type CgroupPlan, type Joining } from "../cgroups/index.ts";
+import { createCgroup, openCgroup, planCgroup, requireSystemd, type Cgroup, type CgroupPlan, type Joining } from "../cgroups/index.ts";
 import { runHooks, runHooksWarning } from "../hooks.ts";
 import { runInit } from "../init/init.ts";
 import type { CgroupMount, ConsoleTarget, ContainerLaunch, Embedded } from "../init/launch.ts";
@@ -71,6 +71,7 @@ export function createContainer(options: CreateOptions): Container {
   const { spec, text } = inStep("config.json", () => readBundle(options));
   const rootfs = options.composed === undefined ? findRootfs(options.bundle, spec) : Container.directoryOf(options.root, options.id);
   const console = inStep("console socket", () => options.console(spec.process?.terminal === true));
+  if (options.systemdCgroup) requireSystemd();
   const cgroup = inStep("cgroup", () =>
     planCgroup({ cgroupsPath: spec.linux?.cgroupsPath, id: options.id, systemd: options.systemdCgroup, rootless: options.rootless, annotations: spec.annotations ?? {} }),
   );

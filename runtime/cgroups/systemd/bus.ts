@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { CgroupError } from "../files.ts";
 import type { Property } from "./properties.ts";
 
@@ -36,6 +37,11 @@ function callManager(bus: Bus, method: string, ...args: readonly string[]): stri
 const stringReply = (reply: string): string => JSON.parse(reply.replace(/^\S+ /, "")) as string;
 
 const managerProperty = (bus: Bus, name: string): string => stringReply(busctl(bus, name, ["get-property", service, managerPath, manager, name]));
+
+/** @throws CgroupError where systemd is not this host's init. Source: sd_booted(3). */
+export function requireSystemd(): void {
+  if (!existsSync("/run/systemd/system")) throw new CgroupError("--systemd-cgroup", "this host was not booted with systemd");
+}
 
 /** systemd's major version. */
 export function systemdVersion(bus: Bus): number {
