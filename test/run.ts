@@ -77,7 +77,7 @@ function reachableByAll(path: string): boolean {
 
 /** The same, in a mount namespace that has the checkout in a place that everybody reaches. @returns the exit code. */
 function runElsewhere(): number {
-  const place = mkdtempSync("/run/tssandbox-checkout-");
+  const place = mkdtempSync("/opt/tssandbox-checkout-");
   chmodSync(place, 0o755);
   const script = 'mount --bind "$1" "$2" && cd "$2" && shift 2 && exec "$@"';
   const command = [process.execPath, join(place, "test/run.ts"), ...process.argv.slice(2)];
