@@ -114,6 +114,11 @@ describeRuntime("linux: memory policy and personality", ({ test, make }) => {
   }
 });
 
+const withOffset = (secs: number) => (spec: Spec) => {
+  spec.linux.namespaces.push({ type: "time" });
+  spec.linux.timeOffsets = { boottime: { secs, nanosecs: 500_000_000 } };
+};
+
 describeRuntime("linux: namespaces, further values", ({ test, make }) => {
   for (const [value, pattern] of [["rprivate", /^$/], ["rslave", /^master:\d+$|^$/], ["rshared", /^shared:\d+/], ["runbindable", /^unbindable$/]] as const) {
     test(`rootfsPropagation ${value} is that of the root mount and of those below it`, { cannot: { "runc 1.1": "leaves it private" } }, async () => {
@@ -172,10 +177,6 @@ describeRuntime("linux: namespaces, further values", ({ test, make }) => {
   });
 
   test("timeOffsets may put a clock back, but not before its start", newer, async () => {
-    const withOffset = (secs: number) => (spec: Spec) => {
-      spec.linux.namespaces.push({ type: "time" });
-      spec.linux.timeOffsets = { boottime: { secs, nanosecs: 500_000_000 } };
-    };
     await using c = make({ args: ["/probe"], edit: withOffset(-100) });
     const { clocks } = await c.probe();
     expect(clocks.monotonic - clocks.boottime).toBeGreaterThan(98);
