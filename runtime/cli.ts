@@ -19,23 +19,10 @@ import { registerSpec } from "./commands/spec.ts";
 import { registerStart } from "./commands/start.ts";
 import { registerState } from "./commands/state.ts";
 import { registerUpdate } from "./commands/update.ts";
+import type { Globals } from "./globals.ts";
+import type { Registry } from "./commands/registry.ts";
 import { Logger } from "./log.ts";
 import { versionText } from "./version.ts";
-
-/** The global options, decided. */
-export interface Globals {
-  readonly root: string;
-  readonly systemdCgroup: boolean;
-  readonly rootless: boolean;
-  readonly log: Logger;
-}
-
-/** What a command needs to take its place in the command line. */
-export interface Registry {
-  readonly program: Command;
-  /** Wraps a command's action: errors become one line, and `code` the exit code. */
-  action<A extends unknown[]>(run: (globals: Globals, ...args: A) => number | Promise<number>, failureCode?: number): (...args: A) => Promise<void>;
-}
 
 interface GlobalFlags {
   readonly root?: string;

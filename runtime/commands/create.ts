@@ -1,7 +1,8 @@
 import { resolve } from "node:path";
 import process from "node:process";
 import type { Command } from "commander";
-import type { Globals, Registry } from "../cli.ts";
+import type { Globals } from "../globals.ts";
+import type { Registry } from "./registry.ts";
 import { createContainer } from "../container/create.ts";
 import { openConsole } from "../container/launch.ts";
 import { integer } from "./arguments.ts";

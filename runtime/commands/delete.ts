@@ -1,4 +1,4 @@
-import type { Registry } from "../cli.ts";
+import type { Registry } from "./registry.ts";
 import { deleteContainer } from "../container/delete.ts";
 
 export function registerDelete({ program, action }: Registry): void {

@@ -1,5 +1,6 @@
 import { InvalidArgumentError, Option } from "commander";
-import type { Globals, Registry } from "../cli.ts";
+import type { Globals } from "../globals.ts";
+import type { Registry } from "./registry.ts";
 import { decideOptions, type DoFlags } from "../do/options.ts";
 import { exitCodeOf } from "../do/failure.ts";
 import { runSandbox } from "../do/sandbox.ts";

@@ -1,6 +1,6 @@
 import { poll } from "../../linux/poll.ts";
 import { statsJson } from "../cgroups/index.ts";
-import type { Registry } from "../cli.ts";
+import type { Registry } from "./registry.ts";
 import { cgroupOf, statusOf } from "../container/status.ts";
 import { Container, ContainerError } from "../container/store.ts";
 import { duration } from "./arguments.ts";

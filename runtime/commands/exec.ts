@@ -4,9 +4,11 @@ import { readText } from "../container/input.ts";
 import { openConsole } from "../container/launch.ts";
 import { Container } from "../container/store.ts";
 import { inStep } from "../../linux/errors.ts";
-import type { Globals, Registry } from "../cli.ts";
+import type { Globals } from "../globals.ts";
+import type { Registry } from "./registry.ts";
+import type { Logger } from "../log.ts";
 import type { Process, Spec } from "../spec/config.ts";
-import { parseProcess } from "../spec/validate.ts";
+import { checkedProcess, parseProcess } from "../spec/validate.ts";
 import { collect, integer } from "./arguments.ts";
 
 interface ExecFlags {
@@ -60,7 +62,7 @@ export function registerExec({ program, action }: Registry): void {
 async function runExecCommand(globals: Globals, id: string, args: string[], flags: ExecFlags): Promise<number> {
   const container = Container.open(globals.root, id);
   const spec = container.spec();
-  const process = inStep("process", () => processOf(spec, args, flags));
+  const process = inStep("process", () => processOf(spec, args, flags, globals.log));
   const detached = flags.detach === true;
   const terminal = process.terminal === true;
   const target = inStep("console socket", () => openConsole(terminal, flags.consoleSocket, detached));
@@ -77,19 +79,25 @@ async function runExecCommand(globals: Globals, id: string, args: string[], flag
     cgroups: flags.cgroup ?? [],
     log: globals.log,
   });
+  globals.log.flush();
   const attached = relay?.attach();
   return signals === undefined ? 0 : await supervise(pid, signals, attached);
 }
 
 /** `--process` as it is; else the container's own process with the flags laid over it. */
-function processOf(spec: Spec, args: readonly string[], flags: ExecFlags): Process {
-  if (flags.process !== undefined) return parseProcess(readText(flags.process, "--process")).value;
+function processOf(spec: Spec, args: readonly string[], flags: ExecFlags, log: Logger): Process {
+  if (flags.process !== undefined) return log.warned(parseProcess(readText(flags.process, "--process")));
+  return log.warned(checkedProcess(composed(spec, args, flags)));
+}
+
+function composed(spec: Spec, args: readonly string[], flags: ExecFlags): Process {
   if (args.length === 0) throw new Error("exec: give a command, or a process with --process");
-  const base: Process = spec.process ?? { cwd: "/", user: { uid: 0, gid: 0 } };
+  const { consoleSize, ...base }: Process = spec.process ?? { cwd: "/", user: { uid: 0, gid: 0 } };
   return {
     ...base,
     args: [...args],
     terminal: flags.tty === true,
+    ...(flags.tty === true && consoleSize !== undefined ? { consoleSize } : {}),
     cwd: flags.cwd ?? base.cwd,
     env: [...(base.env ?? []), ...(flags.env ?? [])],
     user: userOf(base.user, flags),

@@ -1,4 +1,4 @@
-import type { Registry } from "../cli.ts";
+import type { Registry } from "./registry.ts";
 import { features } from "../spec/features.ts";
 import { SECCOMP_FLAGS } from "../spec/names.ts";
 import { VERSION } from "../version.ts";

@@ -1,5 +1,5 @@
 import { SIGNALS } from "../../linux/abi/signal.ts";
-import type { Registry } from "../cli.ts";
+import type { Registry } from "./registry.ts";
 import { killContainer } from "../container/kill.ts";
 import { Container } from "../container/store.ts";
 import { signalArgument } from "./arguments.ts";

@@ -1,5 +1,5 @@
 import { Option } from "commander";
-import type { Registry } from "../cli.ts";
+import type { Registry } from "./registry.ts";
 import { Container } from "../container/store.ts";
 import { print, table } from "./print.ts";
 import { describeContainer } from "./state.ts";

@@ -1,4 +1,4 @@
-import type { Registry } from "../cli.ts";
+import type { Registry } from "./registry.ts";
 import { cgroupOf, statusOf, type Status } from "../container/status.ts";
 import { Container, ContainerError } from "../container/store.ts";
 

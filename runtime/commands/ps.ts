@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { Option } from "commander";
-import type { Registry } from "../cli.ts";
+import type { Registry } from "./registry.ts";
 import { membersOf } from "../container/members.ts";
 import { statusOf } from "../container/status.ts";
 import { Container } from "../container/store.ts";

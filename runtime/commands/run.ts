@@ -4,7 +4,8 @@ import { destroyContainer } from "../container/delete.ts";
 import { catchSignals, openRelay, supervise, type Relay, type Terminal } from "../container/foreground.ts";
 import { openConsole } from "../container/launch.ts";
 import { startContainer } from "../container/start.ts";
-import type { Globals, Registry } from "../cli.ts";
+import type { Globals } from "../globals.ts";
+import type { Registry } from "./registry.ts";
 import { addCreateOptions, createOptions, type CreateFlags } from "./create.ts";
 
 interface RunFlags extends CreateFlags {

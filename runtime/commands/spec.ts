@@ -2,7 +2,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { effectiveGid, effectiveUid } from "../../linux/credentials.ts";
 import { detectLayout } from "../cgroups/index.ts";
-import type { Registry } from "../cli.ts";
+import type { Registry } from "./registry.ts";
 import { templateSpec } from "../spec/template.ts";
 
 export function registerSpec({ program, action }: Registry): void {

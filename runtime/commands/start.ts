@@ -1,4 +1,4 @@
-import type { Registry } from "../cli.ts";
+import type { Registry } from "./registry.ts";
 import { startContainer } from "../container/start.ts";
 import { Container } from "../container/store.ts";
 

@@ -1,4 +1,4 @@
-import type { Registry } from "../cli.ts";
+import type { Registry } from "./registry.ts";
 import { statusOf } from "../container/status.ts";
 import { Container } from "../container/store.ts";
 import { print } from "./print.ts";

@@ -1,11 +1,11 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { inStep } from "../../linux/errors.ts";
-import type { Registry } from "../cli.ts";
+import type { Registry } from "./registry.ts";
 import { enterRdt, planRdt, schemataOf, setSchemata } from "../container/intel-rdt.ts";
 import { cgroupOf, statusOf } from "../container/status.ts";
 import { Container, ContainerError } from "../container/store.ts";
 import type { LinuxIntelRdt, LinuxResources } from "../spec/config.ts";
-import { parseResources } from "../spec/validate.ts";
+import { parseResources, type Checked } from "../spec/validate.ts";
 import { integer } from "./arguments.ts";
 
 const INT64 = integer(-1, Number.MAX_SAFE_INTEGER);
@@ -47,7 +47,7 @@ export function registerUpdate({ program, action }: Registry): void {
       const container = Container.open(globals.root, id);
       if (statusOf(container) === "stopped") throw new ContainerError(`container not running: ${id}`);
       const rdt = rdtOf(flags);
-      cgroupOf(container).update(resourcesOf(flags));
+      cgroupOf(container).update(globals.log.warned(resourcesOf(flags)));
       if (schemataOf(rdt).length > 0) inStep("resctrl", () => updateRdt(container, rdt));
       return 0;
     }),
@@ -55,15 +55,15 @@ export function registerUpdate({ program, action }: Registry): void {
 }
 
 /** `--resources` replaces all other flags, as in runc. */
-function resourcesOf(flags: Record<string, string>): LinuxResources {
+function resourcesOf(flags: Record<string, string>): Checked<LinuxResources> {
   const file = flags["resources"];
-  if (file !== undefined) return parseResources(readFileSync(file === "-" ? 0 : file, "utf8")).value;
+  if (file !== undefined) return parseResources(readFileSync(file === "-" ? 0 : file, "utf8"));
   const resources: Record<string, Record<string, string | number>> = {};
   for (const [flag, , section, key, kind] of SETTINGS) {
     const value = flags[flag.slice(2).replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())];
     if (value !== undefined) (resources[section] ??= {})[key] = kind === "text" ? value : kind === "bytes" ? bytes(flag, value) : INT64(value);
   }
-  return parseResources(JSON.stringify(resources)).value;
+  return parseResources(JSON.stringify(resources));
 }
 
 function bytes(flag: string, text: string): number {

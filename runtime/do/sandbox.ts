@@ -7,7 +7,7 @@ import process from "node:process";
 import { effectiveUid } from "../../linux/credentials.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { getWindowSize, isTerminal } from "../../linux/tty.ts";
-import type { Globals } from "../cli.ts";
+import type { Globals } from "../globals.ts";
 import { createContainer, type Composed } from "../container/create.ts";
 import { destroyContainer } from "../container/delete.ts";
 import { catchSignals, openRelay, supervise, type Relay, type Terminal } from "../container/foreground.ts";
