@@ -34,6 +34,12 @@ export class Logger {
     this.#warnings.push(message);
   }
 
+  /** @returns the value of a document that has been checked; its warnings are ours. */
+  warned<T>({ value, warnings }: { readonly value: T; readonly warnings: readonly string[] }): T {
+    for (const warning of warnings) this.warn(warning);
+    return value;
+  }
+
   flush(): void {
     for (const warning of this.#warnings) this.#write("warning", warning);
     this.#warnings = [];

@@ -95,9 +95,8 @@ function readBundle({ bundle, composed, log }: CreateOptions): { spec: Spec; tex
   const path = resolve(bundle, "config.json");
   if (!existsSync(path)) throw new Error(`config.json: there is none in the bundle ${bundle}; make one with: tssandbox spec --bundle ${bundle}`);
   const text = readText(path, "config.json");
-  const { value, warnings } = parseConfig(text, { rootless: effectiveUid() !== 0 });
-  for (const warning of warnings) log.warn(warning);
-  return { spec: withAbsoluteSources(value, bundle), text };
+  const spec = log.warned(parseConfig(text, { rootless: effectiveUid() !== 0 }));
+  return { spec: withAbsoluteSources(spec, bundle), text };
 }
 
 /** A relative source of a bind mount counts from the bundle. Source: runtime-spec config.md#mounts. */

@@ -49,6 +49,17 @@ export function parseProcess(text: string, options: CheckOptions = {}): Checked<
 }
 
 /**
+ * The same rules for a process that has been put together from a command line.
+ *
+ * @throws {ConfigError} for the first problem found
+ */
+export function checkedProcess(process: Process): Checked<Process> {
+  const report = new Report("exec", {});
+  checkProcess(process, "", report);
+  return { value: process, warnings: report.warnings };
+}
+
+/**
  * Reads the file of `update --resources`.
  *
  * @throws {ConfigError} for the first problem found

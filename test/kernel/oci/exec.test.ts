@@ -182,6 +182,34 @@ describeRuntime("exec: exit codes and errors", ({ test, make }) => {
     });
   }
 
+  test("a capability that the kernel does not have is a warning, by --cap and in a process document", { cannot: { "runc 1": "says nothing" } }, async () => {
+    await using c = make({ args: ["sleep", "100"] });
+    await c.mustBegin();
+    const document = await c.exec([], { process: { args: ["true"], capabilities: { bounding: ["CAP_NO_SUCH"] } } });
+    const flag = await c.exec(["true"], { flags: ["--cap", "CAP_NO_SUCH"] });
+    for (const result of [document, flag]) expect(result).toMatchObject({ code: 0, stderr: expect.stringMatching(/CAP_NO_SUCH/) as string });
+  });
+
+  const badFlags: [readonly string[], RegExp][] = [
+    [["--user", "guest"], /--user: "guest"/], [["--user", "1:x"], /--user: "x"/], [["--additional-gids", "x"], /--additional-gids: "x"/], [["--env", "NOTHING"], /env/],
+    [["--cwd", "relative"], /cwd/], [["--preserve-fds", "many"], /preserve-fds/], [["--nosuch"], /nosuch/],
+  ];
+  for (const [flags, words] of badFlags) {
+    test(`exec ${flags.join(" ")} is refused and named`, { cannot: { "runc 1": "takes some of them" } }, async () => {
+      await using c = make({ args: ["sleep", "100"] });
+      await c.mustBegin();
+      const result = await c.exec(["true"], { flags });
+      expect([1, 255]).toContain(result.code);
+      expect(result.stderr).toMatch(words);
+    });
+  }
+
+  test("exec of a plain command in a container with a terminal says nothing", async () => {
+    await using c = make({ args: ["sleep", "100"], edit: (spec) => { spec.process!.consoleSize = { height: 10, width: 20 }; } });
+    await c.mustBegin();
+    expect(await c.exec(["true"])).toMatchObject({ code: 0, stdout: "", stderr: "" });
+  });
+
   test("exec without a command fails", async () => {
     await using c = make({ args: ["sleep", "100"] });
     await c.mustBegin();
