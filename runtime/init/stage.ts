@@ -2,7 +2,7 @@
  * The first forked process: enters and creates namespaces, forks init into them, and ends. A process cannot change its own pid namespace,
  * and a user namespace's maps are written from outside; hence two processes. init then belongs to the nearest subreaper.
  */
-import { EACCES, EBUSY, EINVAL, ENODEV, EOPNOTSUPP } from "../../linux/abi/errno.ts";
+import { EINVAL } from "../../linux/abi/errno.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { setGroupId, setGroups, setUserId } from "../../linux/credentials.ts";
 import { check, inStep, isErrno } from "../../linux/errors.ts";
@@ -61,9 +61,9 @@ export function forkInit({ create, joining }: ProcessLaunch, main: () => number)
   return inStep("fork", () => {
     const namespaces = create.includes("pid") ? CLONE_NEW.pid : 0;
     const cgroup = joining.birthplace;
-    const pid = cgroup === undefined ? -EACCES : tryClone({ namespaces, cgroup }, main);
+    // What a cgroup refuses (no permission, controllers handed down, a threaded one), the kernel tells in several ways.
+    const pid = cgroup === undefined ? 0 : tryClone({ namespaces, cgroup }, main);
     if (pid > 0) return { pid, inCgroup: true };
-    if (![EACCES, EBUSY, EOPNOTSUPP, ENODEV].includes(-pid)) check(pid, "clone3");
     return { pid: check(tryClone({ namespaces, cgroup: undefined }, main), "clone3"), inCgroup: false };
   });
 }

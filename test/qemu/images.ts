@@ -10,12 +10,13 @@
 
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
+import { existsSync, globSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 
 import { ensurePackages } from "../packages.ts";
+import { guestProgram } from "../support/guest.ts";
 
 const run = promisify(execFile);
 
@@ -27,8 +28,8 @@ const GUEST = join(import.meta.dirname, "guest");
 const SUITE = "bookworm";
 
 const GUEST_PACKAGES = [
-  "systemd,systemd-sysv,dbus,kmod,iproute2,procps,busybox-static,libstdc++6,libatomic1",
-  "runc,crun,podman,containernetworking-plugins,uidmap,iptables",
+  "systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,kmod,iproute2,procps,busybox-static,libstdc++6,libatomic1",
+  "runc,crun,podman,containernetworking-plugins,uidmap,iptables,apparmor",
 ].join(",");
 
 /** What the initramfs must load before systemd starts; ext4 is built into Debian's kernel. */
@@ -194,6 +195,8 @@ export function loadOrder(modulesDep: string, names: readonly string[]): string[
  * programs, into an ext4 image in `folder`, an existing folder of the caller's. Returns its path.
  */
 export async function packRepository(folder: string): Promise<string> {
+  // The machine has no compiler.
+  for (const source of globSync("*.c", { cwd: join(REPOSITORY, "test/support/guest") })) guestProgram(source.slice(0, -".c".length));
   const tree = join(folder, "repo");
   const image = `${tree}.img`;
   await mkdir(join(tree, "node_modules"), { recursive: true });

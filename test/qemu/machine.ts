@@ -75,7 +75,7 @@ const CONSOLE_TAIL_LINES = 100;
  * @throws Error with the console's last lines if it does not come up.
  */
 export async function bootMachine(options: MachineOptions = {}): Promise<Machine> {
-  await ensurePackages(["qemu-system-x86", "e2fsprogs"]);
+  await ensurePackages(["qemu-system-x86", "e2fsprogs", "gcc", "libc6-dev"]);
   const images = await prepareImages();
   const folder = await mkdtemp(join(tmpdir(), "tssandbox-qemu-"));
   try {

@@ -23,7 +23,7 @@ const callTimeoutSeconds = 30;
 
 /** Runs busctl, which comes with systemd. @returns its standard output. @throws BusError */
 function busctl(bus: Bus, what: string, args: readonly string[]): string {
-  const { status, stdout, stderr, error } = spawnSync("busctl", [`--${bus}`, `--timeout=${callTimeoutSeconds}`, ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+  const { status, stdout, stderr, error } = spawnSync("busctl", [`--${bus}`, `--timeout=${callTimeoutSeconds}`, "--", ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
   if (error !== undefined) throw new BusError(what, `busctl cannot be run (${error.message}): the systemd driver needs a host with systemd`);
   if (status !== 0) throw new BusError(what, stderr.trim().split("\n")[0] ?? `busctl ended with ${status}`);
   return stdout.trim();
