@@ -117,7 +117,7 @@ const TESTED: Readonly<Record<string, readonly [file: string, words: string]>> =
   "linux.resources.network.classID": ["oci/hybrid-resources.test.ts", "network.classID"],
   "linux.resources.network.priorities[]": ["oci/hybrid-resources.test.ts", "network.priorities"],
   "linux.resources.rdma.*": ["oci/hybrid-resources.test.ts", "rdma"],
-  "linux.resources.unified": ["v2/container.test.ts", "every limit of the specification, and unified over them, from create on; update changes those that it names"],
+  "linux.resources.unified": ["v2/cgroups.test.ts", "writes every limit to its file"],
 };
 
 /** As much of a valibot schema as is looked at. */
