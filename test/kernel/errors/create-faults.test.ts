@@ -11,6 +11,7 @@ await describeWalk({
   begin: (c, env) => c.call("create", [c.id], { env, flags: ["--bundle", c.bundle.dir, "--pid-file", c.pidFile, "--console-socket", consolePath(c)] }),
   failure: 1,
   initMayStay: false,
+  leavesNothing: true,
   shared: false,
   afterFailure: async (c) => {
     await c.expectNothingLeft();

@@ -19,6 +19,7 @@ await describeWalk({
   },
   failure: 255,
   initMayStay: false,
+  leavesNothing: false,
   shared: true,
   afterFailure: async (c) => {
     await until("the container alone", () => processesOf(c.id).join() === `${c.pid} sleep 100`, 1000);

@@ -11,6 +11,7 @@ await describeWalk({
   begin: (c, env) => c.call("run", [c.id], { env, flags: ["--detach", "--bundle", c.bundle.dir, "--pid-file", c.pidFile, "--console-socket", consolePath(c)] }),
   failure: 1,
   initMayStay: true,
+  leavesNothing: true,
   shared: false,
   afterFailure: async (c) => {
     await c.expectNothingLeft();

@@ -11,6 +11,7 @@ await describeWalk({
   begin: (c, env) => c.call("start", [c.id], { env }),
   failure: 1,
   initMayStay: true,
+  leavesNothing: false,
   shared: false,
   afterFailure: async (c) => {
     // It can be started still, or has ended; it does not run.

@@ -22,6 +22,8 @@ export interface Walk {
   begin(c: Container, env: Env): Call;
   /** The exit code of a call that failed. */
   readonly failure: 1 | 255;
+  /** Whether `afterFailure` sees that nothing at all is left. */
+  readonly leavesNothing: boolean;
   /** What must hold after a call that failed, before anything is deleted. */
   afterFailure(c: Container): Promise<void>;
   /** Whether init may go on although the runtime was killed: it has been created by then. */
@@ -92,7 +94,7 @@ class Walker {
     expectOneLine(result, this.walk.failure);
     expect(result.stderr).toContain(`${stepOf(point)}: injected fault: i/o error (EIO)`);
     await this.walk.afterFailure(scene.c);
-    await this.#endOf(scene);
+    await this.#endOf(scene, this.walk.leavesNothing);
   }
 
   /** Each of the processes that there are at that point is killed there, in a call of its own. */
@@ -107,7 +109,7 @@ class Walker {
       await killProcess(roles.get(victim));
       scene.fault.release();
       await this.#expectEnd(scene, victim, point, [...roles.values()]);
-      await this.#endOf(scene);
+      await this.#endOf(scene, this.walk.leavesNothing && victim !== "runtime" && !RUNNING.has(stepOf(point)));
     }
   }
 
@@ -129,9 +131,10 @@ class Walker {
     await walk.afterFailure(c);
   }
 
-  async #endOf(scene: Scene): Promise<void> {
+  /** @param clean it has been seen already that nothing is left, without any delete. */
+  async #endOf(scene: Scene, clean: boolean): Promise<void> {
     if (this.walk.shared) await endRest(scene);
-    else await forceDelete(scene.c);
+    else if (!clean) await forceDelete(scene.c);
   }
 
   async end(): Promise<void> {
