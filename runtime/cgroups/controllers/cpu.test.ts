@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { EINVAL } from "../../../linux/abi/errno.ts";
 import { recordingDir } from "../recording-dir.ts";
-import { cpuMax, setCpuV1, setCpuV2, setRealtimeV1, sharesToWeight } from "./cpu.ts";
+import { cpuMax, setCpuV1, setCpuV2, setRealtimeV1, sharesToWeight, withWholeBandwidth } from "./cpu.ts";
 import { parseList } from "../stats/cpu.ts";
 
 describe("cpu", () => {
@@ -15,6 +15,16 @@ describe("cpu", () => {
     expect(cpuMax({ quota: 50_000, period: 200_000 })).toBe("50000 200000");
     expect(cpuMax({ quota: -1 })).toBe("max 100000");
     expect(cpuMax({ period: 50_000 })).toBe("max 50000");
+  });
+
+  it("keeps of quota and period the one that an update does not name", () => {
+    const dir = recordingDir({ "cpu.max": "20000 50000" });
+    expect(withWholeBandwidth(dir, { period: 40_000 })).toEqual({ quota: 20_000, period: 40_000 });
+    expect(withWholeBandwidth(dir, { shares: 5 })).toEqual({ shares: 5 });
+    setCpuV2(dir, { quota: 30_000 });
+    setCpuV2(dir, { period: 40_000 });
+    setCpuV2(dir, { quota: -1 });
+    expect(dir.writes).toEqual(["cpu.max = 30000 50000", "cpu.max = 30000 40000", "cpu.max = max 40000"]);
   });
 
   it("tries a value again after the others where their order matters", () => {

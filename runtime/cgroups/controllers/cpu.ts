@@ -1,7 +1,7 @@
 import { constants } from "node:os";
 import type { LinuxCPU } from "../../spec/config-resources.ts";
 import { isErrno } from "../../../linux/errors.ts";
-import { CgroupError, type CgroupDir } from "../files.ts";
+import { CgroupError, readOptional, type CgroupDir } from "../files.ts";
 import { decimal, isSet, unsupportedOnV2 } from "../resources.ts";
 
 const { EINVAL } = constants.errno;
@@ -80,12 +80,26 @@ export function setCpuV2(dir: CgroupDir, cpu: LinuxCPU): void {
   if (isSet(cpu.realtimePeriod)) unsupportedOnV2("cpu.realtimePeriod");
   if (cpu.idle !== undefined) dir.write("cpu.idle", decimal(cpu.idle));
   if (isSet(cpu.shares) && !isIdle(cpu)) dir.write("cpu.weight", String(sharesToWeight(cpu.shares)));
-  const max = isSet(cpu.quota) || isSet(cpu.period) ? [["cpu.max", cpuMax(cpu)] as const] : [];
+  const max = limitsBandwidth(cpu) ? [["cpu.max", cpuMax(cpu, readOptional(dir, "cpu.max"))] as const] : [];
   const burst = cpu.burst === undefined ? [] : [["cpu.max.burst", decimal(cpu.burst)] as const];
   writeInterdependent(dir, [...max, ...burst]);
 }
 
-/** `$QUOTA $PERIOD` in microseconds; a quota that is absent or negative is `max`. */
-export function cpuMax({ quota, period }: LinuxCPU): string {
-  return `${isSet(quota) && quota > 0 ? decimal(quota) : "max"} ${isSet(period) ? decimal(period) : defaultPeriodUs}`;
+const limitsBandwidth = ({ quota, period }: LinuxCPU): boolean => isSet(quota) || isSet(period);
+
+/**
+ * `$QUOTA $PERIOD` in microseconds; a negative quota is `max`. The kernel takes both at once: what is not given stays as it is.
+ * @param current what the file has.
+ */
+export function cpuMax({ quota, period }: LinuxCPU, current = `max ${defaultPeriodUs}`): string {
+  const [currentQuota, currentPeriod] = current.split(" ");
+  const limit = quota !== undefined && quota > 0 ? decimal(quota) : "max";
+  return `${isSet(quota) ? limit : currentQuota} ${isSet(period) ? decimal(period) : currentPeriod}`;
+}
+
+/** For a manager that keeps quota and period as one value: the one that is not given is what the v2 cgroup has. */
+export function withWholeBandwidth(dir: CgroupDir, cpu: LinuxCPU | undefined): LinuxCPU | undefined {
+  if (cpu === undefined || !limitsBandwidth(cpu)) return cpu;
+  const [quota, period] = cpuMax(cpu, readOptional(dir, "cpu.max")).split(" ");
+  return { ...cpu, quota: quota === "max" ? -1 : Number(quota), period: Number(period) };
 }

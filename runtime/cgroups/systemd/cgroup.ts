@@ -1,8 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import type { LinuxResources } from "../../spec/config-resources.ts";
+import { withWholeBandwidth } from "../controllers/cpu.ts";
 import { FsCgroup, type Cgroup, type Joining } from "../cgroup.ts";
 import { defaultDeviceRules } from "../devices.ts";
-import { waitUntil } from "../files.ts";
+import { cgroupDir, waitUntil } from "../files.ts";
 import type { OomSource } from "../oom.ts";
 import type { CgroupPlan } from "../plan.ts";
 import type { CgroupStats } from "../stats.ts";
@@ -88,8 +89,14 @@ export class SystemdCgroup implements Cgroup {
     const { bus, name } = this.#unit;
     const devices = resources.devices === undefined || this.#plan.rootless ? [] : deviceProperties(resources.devices, this.#plan.layout);
     this.#files.checkUpdate(resources);
-    setUnitProperties(bus, name, [...limitProperties(resources, this.#plan.layout, systemdVersion(bus)), ...devices]);
+    setUnitProperties(bus, name, [...limitProperties(this.#complete(resources), this.#plan.layout, systemdVersion(bus)), ...devices]);
     this.#files.update(resources);
+  }
+
+  #complete(resources: LinuxResources): LinuxResources {
+    const path = this.paths[""];
+    if (this.#plan.layout !== "v2" || path === undefined) return resources;
+    return { ...resources, cpu: withWholeBandwidth(cgroupDir("cpu", path), resources.cpu) };
   }
 
   delegate(uid: number): void {
