@@ -1,6 +1,8 @@
 /** Sources of bind mounts, opened with the runtime's privileges. */
 import * as fcntl from "../../linux/abi/fcntl.ts";
+import { EINVAL } from "../../linux/abi/errno.ts";
 import { MOUNT_ATTR_IDMAP } from "../../linux/abi/mount.ts";
+import { isErrno, SysError } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { open } from "../../linux/file.ts";
 import { fork } from "../../linux/fork.unsafe.ts";
@@ -34,7 +36,13 @@ export function openBindSources(spec: Spec, unprivileged: boolean): ReadonlyMap<
 /** With mappings of its own, or with those of the container's user namespace. Source: runtime-spec config.md, "idmap". */
 function mapIds(tree: Fd, mount: Mount, spec: Spec, recursive: boolean): void {
   using namespace = openUserNamespace(mount, spec);
-  setMountAttributes(tree, { set: MOUNT_ATTR_IDMAP, userNamespace: namespace }, recursive, mount.source);
+  try {
+    setMountAttributes(tree, { set: MOUNT_ATTR_IDMAP, userNamespace: namespace }, recursive, mount.source);
+  } catch (error) {
+    // tmpfs can since Linux 6.3, overlayfs cannot. Source: mount_setattr(2), EINVAL.
+    if (!(error instanceof SysError) || !isErrno(error, EINVAL)) throw error;
+    throw new SysError({ ...error.fields, hint: "its file system cannot be idmapped with this kernel" });
+  }
 }
 
 function openUserNamespace(mount: Mount, spec: Spec): Fd {
