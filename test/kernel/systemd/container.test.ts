@@ -41,10 +41,10 @@ describeRuntime("systemd driver", ({ test, make }) => {
       CPUQuotaPeriodUSec: "50ms", AllowedCPUs: "0", TasksMax: "40", TimeoutStopUSec: "7s", CollectMode: "inactive-or-failed", DevicePolicy: "strict",
     });
     // The other commands take what they need from the state, with or without the flag.
-    await c.mustCommand("update", [], { flags: ["--memory", "80M", "--memory-swap", "80M", "--pids-limit", "50"] });
-    expect(show(unit, "MemoryMax", "TasksMax")).toEqual({ MemoryMax: String(80 * MiB), TasksMax: "50" });
+    await c.mustCommand("update", [], { flags: ["--memory", "80M", "--memory-swap", "80M", "--pids-limit", "50", "--cpu-quota", "10000"] });
+    expect(show(unit, "MemoryMax", "TasksMax", "CPUQuotaPerSecUSec", "CPUQuotaPeriodUSec")).toEqual({ MemoryMax: String(80 * MiB), TasksMax: "50", CPUQuotaPerSecUSec: "200ms", CPUQuotaPeriodUSec: "50ms" });
     const read = (file: string) => readFileSync(`/sys/fs/cgroup${path}/${file}`, "utf8").trim();
-    expect([read("memory.max"), read("memory.swap.max"), read("pids.max"), read("cpu.max"), read("cpuset.cpus")]).toEqual([String(80 * MiB), "0", "50", "20000 50000", "0"]);
+    expect([read("memory.max"), read("memory.swap.max"), read("pids.max"), read("cpu.max"), read("cpuset.cpus")]).toEqual([String(80 * MiB), "0", "50", "10000 50000", "0"]);
     expect(await c.mustExec(["cat", "/proc/self/cgroup"], systemd)).toBe(`0::${path}\n`);
     await c.mustCommand("pause", [], systemd);
     expect(read("cgroup.events")).toContain("frozen 1");
