@@ -89,6 +89,11 @@ export function isErrno(error: unknown, ...errnos: number[]): boolean {
   return typeof errno === "number" && errnos.includes(-errno);
 }
 
+/** What was thrown, in words. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** For the `default` of an exhaustive switch. */
 export function assertNever(value: never): never {
   throw new Error(`unreachable: ${JSON.stringify(value)}`);

@@ -4,7 +4,7 @@
  * Between the exec of a container's program and the end of the old image there must be no moment in which `#!/proc/self/exe`, or a link to
  * it in the container's root, names the runtime's own binary on the host: root in the container could then write to it
  * (CVE-2019-5736). Copying 100 MB to a memfd, or starting Node anew from a read-only mount, would cost more than the whole set-up. So the
- * process first becomes 256 bytes of machine code in a sealed memfd, and that executes the program: whoever names /proc/self/exe during
+ * process first becomes some 300 bytes of machine code in a sealed memfd, and that executes the program: whoever names /proc/self/exe during
  * or after it gets the stub.
  *
  * A script whose interpreter is /proc/self/exe would make the stub execute the script, which starts the stub, for ever. So the stub does
@@ -14,10 +14,10 @@
  */
 import { ENOEXEC } from "./abi/errno.ts";
 import { ARCH, SYS } from "./arch.ts";
-import * as fcntl from "./abi/fcntl.ts";
+import { AT_EMPTY_PATH } from "./abi/fcntl.ts";
 import { check } from "./errors.ts";
-import { Fd } from "./fd.ts";
-import { writeAll } from "./file.ts";
+import type { Fd } from "./fd.ts";
+import { createSealed } from "./memfd.ts";
 import { scratch } from "./memory.unsafe.ts";
 import { syscall } from "./syscall.unsafe.ts";
 
@@ -90,22 +90,9 @@ function stubImage(): Uint8Array {
   return image;
 }
 
-const MFD_CLOEXEC = 1;
-const MFD_ALLOW_SEALING = 2;
-const MFD_EXEC = 0x10;
-
 /** The stub, sealed. Made before a seccomp filter might forbid memfd_create. @throws SysError EACCES where vm.memfd_noexec is 2. */
 export function createExecStub(): Fd {
-  using s = scratch();
-  const name = s.cstr("tssandbox-exec");
-  const flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-  const withExec = syscall(SYS.memfd_create, name, flags | MFD_EXEC);
-  // MFD_EXEC exists since Linux 6.3; before, every memfd can be executed.
-  const fd = new Fd(withExec >= 0 ? withExec : check(syscall(SYS.memfd_create, name, flags), "memfd_create"));
-  writeAll(fd, stubImage());
-  const seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE;
-  check(syscall(SYS.fcntl, fd.number, fcntl.F_ADD_SEALS, seals), "fcntl", "F_ADD_SEALS");
-  return fd;
+  return createSealed("tssandbox-exec", stubImage(), "program");
 }
 
 /**
@@ -120,7 +107,7 @@ export function prepareExec(stub: Fd, path: string, argv: readonly string[], env
   const argvAddress = s.cstrs([MARK, path, ...argv]);
   const envAddress = s.cstrs(env);
   return () => {
-    check(syscall(SYS.execveat, stub.number, empty, argvAddress, envAddress, fcntl.AT_EMPTY_PATH), "execve", path);
+    check(syscall(SYS.execveat, stub.number, empty, argvAddress, envAddress, AT_EMPTY_PATH), "execve", path);
     throw new Error("execveat returned");
   };
 }

@@ -5,6 +5,7 @@
  */
 import { fstatSync, openSync, readSync, writeSync } from "node:fs";
 import process from "node:process";
+import { sleepMs } from "./sleep.ts";
 
 const POLL_MS = 2;
 
@@ -21,6 +22,6 @@ export function faultAt(step: string): boolean {
   writeSync(record, `${here}\n`);
   if (here !== point.join(":")) return false;
   if (action === "fail") return true;
-  while (fstatSync(record).nlink > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, POLL_MS);
+  while (fstatSync(record).nlink > 0) sleepMs(POLL_MS);
   return false;
 }

@@ -91,6 +91,19 @@ export function fileSystemMagic(fd: FdLike): number {
   return Number(buffer.view.getBigInt64(0, true));
 }
 
+const PROC_SUPER_MAGIC = 0x9fa0;
+
+/** Whether the file lies on a procfs. Source: statfs(2). */
+export function isOnProcfs(fd: FdLike): boolean {
+  return fileSystemMagic(fd) === PROC_SUPER_MAGIC;
+}
+
+/** Whether it is the null device (1:3), however it is called. Source: null(4). */
+export function isNullDevice(fd: FdLike): boolean {
+  const { mode, rdev } = statAt(fd);
+  return (mode & fcntl.S_IFMT) === fcntl.S_IFCHR && rdev.major === 1 && rdev.minor === 3;
+}
+
 export function readLinkAt(dir: FdLike, path: string): string {
   using s = scratch();
   const buffer = s.reserve(4096);

@@ -1,4 +1,5 @@
-/** The command line, as runc's users and engines know it. Source: runc(8), and what engines really pass (docs/oci-cli.md). */
+/** The command line, as runc's users and engines know it. Source: runc(8), and what engines were seen to pass (test/engines). */
+import { messageOf } from "../linux/errors.ts";
 import { writeSync } from "node:fs";
 import process from "node:process";
 import { Command, CommanderError, Option } from "commander";
@@ -52,7 +53,7 @@ export async function runCli(args: readonly string[]): Promise<number> {
         globals.log.flush();
         globals.log.debug(`ends with ${code}`);
       } catch (error) {
-        globals.log.error(error instanceof Error ? error.message : String(error));
+        globals.log.error(messageOf(error));
         code = failureCode;
       }
     },

@@ -1,4 +1,5 @@
 /** Hooks: programs of the host's administrator at points of a container's life. Source: runtime-spec config.md#posix-platform-hooks. */
+import { messageOf } from "../linux/errors.ts";
 import type { Hook } from "./spec/config.ts";
 import { run } from "./spawn.ts";
 
@@ -23,7 +24,7 @@ export function runHooksWarning(hooks: readonly Hook[] | undefined, state: strin
     try {
       runHook(hook, state);
     } catch (error) {
-      warn(error instanceof Error ? error.message : String(error));
+      warn(messageOf(error));
     }
   }
 }

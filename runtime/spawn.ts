@@ -1,4 +1,5 @@
 /** Running a program to its end, synchronously: also in a forked child, where Node's child_process has no event loop to live on. */
+import { messageOf } from "../linux/errors.ts";
 import { SIGNALS } from "../linux/abi/signal.ts";
 import { createExecStub, prepareExec } from "../linux/exec.unsafe.ts";
 import type { Fd } from "../linux/fd.ts";
@@ -56,7 +57,7 @@ function execute(command: Command, input: Fd, output: Fd): number {
     closeOnExecFrom(3);
     return become();
   } catch (error) {
-    writeAll(output, error instanceof Error ? error.message : String(error));
+    writeAll(output, messageOf(error));
     return NOT_EXECUTED;
   }
 }

@@ -3,7 +3,7 @@ import { constants } from "node:os";
 import { dirname } from "node:path";
 import type { LinuxDeviceCgroup, LinuxResources } from "../spec/config-resources.ts";
 import { O_DIRECTORY, O_NOFOLLOW, O_PATH, O_WRONLY } from "../../linux/abi/fcntl.ts";
-import { inStep, isErrno, SysError } from "../../linux/errors.ts";
+import { inStep, isErrno, SysError, messageOf } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { open } from "../../linux/file.ts";
 import { applyLimits, applyUnified, asksForLimits, v2ControllersFor, type Directories } from "./apply.ts";
@@ -13,7 +13,8 @@ import { rejectLimitBelowUsage } from "./controllers/memory.ts";
 import { setDevicesV1 } from "./controllers/devices-v1.ts";
 import { defaultDeviceRules } from "./devices.ts";
 import { setDevicesV2 } from "./devices-v2.ts";
-import { CgroupError, cgroupDir, joinCgroup, makeDir, readPidsRecursive, removeIfUnused, removeTree, waitUntil } from "./files.ts";
+import { waitUntil } from "../../linux/sleep.ts";
+import { CgroupError, cgroupDir, joinCgroup, makeDir, readPidsRecursive, removeIfUnused, removeTree } from "./files.ts";
 import { freezerV1, freezerV2, type Freezer } from "./freezer.ts";
 import { parseProcCgroup } from "./layout.ts";
 import { killTree, signalTree } from "./kill.ts";
@@ -38,7 +39,7 @@ export interface Cgroup {
    * @param limited whether it has a memory limit: then what the child touches of its parent's memory at birth must not count.
    * @param beside as for `addProcess`. @throws SysError
    */
-  openJoin(limited: boolean, beside?: number): Joining;
+  openJoin(resources: LinuxResources, beside?: number): Joining;
   /**
    * Moves a process of this pid namespace, which must not be forking meanwhile: what it forks before it is in every
    * hierarchy stays outside of the others. Where the container has handed its v2 controllers down to cgroups of its
@@ -128,7 +129,8 @@ export class FsCgroup implements Cgroup {
     return v2ControllersFor(resources).filter((name) => this.#paths[name === "io" ? "blkio" : name] === undefined);
   }
 
-  openJoin(limited: boolean, beside?: number): Joining {
+  openJoin(resources: LinuxResources, beside?: number): Joining {
+    const limited = (resources.memory?.limit ?? -1) > 0;
     const tasks: Fd[] = [];
     let birthplace: Fd | undefined;
     this.#eachPath({}, (controller, path) => {
@@ -318,7 +320,7 @@ function cgroupOf(pid: number, path: string): string | undefined {
 }
 
 function needsPermission(error: unknown): CgroupError {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = messageOf(error);
   return new CgroupError("linux.resources", `limits were asked for, and this user may not make a cgroup (${reason})`);
 }
 

@@ -1,6 +1,7 @@
 import { closeSync, constants, existsSync, mkdirSync, openSync, readFileSync, readdirSync, rmdirSync, writeSync } from "node:fs";
 import { constants as os } from "node:os";
 import { isErrno, SysError } from "../../linux/errors.ts";
+import { sleepMs, waitUntil } from "../../linux/sleep.ts";
 
 const { EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, ENOTEMPTY, EOPNOTSUPP } = os.errno;
 
@@ -65,24 +66,6 @@ export function readOptional(dir: CgroupDir, file: string): string | undefined {
     if (isErrno(error, ENOENT, ENODEV, EOPNOTSUPP)) return undefined;
     throw error;
   }
-}
-
-/** Blocks this thread; there is no event loop to go on with after a fork. */
-export function sleepMs(milliseconds: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
-}
-
-/**
- * Polls `done` until it holds or `timeoutMs` has passed, with pauses that grow from 1 to 20 ms.
- * @returns whether it came to hold.
- */
-export function waitUntil(timeoutMs: number, done: () => boolean): boolean {
-  const end = performance.now() + timeoutMs;
-  for (let pause = 1; !done(); pause = Math.min(pause * 2, 20)) {
-    if (performance.now() >= end) return false;
-    sleepMs(pause);
-  }
-  return true;
 }
 
 /** mkdir(2). @returns false where it exists already. */

@@ -1,6 +1,7 @@
 import { constants } from "node:os";
 import { SysError } from "../../linux/errors.ts";
-import { readOptional, sleepMs, waitUntil, type CgroupDir } from "./files.ts";
+import { sleepMs, waitUntil } from "../../linux/sleep.ts";
+import { readOptional, type CgroupDir } from "./files.ts";
 
 const { EBUSY } = constants.errno;
 

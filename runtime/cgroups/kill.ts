@@ -1,7 +1,8 @@
 import { constants } from "node:os";
 import { dirname } from "node:path";
 import { isErrno } from "../../linux/errors.ts";
-import { CgroupError, cgroupDir, waitUntil } from "./files.ts";
+import { waitUntil } from "../../linux/sleep.ts";
+import { CgroupError, cgroupDir } from "./files.ts";
 import type { Freezer } from "./freezer.ts";
 
 const { EBUSY, ENODEV, ENOENT, EOPNOTSUPP, ESRCH } = constants.errno;

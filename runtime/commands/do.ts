@@ -1,3 +1,4 @@
+import { messageOf } from "../../linux/errors.ts";
 import { InvalidArgumentError, Option } from "commander";
 import type { Globals } from "../globals.ts";
 import type { Registry } from "./registry.ts";
@@ -31,7 +32,7 @@ async function doCommand(globals: Globals, args: string[], flags: DoFlags): Prom
   try {
     return await runSandbox(globals, decideOptions(args, flags));
   } catch (error) {
-    globals.log.error(error instanceof Error ? error.message : String(error));
+    globals.log.error(messageOf(error));
     return exitCodeOf(error);
   }
 }

@@ -3,7 +3,7 @@ import { existsSync, statSync } from "node:fs";
 import { userInfo } from "node:os";
 import { resolve } from "node:path";
 import { effectiveUid } from "../../linux/credentials.ts";
-import { inStep } from "../../linux/errors.ts";
+import { inStep, messageOf } from "../../linux/errors.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { open } from "../../linux/file.ts";
 import type { Fd } from "../../linux/fd.ts";
@@ -148,7 +148,7 @@ function build(container: Container, spec: Spec, console: ConsoleTarget | undefi
   const resources = spec.linux?.resources ?? {};
   const cgroup = inStep("cgroup", () => createCgroup(container.record.cgroup, resources));
   const [ours, theirs] = socketPair();
-  const joining = inStep("cgroup", () => cgroup.openJoin((resources.memory?.limit ?? -1) > 0));
+  const joining = inStep("cgroup", () => cgroup.openJoin(resources));
   const launch = prepareContainerLaunch(container, spec, console, theirs, cgroup, joining, options);
   const maps = idMaps(spec);
   setChildSubreaper(true);
@@ -280,5 +280,3 @@ function destroy(container: Container, log: Logger): string | undefined {
     return messageOf(error);
   }
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { SIGNALS } from "../../linux/abi/signal.ts";
+import { waitUntil } from "../../linux/sleep.ts";
 import { runHooksWarning } from "../hooks.ts";
 import type { Logger } from "../log.ts";
 import { validateId } from "../spec/id.ts";
@@ -11,7 +12,6 @@ import { cgroupOf, ociState, statusOf } from "./status.ts";
 import { Container, ContainerError, lockDirectory, removeDirectory } from "./store.ts";
 
 const END_TIMEOUT_MS = 10_000;
-const POLL_MS = 2;
 
 /**
  * Deletes a container that has stopped or was never started; with `force` any, and what a killed create has left.
@@ -78,9 +78,6 @@ export function destroyContainer(container: Container, log: Logger): boolean {
 
 /** init may take a moment to die, or its parent to reap it. */
 function awaitEnd({ record: { id, pid, startTime } }: Container): void {
-  const deadline = Date.now() + END_TIMEOUT_MS;
-  while (isAlive(pid, startTime)) {
-    if (Date.now() > deadline) throw new ContainerError(`container ${id}: its process ${pid} does not end after SIGKILL`);
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, POLL_MS);
-  }
+  if (waitUntil(END_TIMEOUT_MS, () => !isAlive(pid, startTime))) return;
+  throw new ContainerError(`container ${id}: its process ${pid} does not end after SIGKILL`);
 }

@@ -40,7 +40,7 @@ export function execInContainer(container: Container, options: ExecOptions): num
   const { spec } = options;
   const [ours, theirs] = socketPair();
   const types = (spec.linux?.namespaces ?? []).map(({ type }) => type);
-  const joining = inStep("cgroup", () => cgroupBelow(container, options.cgroups).openJoin((spec.linux?.resources?.memory?.limit ?? -1) > 0, container.record.pid));
+  const joining = inStep("cgroup", () => cgroupBelow(container, options.cgroups).openJoin(spec.linux?.resources ?? {}, container.record.pid));
   const launch = prepareLaunch({
     id: container.record.id,
     process: options.process,

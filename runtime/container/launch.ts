@@ -1,62 +1,36 @@
 /** Gathers what stage and init need, before the fork: everything that can be refused is refused here, while nothing has been made. */
 import { existsSync, readFileSync } from "node:fs";
 import process from "node:process";
+import { ENOENT } from "../../linux/abi/errno.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { inStep, isErrno, SysError } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
-import { fileSystemMagic, open, readLinkAt } from "../../linux/file.ts";
+import { isOnProcfs, open, readLinkAt } from "../../linux/file.ts";
 import { connectUnix } from "../../linux/socket.ts";
-import type { ConsoleTarget, JoinedNamespace, ProcessLaunch } from "../init/launch.ts";
-import type { Joining } from "../cgroups/index.ts";
+import type { ConsoleTarget, ProcessLaunch } from "../init/launch.ts";
 import type { LinuxSeccomp, Process } from "../spec/config.ts";
-import type { NamespaceFile } from "../../linux/namespace.ts";
 import type { Logger } from "../log.ts";
 import { prepareSeccomp } from "./seccomp.ts";
 
-export interface ProcessOptions {
-  readonly id: string;
-  readonly process: Process;
-  readonly channel: Fd;
-  readonly join: readonly JoinedNamespace[];
-  readonly create: readonly NamespaceFile[];
-  readonly console: ConsoleTarget | undefined;
-  readonly joining: Joining;
-  readonly preserveFds: number;
-  readonly newKeyring: boolean;
-  readonly denySetgroups: boolean;
+/** What a caller knows of it; `preserveFds` without those of socket activation. */
+export interface ProcessOptions extends Omit<ProcessLaunch, "listenFds" | "seccomp" | "hostProc"> {
   readonly seccomp: LinuxSeccomp | undefined;
   /** The container's state, told its process's pid. */
   readonly stateOf: (pid: number) => object;
   readonly log: Logger;
 }
 
-const PROC_SUPER_MAGIC = 0x9fa0;
-
 /** @throws SysError, ConfigError, Error with a line for the user. */
 export function prepareLaunch(options: ProcessOptions): ProcessLaunch {
   return inStep("process", () => gatherLaunch(options));
 }
 
-function gatherLaunch(options: ProcessOptions): ProcessLaunch {
-  refuseUnavailableLabels(options.process);
+function gatherLaunch({ seccomp, stateOf, log, ...known }: ProcessOptions): ProcessLaunch {
+  refuseUnavailableLabels(known.process);
   const listenFds = activationFds();
-  const preserveFds = listenFds + options.preserveFds;
+  const preserveFds = listenFds + known.preserveFds;
   checkPreserved(preserveFds);
-  return {
-    id: options.id,
-    process: options.process,
-    channel: options.channel,
-    join: options.join,
-    create: options.create,
-    console: options.console,
-    joining: options.joining,
-    preserveFds,
-    listenFds,
-    seccomp: inStep("seccomp listener", () => prepareSeccomp(options.seccomp, options.stateOf, options.log)),
-    hostProc: openHostProc(),
-    newKeyring: options.newKeyring,
-    denySetgroups: options.denySetgroups,
-  };
+  return { ...known, preserveFds, listenFds, seccomp: inStep("seccomp listener", () => prepareSeccomp(seccomp, stateOf, log)), hostProc: openHostProc() };
 }
 
 /** Closes this process's copies of what was opened for the child. */
@@ -66,7 +40,7 @@ export function closeProcessLaunch({ hostProc, join, console, seccomp, joining }
 
 function openHostProc(): Fd {
   const fd = open("/proc", fcntl.O_PATH | fcntl.O_DIRECTORY);
-  if (fileSystemMagic(fd) !== PROC_SUPER_MAGIC) throw new SysError({ syscall: "open", errno: 0, path: "/proc", hint: "it is not a procfs" });
+  if (!isOnProcfs(fd)) throw new SysError({ syscall: "open", errno: 0, path: "/proc", hint: "it is not a procfs" });
   return fd;
 }
 
@@ -100,7 +74,7 @@ function linkOf(proc: Fd, fd: number): string {
   try {
     return readLinkAt(proc, String(fd));
   } catch (error) {
-    if (isErrno(error, 2)) throw new Error(`--preserve-fds: descriptor ${fd} was not passed to the runtime`, { cause: error });
+    if (isErrno(error, ENOENT)) throw new Error(`--preserve-fds: descriptor ${fd} was not passed to the runtime`, { cause: error });
     throw error;
   }
 }

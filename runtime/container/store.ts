@@ -9,11 +9,11 @@
 import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, rmdirSync, statSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { EEXIST, ENOENT, ENOTEMPTY } from "../../linux/abi/errno.ts";
-import { isErrno } from "../../linux/errors.ts";
+import { isErrno, messageOf } from "../../linux/errors.ts";
 import { effectiveUid } from "../../linux/credentials.ts";
 import { Fd } from "../../linux/fd.ts";
 import { lockFile } from "../../linux/flock.ts";
-import { waitUntil } from "../cgroups/files.ts";
+import { waitUntil } from "../../linux/sleep.ts";
 import type { CgroupPlan } from "../cgroups/index.ts";
 import type { Hooks, Spec } from "../spec/config.ts";
 import { validateId } from "../spec/id.ts";
@@ -116,7 +116,7 @@ export class Container {
       try {
         return Container.tryOpen(root, id) ?? [];
       } catch (error) {
-        warn(error instanceof Error ? error.message : String(error));
+        warn(messageOf(error));
         return [];
       }
     });
@@ -147,7 +147,7 @@ export class Container {
 
   /** Reads what another process may have changed. Preconditions: locked. */
   reload(): void {
-    this.record = JSON.parse(readFileSync(this.path("state.json"), "utf8")) as ContainerRecord;
+    this.record = readRecord(this.path("state.json"));
   }
 
   openLock(name: "lock" | "created"): Fd {
@@ -220,7 +220,7 @@ function readRecord(path: string): ContainerRecord {
   try {
     return JSON.parse(readFileSync(path, "utf8")) as ContainerRecord;
   } catch (error) {
-    throw new ContainerError(`${path} is damaged (${error instanceof Error ? error.message : String(error)}); delete --force removes the container's state`, { cause: error });
+    throw new ContainerError(`${path} is damaged (${messageOf(error)}); delete --force removes the container's state`, { cause: error });
   }
 }
 

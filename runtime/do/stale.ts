@@ -3,7 +3,7 @@ import { lstatSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { effectiveUid } from "../../linux/credentials.ts";
-import { isErrno } from "../../linux/errors.ts";
+import { isErrno, messageOf } from "../../linux/errors.ts";
 import { EPERM } from "../../linux/abi/errno.ts";
 import { kill } from "../../linux/process.ts";
 import { deleteContainer } from "../container/delete.ts";
@@ -45,6 +45,6 @@ function quietly(log: Logger, action: () => void): void {
   try {
     action();
   } catch (error) {
-    log.debug(`stale sandbox: ${error instanceof Error ? error.message : String(error)}`);
+    log.debug(`stale sandbox: ${messageOf(error)}`);
   }
 }

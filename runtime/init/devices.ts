@@ -1,13 +1,12 @@
 /** Device nodes and the links in /dev. Source: runtime-spec config-linux.md#devices, #default-devices, #dev-symbolic-links. */
 import { EEXIST, EPERM } from "../../linux/abi/errno.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
-import { MS_BIND } from "../../linux/abi/mount.ts";
 import { isErrno } from "../../linux/errors.ts";
 import { AT_FDCWD, Fd } from "../../linux/fd.ts";
 import * as file from "../../linux/file.ts";
 import { attachMount, cloneTree } from "../../linux/mount.ts";
 import type { LinuxDevice, Spec } from "../spec/config.ts";
-import { parseMountOptions } from "../spec/mount-parse.ts";
+import { isBind, parseMountOptions } from "../spec/mount-parse.ts";
 import { findInRoot, makeDirectoryInRoot, makeFileInRoot, parentInRoot } from "./in-root.ts";
 import type { Setup } from "./setup.ts";
 
@@ -30,8 +29,8 @@ const LINKS = [
 ] as const;
 
 /** Where /dev is the host's own directory, bound, nothing is made in it. */
-export function ownsDev(spec: Spec): boolean {
-  return !(spec.mounts ?? []).some(({ destination, options }) => destination.replace(/\/+$/, "") === "/dev" && (parseMountOptions(options).flags & MS_BIND) !== 0);
+function ownsDev(spec: Spec): boolean {
+  return !(spec.mounts ?? []).some(({ destination, options }) => destination.replace(/\/+$/, "") === "/dev" && isBind(parseMountOptions(options)));
 }
 
 export function makeDevices(setup: Setup): void {

@@ -3,10 +3,9 @@
  * runc's (libcontainer/standard_init_linux.go), but that what would bind our own code waits: limits and filter come with the exec.
  */
 import { EINVAL, EPERM, EROFS } from "../../linux/abi/errno.ts";
-import { S_IFCHR, S_IFMT } from "../../linux/abi/fcntl.ts";
 import { SysError, inStep, isErrno } from "../../linux/errors.ts";
 import { createExecStub, prepareExec } from "../../linux/exec.unsafe.ts";
-import { changeOwner, closeOnExecFrom, currentDirectory, readLinkAt, setCloseOnExec, statAt } from "../../linux/file.ts";
+import { changeOwner, closeOnExecFrom, currentDirectory, isNullDevice, readLinkAt, setCloseOnExec, statAt } from "../../linux/file.ts";
 import { setNoNewPrivileges } from "../../linux/prctl.ts";
 import { changeDirectory, setUmask } from "../../linux/process.ts";
 import { setSeccompFilter } from "../../linux/seccomp.ts";
@@ -54,9 +53,8 @@ export function prepareProgram(launch: ProcessLaunch): () => never {
  */
 function giveStreams(uid: number): void {
   for (const fd of [0, 1, 2]) {
-    const { mode, rdev, uid: owner, gid } = statAt(fd);
-    const isNull = (mode & S_IFMT) === S_IFCHR && rdev.major === 1 && rdev.minor === 3;
-    if (isNull || owner === uid) continue;
+    const { uid: owner, gid } = statAt(fd);
+    if (isNullDevice(fd) || owner === uid) continue;
     try {
       changeOwner(fd, uid, gid);
     } catch (error) {

@@ -12,7 +12,7 @@ const DIRECTORY_MODE = 0o755;
 const FILE_MODE = 0o644;
 
 /** The components of a path, without empty ones and `.`; `..` is left to the kernel. */
-function components(path: string): string[] {
+export function components(path: string): string[] {
   return path.split("/").filter((part) => part !== "" && part !== ".");
 }
 

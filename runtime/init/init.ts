@@ -93,22 +93,19 @@ function makeWorkingDirectory({ root, launch }: Setup): void {
 /** Waits for `start`, runs the hooks that belong before the program, and becomes it. What fails now is told to whoever asked. */
 function startOnRequest(launch: ContainerLaunch, program: () => never): never {
   const peer = awaitStart(launch.startSocket);
-  try {
+  return tellingFailure(peer, () => {
     const { process, spec } = launch;
     const state = launch.hookState("created", getPid());
     inStep("startContainer hooks", () => runHooks(spec.hooks?.startContainer, state, () => dropCapabilities(process.capabilities)));
     send(peer, { kind: "executing" });
-    return launch.embedded === undefined ? program() : launch.embedded.run(() => becomeProgram(peer, program));
-  } catch (error) {
-    send(peer, { kind: "failed", error: toWire(error) });
-    return exitNow(1);
-  }
+    // `run` forks: there the program's process tells for itself.
+    return launch.embedded === undefined ? program() : launch.embedded.run(() => tellingFailure(peer, program));
+  });
 }
 
-/** In a process that init has forked. */
-function becomeProgram(peer: Fd, program: () => never): never {
+function tellingFailure(peer: Fd, action: () => never): never {
   try {
-    return program();
+    return action();
   } catch (error) {
     send(peer, { kind: "failed", error: toWire(error) });
     return exitNow(1);

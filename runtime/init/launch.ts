@@ -52,8 +52,9 @@ export interface SeccompLaunch {
 /** What only a container's first process needs. */
 export interface ContainerLaunch extends ProcessLaunch {
   readonly spec: Spec;
+  /** Absolute. */
   readonly rootfs: string;
-  /** A detached copy of the mount that the root file system lies on. */
+  /** A detached mount per bind mount, where the runtime had the privilege to make it. */
   readonly bindSources: ReadonlyMap<Mount, Fd>;
   readonly startSocket: Fd;
   /** Locked by init until its exec: `created` turns into `running` when the kernel drops it. */

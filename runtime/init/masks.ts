@@ -3,7 +3,7 @@ import * as fcntl from "../../linux/abi/fcntl.ts";
 import { MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY } from "../../linux/abi/mount.ts";
 import { SysError } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
-import { open, statAt } from "../../linux/file.ts";
+import { isNullDevice, open } from "../../linux/file.ts";
 import { attachMount, cloneTree, createMount, setMountAttributes } from "../../linux/mount.ts";
 import { findInRoot, isDirectory } from "./in-root.ts";
 import type { Setup } from "./setup.ts";
@@ -26,8 +26,7 @@ export function maskPaths({ launch, root }: Setup): void {
 
 function openNullDevice(): Fd {
   const fd = open("/dev/null", fcntl.O_PATH | fcntl.O_NOFOLLOW);
-  const { mode, rdev } = statAt(fd);
-  if ((mode & fcntl.S_IFMT) === fcntl.S_IFCHR && rdev.major === 1 && rdev.minor === 3) return fd;
+  if (isNullDevice(fd)) return fd;
   fd.close();
   throw new SysError({ syscall: "open", errno: 0, path: "/dev/null", hint: "the host's is not the null device (1:3)" });
 }

@@ -3,14 +3,14 @@ import * as fcntl from "../../linux/abi/fcntl.ts";
 import * as ms from "../../linux/abi/mount.ts";
 import { SysError } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
-import { fileSystemMagic, openAt, statAt } from "../../linux/file.ts";
+import { isOnProcfs, openAt, statAt } from "../../linux/file.ts";
 import { attachMount, createMount, setMountAttributes, type FsParameter } from "../../linux/mount.ts";
 import type { Mount } from "../spec/config.ts";
 import { isBind, parseMountOptions, type ParsedMountOptions } from "../spec/mount-parse.ts";
 import { openBindSource } from "./bind-source.ts";
 import { mountCgroups } from "./cgroup-mounts.ts";
 import { copyUp } from "./copy-up.ts";
-import { findInRoot, isDirectory, makeDirectoryInRoot, makeFileInRoot } from "./in-root.ts";
+import { components, findInRoot, isDirectory, makeDirectoryInRoot, makeFileInRoot } from "./in-root.ts";
 import { mountAttributes } from "./mount-attributes.ts";
 import { contextParameters, labelRoot } from "./mount-label.ts";
 import type { Setup } from "./setup.ts";
@@ -82,8 +82,6 @@ function fileSystemTarget(root: Fd, destination: string, type: string): Fd {
   return openAt(root, destination, fcntl.O_PATH | fcntl.O_DIRECTORY, { resolve });
 }
 
-const PROC_SUPER_MAGIC = 0x9fa0;
-
 /** What an engine may replace below /proc (lxcfs and its like): files that only tell something. Source: runc, checkProcMount. */
 const REPLACEABLE: ReadonlySet<string> = new Set([
   "/proc/cpuinfo", "/proc/diskstats", "/proc/loadavg", "/proc/meminfo", "/proc/net/dev", "/proc/slabinfo", "/proc/stat", "/proc/swaps",
@@ -92,13 +90,13 @@ const REPLACEABLE: ReadonlySet<string> = new Set([
 
 /** Programs inside, and privileged ones that enter, take /proc for the kernel's word: nothing else is mounted on it or in it (CVE-2025-52881). */
 function refuseOverProc(mount: Mount, target: Fd, tree: Fd): void {
-  const destination = `/${mount.destination.split("/").filter((part) => part !== "" && part !== ".").join("/")}`;
+  const destination = `/${components(mount.destination).join("/")}`;
   const refuse = (hint: string) => {
     throw new SysError({ syscall: "mount", errno: 0, path: mount.destination, hint });
   };
   if (destination === "/proc") {
-    if (fileSystemMagic(tree) !== PROC_SUPER_MAGIC) refuse("only a procfs may be mounted on /proc");
-  } else if (fileSystemMagic(target) === PROC_SUPER_MAGIC && !REPLACEABLE.has(destination)) refuse("it lies inside /proc, where only files such as /proc/meminfo may be replaced");
+    if (!isOnProcfs(tree)) refuse("only a procfs may be mounted on /proc");
+  } else if (isOnProcfs(target) && !REPLACEABLE.has(destination)) refuse("it lies inside /proc, where only files such as /proc/meminfo may be replaced");
 }
 
 /** MS_* that belong to the file system, not to its mount. */

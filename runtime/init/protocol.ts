@@ -27,7 +27,7 @@
  * exec has no "hooks"; there, `go` after "ready" leads straight to execve.
  */
 import { ECONNRESET } from "../../linux/abi/errno.ts";
-import { inStep, isErrno, SysError, type SysErrorFields } from "../../linux/errors.ts";
+import { inStep, isErrno, SysError, type SysErrorFields, messageOf } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { isPeerGone, receiveMessage, sendMessage, type Message } from "../../linux/socket.ts";
 
@@ -60,7 +60,7 @@ export class PeerGone extends Error {
 
 export function toWire(error: unknown): WireError {
   if (error instanceof SysError) return { kind: "syscall", fields: error.fields };
-  return { kind: "other", message: error instanceof Error ? error.message : String(error) };
+  return { kind: "other", message: messageOf(error) };
 }
 
 export function fromWire(error: WireError): Error {

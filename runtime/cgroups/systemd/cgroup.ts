@@ -3,7 +3,8 @@ import type { LinuxResources } from "../../spec/config-resources.ts";
 import { withWholeBandwidth } from "../controllers/cpu.ts";
 import { FsCgroup, type Cgroup, type Joining } from "../cgroup.ts";
 import { defaultDeviceRules } from "../devices.ts";
-import { cgroupDir, waitUntil } from "../files.ts";
+import { waitUntil } from "../../../linux/sleep.ts";
+import { cgroupDir } from "../files.ts";
 import type { OomSource } from "../oom.ts";
 import type { CgroupPlan } from "../plan.ts";
 import type { CgroupStats } from "../stats.ts";
@@ -39,7 +40,7 @@ export class SystemdCgroup implements Cgroup {
   }
 
   /** systemd does the moving: it has to know of its scope's processes. */
-  openJoin(_limited: boolean, beside?: number): Joining {
+  openJoin(_resources: LinuxResources, beside?: number): Joining {
     return { tasks: [], birthplace: undefined, move: (pid) => this.addProcess(pid, beside) };
   }
 
