@@ -17,6 +17,7 @@ function runOnce(id: string): number {
     root: join(bundle, "state"),
     id,
     bundle,
+    mode: "namespace",
     systemdCgroup: false,
     rootless: false,
     console: () => undefined,

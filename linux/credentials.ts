@@ -12,6 +12,16 @@ export function effectiveGid(): number {
   return syscall(SYS.getegid);
 }
 
+/** Sets the effective id alone, and with it the file system's: the others keep the way back open. Source: setresuid(2). */
+export function setEffectiveUserId(uid: number): void {
+  check(syscall(SYS.setresuid, -1, uid, -1), "setresuid", String(uid));
+}
+
+/** The id that access to files is decided by. The kernel tells of no refusal. Source: setfsuid(2). */
+export function setFileSystemUserId(uid: number): void {
+  syscall(SYS.setfsuid, uid);
+}
+
 /** Sets real, effective and saved ids alike. */
 export function setUserId(uid: number): void {
   check(syscall(SYS.setresuid, uid, uid, uid), "setresuid", String(uid));

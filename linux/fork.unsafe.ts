@@ -26,6 +26,7 @@ const PAGE = 4096;
 const CLONE_ARGS_SIZE = 88;
 const CLONE_ARGS = { flags: 0, exitSignal: 32, cgroup: 80 } as const;
 const CLONE_INTO_CGROUP = 0x2_0000_0000n;
+const CLONE_PARENT = 0x8000n;
 const SIGCHLD = 17n;
 /** End of user space on x86-64 with four-level page tables, less the guard page. Source: Linux arch/x86/include/asm/page_64_types.h. */
 const USER_SPACE_END = 0x7fff_ffff_f000;
@@ -111,6 +112,8 @@ export function fork(main: () => number): number {
 export interface CloneOptions {
   /** CLONE_NEW* of namespaces that the child is born in; not a user or time namespace, which need something done first. */
   readonly namespaces: number;
+  /** Whether the child's parent is the caller's: not for init of a pid namespace. */
+  readonly sibling?: boolean;
   /** A v2 cgroup's directory: the child is born in it, where moving it would wait for the whole kernel. */
   readonly cgroup: FdLike | undefined;
 }
@@ -122,8 +125,11 @@ export interface CloneOptions {
  */
 export function tryClone(options: CloneOptions, main: () => number): number {
   requireSingleThreaded();
-  cloneArgs.setBigUint64(CLONE_ARGS.flags, BigInt(options.namespaces) | (options.cgroup === undefined ? 0n : CLONE_INTO_CGROUP), true);
-  cloneArgs.setBigUint64(CLONE_ARGS.exitSignal, SIGCHLD, true);
+  const sibling = options.sibling === true;
+  const flags = BigInt(options.namespaces) | (options.cgroup === undefined ? 0n : CLONE_INTO_CGROUP) | (sibling ? CLONE_PARENT : 0n);
+  cloneArgs.setBigUint64(CLONE_ARGS.flags, flags, true);
+  // A sibling takes the caller's own.
+  cloneArgs.setBigUint64(CLONE_ARGS.exitSignal, sibling ? 0n : SIGCHLD, true);
   cloneArgs.setBigUint64(CLONE_ARGS.cgroup, BigInt(options.cgroup === undefined ? 0 : fdNumber(options.cgroup)), true);
   const mask = setSignalMask(ALL_SIGNALS);
   const pid = cloneWithHeap();

@@ -31,6 +31,23 @@ function mapBlock(size: number): Block {
   return { address, size, bytes: new Uint8Array(buffer), view: new DataView(buffer) };
 }
 
+/** A zeroed block that is never unmapped: for what a hot path uses again and again. Small ones share pages. */
+export function permanentBlock(size: number): Block {
+  const PAGE = 4096;
+  if (size > PAGE) return mapBlock(size);
+  if (permanent === undefined || permanentTop + size > PAGE) {
+    permanent = mapBlock(PAGE);
+    permanentTop = 0;
+  }
+  const { address, bytes, view } = permanent;
+  const start = permanentTop;
+  permanentTop = (start + size + 7) & ~7;
+  return { address: address + start, size, bytes: bytes.subarray(start, start + size), view: new DataView(view.buffer, start, size) };
+}
+
+let permanent: Block | undefined;
+let permanentTop = 0;
+
 const region = mapBlock(REGION_SIZE);
 let top = 0;
 

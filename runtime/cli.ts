@@ -23,6 +23,7 @@ import { registerUpdate } from "./commands/update.ts";
 import type { Globals } from "./globals.ts";
 import type { Registry } from "./commands/registry.ts";
 import { Logger } from "./log.ts";
+import { MODES, type Mode } from "./sandbox/mode.ts";
 import { versionText } from "./version.ts";
 
 interface GlobalFlags {
@@ -30,6 +31,7 @@ interface GlobalFlags {
   readonly log?: string;
   readonly logFormat: "text" | "json";
   readonly debug?: boolean;
+  readonly mode: Mode;
   readonly systemdCgroup?: boolean;
   readonly rootless?: string;
 }
@@ -101,6 +103,7 @@ function configure(program: Command): void {
     .option("--log <file>", "write the log to this file as well")
     .addOption(new Option("--log-format <format>", "format of the log").choices(["text", "json"]).default("text"))
     .option("--debug", "log more")
+    .addOption(new Option("--mode <mode>", "who plays the kernel for a new container").choices(MODES).default("namespace"))
     .option("--systemd-cgroup", "let systemd make the cgroups; cgroupsPath is slice:prefix:name")
     .addOption(new Option("--rootless <when>", "whether to ignore cgroup permission errors").choices(["true", "false", "auto"]).default("auto"))
     .option("--criu <path>", "accepted for compatibility; without effect")
@@ -119,6 +122,7 @@ function decideGlobals(flags: GlobalFlags): Globals {
   const rootless = flags.rootless === "true" || (flags.rootless !== "false" && isOrdinaryUser());
   return {
     root: flags.root ?? defaultRoot(),
+    mode: flags.mode,
     systemdCgroup: flags.systemdCgroup === true,
     rootless,
     log: new Logger({ file: flags.log, format: flags.logFormat, debug: flags.debug === true }),

@@ -32,6 +32,7 @@ export function createOptions(globals: Globals, id: string, flags: CreateFlags) 
     root: globals.root,
     id,
     bundle: resolve(flags.bundle),
+    mode: globals.mode,
     systemdCgroup: globals.systemdCgroup,
     rootless: globals.rootless,
     pidFile: flags.pidFile,

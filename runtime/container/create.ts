@@ -25,6 +25,11 @@ import { parseConfig } from "../spec/validate.ts";
 import { openBindSources } from "./bind-sources.ts";
 import { handOver } from "./handover.ts";
 import { deniesSetgroups, setgroupsDenied, writeIdMaps, type IdMaps } from "./id-maps.ts";
+import { asGuest } from "../sandbox/guest.ts";
+import { claimRange, type IdRange } from "../sandbox/ids.ts";
+import type { Mode } from "../sandbox/mode.ts";
+import { endSandbox, startSandbox, type Sandbox } from "../sandbox/sandbox.ts";
+import { trapFilter } from "../sandbox/trap.ts";
 import { readText } from "./input.ts";
 import { enterRdt, planRdt, removeRdt, type RdtPlan } from "./intel-rdt.ts";
 import { closeProcessLaunch, prepareLaunch, refuseWithoutSelinux } from "./launch.ts";
@@ -49,6 +54,7 @@ export interface CreateOptions {
   readonly bundle: string;
   /** In the place of the bundle's config.json and root file system. */
   readonly composed?: Composed;
+  readonly mode: Mode;
   readonly systemdCgroup: boolean;
   readonly rootless: boolean;
   /** Where the terminal's master goes, if there is one to send it to. */
@@ -68,7 +74,9 @@ export interface CreateOptions {
 export function createContainer(options: CreateOptions): Container {
   validateId(options.id);
   Container.refuseTaken(options.root, options.id);
-  const { spec, text } = inStep("config.json", () => readBundle(options));
+  const { spec: configured, text } = inStep("config.json", () => readBundle(options));
+  using ids = options.mode === "sentry" ? inStep("sandbox ids", claimRange) : undefined;
+  const spec = ids === undefined ? configured : asGuest(configured, ids);
   const rootfs = options.composed === undefined ? findRootfs(options.bundle, spec) : Container.directoryOf(options.root, options.id);
   const console = inStep("console socket", () => options.console(spec.process?.terminal === true));
   if (options.systemdCgroup) requireSystemd();
@@ -81,7 +89,7 @@ export function createContainer(options: CreateOptions): Container {
   // Until this descriptor is closed the container is `creating`; the kernel closes it where we are killed.
   using _lock = lock;
   try {
-    build(container, spec, console, lock, options);
+    build(container, spec, console, lock, ids, options);
     return container;
   } catch (error) {
     const rest = destroy(container, options.log);
@@ -112,10 +120,11 @@ function findRootfs(bundle: string, spec: Spec): string {
   return path;
 }
 
-function newRecord({ id, bundle, rootless }: CreateOptions, spec: Spec, rootfs: string, cgroup: CgroupPlan, rdt: RdtPlan | undefined): ContainerRecord {
+function newRecord({ id, mode, bundle, rootless }: CreateOptions, spec: Spec, rootfs: string, cgroup: CgroupPlan, rdt: RdtPlan | undefined): ContainerRecord {
   return {
     ociVersion: OCI_VERSION,
     id,
+    mode,
     pid: 0,
     startTime: "",
     bundle,
@@ -144,14 +153,17 @@ function ownerName(): string {
 /** A container without `process` gets as far as any other; what it would run is never used. */
 const NO_PROCESS: Process = { cwd: "/", user: { uid: 0, gid: 0 } };
 
-function build(container: Container, spec: Spec, console: ConsoleTarget | undefined, lock: Fd, options: CreateOptions): void {
+function build(container: Container, spec: Spec, console: ConsoleTarget | undefined, lock: Fd, ids: IdRange | undefined, options: CreateOptions): void {
   const resources = spec.linux?.resources ?? {};
   const cgroup = inStep("cgroup", () => createCgroup(container.record.cgroup, resources));
   const [ours, theirs] = socketPair();
   const joining = inStep("cgroup", () => cgroup.openJoin(resources));
-  const launch = prepareContainerLaunch(container, spec, console, theirs, cgroup, joining, options);
-  const maps = idMaps(spec);
   setChildSubreaper(true);
+  const sandbox = ids === undefined ? undefined : inStep("sentry", () => startSandbox({ spec, ids, directory: container.directory, cgroup, joining }));
+  using undo = new DisposableStack();
+  if (sandbox !== undefined) undo.adopt(sandbox, endSandbox);
+  const launch = prepareContainerLaunch(container, spec, console, theirs, cgroup, joining, sandbox, options);
+  const maps = idMaps(spec);
   // The lock is ours alone: where we are killed, the kernel must find no copy of it in a child.
   const unlocked = (body: () => number) => () => {
     lock.close();
@@ -163,9 +175,9 @@ function build(container: Container, spec: Spec, console: ConsoleTarget | undefi
   };
   using _ours = ours;
   using _theirs = { [Symbol.dispose]: () => closeLaunch(launch) };
-  using undo = new DisposableStack();
   handOver(ours, launch, bodies, {
     mapIds: (pid) => inStep("id maps", () => writeIdMaps(pid, maps)),
+    fuse: () => undefined,
     born: ({ pid, inCgroup }) => inStep("cgroup", () => joining.move(pid, inCgroup)),
     cgroup: (pid) => setLimits(pid, spec, cgroup, container.record.rdt),
     hooks: (pid) => {
@@ -207,7 +219,7 @@ function commit(container: Container, pid: number, cgroup: Cgroup): void {
   container.save({ ...container.record, pid, startTime: info.startTime, cgroupPaths: cgroup.paths });
 }
 
-function prepareContainerLaunch(container: Container, spec: Spec, console: ConsoleTarget | undefined, channel: Fd, cgroup: Cgroup, joining: Joining, options: CreateOptions): ContainerLaunch {
+function prepareContainerLaunch(container: Container, spec: Spec, console: ConsoleTarget | undefined, channel: Fd, cgroup: Cgroup, joining: Joining, sandbox: Sandbox | undefined, options: CreateOptions): ContainerLaunch {
   const { create, join } = inStep("namespaces", () => planNamespaces(spec.linux?.namespaces ?? []));
   const createdLock = inStep("state directory", () => container.openLock("created"));
   lockFile(createdLock, "exclusive", true);
@@ -224,6 +236,8 @@ function prepareContainerLaunch(container: Container, spec: Spec, console: Conso
     newKeyring: options.newKeyring,
     denySetgroups: create.includes("user") ? deniesSetgroups(idMaps(spec)) : setgroupsDenied("self"),
     seccomp: spec.linux?.seccomp,
+    trap: sandbox === undefined ? undefined : trapFilter(sandbox.channel),
+    guest: sandbox === undefined ? undefined : { owner: sandbox.ids.sentry, pidNamespace: sandbox.pidNamespace, fileSystems: 0 },
     stateOf: (pid) => ociState(container, "creating", pid),
     log: options.log,
   });

@@ -1,6 +1,10 @@
 /** `exec`: a further process in a container. */
 import { inStep } from "../../linux/errors.ts";
-import { socketPair } from "../../linux/socket.ts";
+import * as fcntl from "../../linux/abi/fcntl.ts";
+import type { Fd } from "../../linux/fd.ts";
+import { open } from "../../linux/file.ts";
+import { connectUnix, socketPair, SOCK_SEQPACKET } from "../../linux/socket.ts";
+import { trapFilter } from "../sandbox/trap.ts";
 import { setChildSubreaper } from "../../linux/prctl.ts";
 import { waitPid } from "../../linux/process.ts";
 import { runExec } from "../init/exec.ts";
@@ -8,7 +12,7 @@ import type { ConsoleTarget } from "../init/launch.ts";
 import { fromWire, receive } from "../init/protocol.ts";
 import { runDirectly, runStage } from "../init/stage.ts";
 import type { Logger } from "../log.ts";
-import type { Process, Spec } from "../spec/config.ts";
+import type { LinuxNamespaceType, Process, Spec } from "../spec/config.ts";
 import { handOver } from "./handover.ts";
 import { setgroupsDenied } from "./id-maps.ts";
 import { joinRdt } from "./intel-rdt.ts";
@@ -32,6 +36,17 @@ export interface ExecOptions {
   readonly log: Logger;
 }
 
+/** A guest has namespaces that its configuration may not mention (runtime/sandbox/guest.ts). */
+function namespaceTypes({ record }: Container, spec: Spec): LinuxNamespaceType[] {
+  const configured = (spec.linux?.namespaces ?? []).map(({ type }) => type);
+  return record.mode === "sentry" ? [...new Set([...configured, "user", "pid", "mount"] as const)] : configured;
+}
+
+function connectToSentry({ directory }: Container): Fd {
+  using path = open(directory, fcntl.O_PATH | fcntl.O_DIRECTORY);
+  return inStep("connect to the sentry", () => connectUnix(`${path.procPath}/sentry.sock`, SOCK_SEQPACKET));
+}
+
 /** Starts a process in the container. @returns its pid. @throws ContainerError, or what kept it from running. */
 export function execInContainer(container: Container, options: ExecOptions): number {
   const status = statusOf(container);
@@ -39,7 +54,7 @@ export function execInContainer(container: Container, options: ExecOptions): num
   if (status === "paused" && !options.ignorePaused) throw new ContainerError(`cannot exec in a paused container (use --ignore-paused): ${container.record.id}`);
   const { spec } = options;
   const [ours, theirs] = socketPair();
-  const types = (spec.linux?.namespaces ?? []).map(({ type }) => type);
+  const types = namespaceTypes(container, spec);
   const joining = inStep("cgroup", () => cgroupBelow(container, options.cgroups).openJoin(spec.linux?.resources ?? {}, container.record.pid));
   const launch = prepareLaunch({
     id: container.record.id,
@@ -53,6 +68,8 @@ export function execInContainer(container: Container, options: ExecOptions): num
     newKeyring: options.newKeyring,
     denySetgroups: setgroupsDenied(container.record.pid),
     seccomp: spec.linux?.seccomp,
+    trap: container.record.mode === "sentry" ? trapFilter(connectToSentry(container)) : undefined,
+    guest: undefined,
     stateOf: (pid) => ociState(container, "running", pid),
     log: options.log,
   });
@@ -63,6 +80,7 @@ export function execInContainer(container: Container, options: ExecOptions): num
   const bodies = { stage: () => runStage(launch, () => runExec(launch)), init: () => runDirectly(launch, () => runExec(launch)) };
   const pid = handOver(ours, launch, bodies, {
     mapIds: () => undefined,
+    fuse: () => undefined,
     born: ({ pid: born, inCgroup }) => inStep("cgroup", () => joining.move(born, inCgroup)),
     cgroup: (born) => {
       const { rdt } = container.record;

@@ -3,17 +3,22 @@ import { POLLIN } from "../../linux/abi/poll.ts";
 import { SIGNALS } from "../../linux/abi/signal.ts";
 import { assertNever, inStep } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
+import * as fcntl from "../../linux/abi/fcntl.ts";
+import { openAt } from "../../linux/file.ts";
+import { CLONE_NEW, setNamespace } from "../../linux/namespace.ts";
 import { fork } from "../../linux/fork.unsafe.ts";
 import { poll } from "../../linux/poll.ts";
 import { kill, pidfdOpen, waitPid, type ExitStatus } from "../../linux/process.ts";
 import type { ProcessLaunch } from "../init/launch.ts";
-import { fromWire, PeerGone, receive, send, type Birth, type FromContainer } from "../init/protocol.ts";
+import { fromWire, PeerGone, receiveWithFds, send, type Birth, type FromContainer } from "../init/protocol.ts";
 import { forkInit, needsStage } from "../init/stage.ts";
 
 /** What the runtime does when the container's side asks for it. */
 export interface Parts {
   /** The stage has a user namespace without maps. */
   mapIds(stagePid: number): void;
+  /** The devices that it has opened for mounts of its own. */
+  fuse(devices: readonly Fd[]): void;
   /** init exists and has gone on already. */
   born(birth: Birth): void;
   /** It is in its cgroup, as far as it can be by itself. */
@@ -40,7 +45,7 @@ export function handOver(ours: Fd, launch: ProcessLaunch, bodies: Bodies, parts:
     return body();
   };
   const staged = needsStage(launch);
-  const first = staged ? { pid: inStep("fork", () => fork(inChild(bodies.stage))), inCgroup: false } : forkInit(launch, inChild(bodies.init));
+  const first = staged ? { pid: inStep("fork", () => forkStage(launch, inChild(bodies.stage))), inCgroup: false } : forkInit(launch, inChild(bodies.init));
   launch.channel.close();
   let init: Birth | undefined = staged ? undefined : first;
   try {
@@ -48,8 +53,9 @@ export function handOver(ours: Fd, launch: ProcessLaunch, bodies: Bodies, parts:
     send(ours, { kind: "go" });
     if (init !== undefined) parts.born(init);
     for (;;) {
-      const message = init === undefined ? receiveFromStage(ours, firstProcess) : receive(ours);
-      if (message === undefined) throw new PeerGone();
+      const received = init === undefined ? receiveFromStage(ours, firstProcess) : receiveWithFds(ours);
+      if (received === undefined) throw new PeerGone();
+      const { message, fds } = received;
       if (message.kind === "born") {
         init = message;
         waitPid(first.pid);
@@ -57,7 +63,7 @@ export function handOver(ours: Fd, launch: ProcessLaunch, bodies: Bodies, parts:
         parts.born(init);
         continue;
       }
-      answer(message, parts, first.pid, init?.pid ?? 0);
+      answer(message, fds, parts, first.pid, init?.pid ?? 0);
       send(ours, { kind: "go" });
       if (message.kind === "ready" && init !== undefined) return init.pid;
     }
@@ -67,10 +73,26 @@ export function handOver(ours: Fd, launch: ProcessLaunch, bodies: Bodies, parts:
   }
 }
 
+function forkStage({ guest, hostProc }: ProcessLaunch, body: () => number): number {
+  if (guest === undefined) return fork(body);
+  return bornIn(guest.pidNamespace, hostProc, () => fork(body));
+}
+
+/** Has the children of `action` born in a pid namespace below ours. Source: setns(2), pid_namespaces(7). */
+export function bornIn<T>(pidNamespace: Fd, hostProc: Fd, action: () => T): T {
+  using own = openAt(hostProc, "self/ns/pid", fcntl.O_RDONLY);
+  setNamespace(pidNamespace, CLONE_NEW.pid, "the sentry's");
+  try {
+    return action();
+  } finally {
+    setNamespace(own, CLONE_NEW.pid, "our own");
+  }
+}
+
 /** A stage that dies after it has forked init leaves the socket open with it: its end itself tells then. */
-function receiveFromStage(ours: Fd, stageProcess: Fd): FromContainer | undefined {
+function receiveFromStage(ours: Fd, stageProcess: Fd) {
   const [message] = poll([{ fd: ours, events: POLLIN }, { fd: stageProcess, events: POLLIN }], Infinity);
-  return message === 0 ? undefined : receive(ours);
+  return message === 0 ? undefined : receiveWithFds(ours);
 }
 
 /** Kills a child. @returns how it ended: one that had ended already, in its own way. */
@@ -79,10 +101,12 @@ function end(pid: number): ExitStatus | undefined {
   return waitPid(pid)?.status;
 }
 
-function answer(message: FromContainer, parts: Parts, stagePid: number, initPid: number): void {
+function answer(message: FromContainer, fds: readonly Fd[], parts: Parts, stagePid: number, initPid: number): void {
   switch (message.kind) {
     case "map-ids":
       return parts.mapIds(stagePid);
+    case "fuse":
+      return parts.fuse(fds);
     case "cgroup":
       return parts.cgroup(initPid);
     case "hooks":

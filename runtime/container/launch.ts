@@ -7,14 +7,16 @@ import { inStep, isErrno, SysError } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { isOnProcfs, open, readLinkAt } from "../../linux/file.ts";
 import { connectUnix } from "../../linux/socket.ts";
-import type { ConsoleTarget, ProcessLaunch } from "../init/launch.ts";
+import type { ConsoleTarget, ProcessLaunch, SeccompLaunch } from "../init/launch.ts";
 import type { LinuxSeccomp, Process } from "../spec/config.ts";
 import type { Logger } from "../log.ts";
 import { prepareSeccomp } from "./seccomp.ts";
 
 /** What a caller knows of it; `preserveFds` without those of socket activation. */
-export interface ProcessOptions extends Omit<ProcessLaunch, "listenFds" | "seccomp" | "hostProc"> {
+export interface ProcessOptions extends Omit<ProcessLaunch, "listenFds" | "filters" | "hostProc"> {
   readonly seccomp: LinuxSeccomp | undefined;
+  /** The sentry's filter, which comes after the configured one. */
+  readonly trap: SeccompLaunch | undefined;
   /** The container's state, told its process's pid. */
   readonly stateOf: (pid: number) => object;
   readonly log: Logger;
@@ -25,17 +27,18 @@ export function prepareLaunch(options: ProcessOptions): ProcessLaunch {
   return inStep("process", () => gatherLaunch(options));
 }
 
-function gatherLaunch({ seccomp, stateOf, log, ...known }: ProcessOptions): ProcessLaunch {
+function gatherLaunch({ seccomp, trap, stateOf, log, ...known }: ProcessOptions): ProcessLaunch {
   refuseUnavailableLabels(known.process);
   const listenFds = activationFds();
   const preserveFds = listenFds + known.preserveFds;
   checkPreserved(preserveFds);
-  return { ...known, preserveFds, listenFds, seccomp: inStep("seccomp listener", () => prepareSeccomp(seccomp, stateOf, log)), hostProc: openHostProc() };
+  const configured = inStep("seccomp listener", () => prepareSeccomp(seccomp, stateOf, log));
+  return { ...known, preserveFds, listenFds, filters: [configured, trap].filter((filter) => filter !== undefined), hostProc: openHostProc() };
 }
 
 /** Closes this process's copies of what was opened for the child. */
-export function closeProcessLaunch({ hostProc, join, console, seccomp, joining }: ProcessLaunch): void {
-  for (const fd of [hostProc, ...joining.tasks, joining.birthplace, ...join.map((namespace) => namespace.fd), console?.socket, seccomp?.listener?.socket]) fd?.close();
+export function closeProcessLaunch({ hostProc, join, console, filters, joining }: ProcessLaunch): void {
+  for (const fd of [hostProc, ...joining.tasks, joining.birthplace, ...join.map((namespace) => namespace.fd), console?.socket, ...filters.map(({ listener }) => listener?.socket)]) fd?.close();
 }
 
 function openHostProc(): Fd {

@@ -18,11 +18,13 @@ import type { CgroupPlan } from "../cgroups/index.ts";
 import type { Hooks, Spec } from "../spec/config.ts";
 import { validateId } from "../spec/id.ts";
 import { parseConfig } from "../spec/validate.ts";
+import type { Mode } from "../sandbox/mode.ts";
 import type { RdtPlan } from "./intel-rdt.ts";
 
 /** What outlives the runtime's process. Plain JSON. */
 export interface ContainerRecord {
   readonly id: string;
+  readonly mode: Mode;
   /** init's pid on the host; 0 while it is being created. */
   readonly pid: number;
   /** Start time of that process in clock ticks since boot, so that a reused pid is not taken for it. */

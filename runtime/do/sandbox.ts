@@ -76,6 +76,7 @@ async function runIn(sandbox: SandboxRoot, session: Session): Promise<number> {
     id,
     bundle: root,
     composed: compose(sandbox, session, interactive),
+    mode: "namespace",
     systemdCgroup: globals.systemdCgroup,
     rootless: globals.rootless || sandbox.identity.rangeStart === undefined,
     console: (terminal) => (terminal ? (relay = openRelay()).target : undefined),

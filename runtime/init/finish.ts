@@ -66,17 +66,18 @@ function giveStreams(uid: number): void {
 /** Without no_new_privs a filter needs CAP_SYS_ADMIN, so it comes before the capabilities go, else after. */
 function becomeUnprivileged(launch: ProcessLaunch): void {
   const { process } = launch;
-  if (process.noNewPrivileges !== true) inStep("seccomp", () => loadFilter(launch));
+  if (process.noNewPrivileges !== true) inStep("seccomp", () => loadFilters(launch));
   inStep("capabilities", () => dropCapabilities(process.capabilities));
-  if (process.noNewPrivileges === true) inStep("seccomp", () => loadFilter(launch));
+  if (process.noNewPrivileges === true) inStep("seccomp", () => loadFilters(launch));
 }
 
-function loadFilter({ seccomp, hostProc }: ProcessLaunch): void {
-  if (seccomp === undefined) return;
-  // The pid as the host counts it, which is what the host's procfs calls us.
-  const message = seccomp.listener?.message(Number(readLinkAt(hostProc, "self")));
-  const listener = setSeccompFilter(seccomp.program, seccomp.flags);
-  if (seccomp.listener !== undefined && message !== undefined) sendMessage(seccomp.listener.socket, Buffer.from(message), [listener]);
+function loadFilters({ filters, hostProc }: ProcessLaunch): void {
+  for (const { program, flags, listener } of filters) {
+    // The pid as the host counts it, which is what the host's procfs calls us.
+    const message = listener?.message(Number(readLinkAt(hostProc, "self")));
+    const fd = setSeccompFilter(program, flags);
+    if (listener !== undefined && message !== undefined) sendMessage(listener.socket, Buffer.from(message), [fd]);
+  }
 }
 
 /** Every descriptor but stdio and the preserved ones ends with this image, whoever opened it (CVE-2024-21626). */

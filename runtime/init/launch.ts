@@ -28,7 +28,8 @@ export interface ProcessLaunch {
   readonly preserveFds: number;
   /** LISTEN_FDS for the program, where the runtime itself was socket-activated. */
   readonly listenFds: number;
-  readonly seccomp: SeccompLaunch | undefined;
+  /** To be loaded in this order. */
+  readonly filters: readonly SeccompLaunch[];
   /** The host's /proc, verified to be a procfs. */
   readonly hostProc: Fd;
   readonly newKeyring: boolean;
@@ -38,14 +39,26 @@ export interface ProcessLaunch {
   readonly joining: Joining;
   /** Name of the session keyring. */
   readonly id: string;
+  /** In sentry mode, for a process whose user namespace is new. */
+  readonly guest: GuestLaunch | undefined;
 }
 
-/** A compiled filter, and where its notifications go. */
+/** What makes the container a sandbox's guest. */
+export interface GuestLaunch {
+  /** The id on the host that shall own the guest's user namespace, and with it have all rights over the guest: the sentry's. */
+  readonly owner: number;
+  /** The outer pid namespace, whose init is the sentry. The stage is born in it, so that init can have one inside. */
+  readonly pidNamespace: Fd;
+  /** How many file systems the gofer will serve. */
+  readonly fileSystems: number;
+}
+
+/** A compiled filter. */
 export interface SeccompLaunch {
   readonly program: Uint8Array;
   /** SECCOMP_FILTER_FLAG_*. */
   readonly flags: number;
-  /** Connected to listenerPath, with the state to send. */
+  /** Where its notifications go: a connected socket, and what is to be sent with the listener, told the process's pid on the host. */
   readonly listener: { readonly socket: Fd; readonly message: (pid: number) => string } | undefined;
 }
 

@@ -7,6 +7,9 @@
  *      |                                     | join and create namespaces      |
  *      |<------------------------- "map-ids" | (only with a new user namespace)|
  *      | write uid_map, gid_map              |                                 |
+ *      | go -------------------------------->|                                 |
+ *      |<------ "fuse", with the descriptors | open /dev/fuse (sentry mode)    |
+ *      | fork the gofer                      |                                 |
  *      | go -------------------------------->| fork -------------------------->|
  *      |<------------------------- born, pid | exit                            |
  *      | go ------------------------------------------------------------------>|
@@ -36,6 +39,8 @@ export type WireError = { readonly kind: "syscall"; readonly fields: SysErrorFie
 
 export type FromContainer =
   | { readonly kind: "map-ids" }
+  /** Comes with descriptors of /dev/fuse, opened in the container's user namespace. */
+  | { readonly kind: "fuse" }
   | { readonly kind: "born" } & Birth
   | { readonly kind: "cgroup" }
   | { readonly kind: "hooks" }
@@ -67,9 +72,9 @@ export function fromWire(error: WireError): Error {
   return error.kind === "syscall" ? new SysError(error.fields) : new Error(error.message);
 }
 
-export function send(socket: Fd, message: FromContainer | FromRuntime): void {
+export function send(socket: Fd, message: FromContainer | FromRuntime, fds: readonly Fd[] = []): void {
   try {
-    inStep(`message ${message.kind}`, () => sendMessage(socket, Buffer.from(JSON.stringify(message))));
+    inStep(`message ${message.kind}`, () => sendMessage(socket, Buffer.from(JSON.stringify(message)), fds));
   } catch (error) {
     throw isPeerGone(error) ? new PeerGone("the other side of the hand-over is gone") : error;
   }
@@ -77,8 +82,12 @@ export function send(socket: Fd, message: FromContainer | FromRuntime): void {
 
 /** @returns undefined where the other side has closed. */
 export function receive(socket: Fd): FromContainer | undefined {
-  const message = receiveOrEnd(socket);
-  return message === undefined ? undefined : (JSON.parse(Buffer.from(message.data).toString()) as FromContainer);
+  return receiveWithFds(socket)?.message;
+}
+
+export function receiveWithFds(socket: Fd): { readonly message: FromContainer; readonly fds: readonly Fd[] } | undefined {
+  const received = receiveOrEnd(socket);
+  return received === undefined ? undefined : { message: JSON.parse(Buffer.from(received.data).toString()) as FromContainer, fds: received.fds };
 }
 
 /** A peer that was killed before it had read what we sent resets the connection. */
@@ -92,8 +101,8 @@ function receiveOrEnd(socket: Fd): Message | undefined {
 }
 
 /** The container's side: says where it is and waits for the runtime's `go`. @throws PeerGone */
-export function rendezvous(socket: Fd, message: FromContainer): void {
-  send(socket, message);
+export function rendezvous(socket: Fd, message: FromContainer, fds: readonly Fd[] = []): void {
+  send(socket, message, fds);
   awaitGo(socket);
 }
 

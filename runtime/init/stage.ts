@@ -4,12 +4,14 @@
  */
 import { EINVAL } from "../../linux/abi/errno.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
-import { setGroupId, setGroups, setUserId } from "../../linux/credentials.ts";
+import { effectiveUid, getCapabilities, setCapabilities, setEffectiveUserId, setFileSystemUserId, setGroupId, setGroups, setUserId } from "../../linux/credentials.ts";
+import type { Fd } from "../../linux/fd.ts";
 import { check, inStep, isErrno } from "../../linux/errors.ts";
-import { openAt, writeAll } from "../../linux/file.ts";
+import { open, openAt, readAll, writeAll } from "../../linux/file.ts";
 import { tryClone } from "../../linux/fork.unsafe.ts";
 import { CLONE_NEW, unshare, type NamespaceFile } from "../../linux/namespace.ts";
 import { setDumpable } from "../../linux/prctl.ts";
+import { pidfdOpen } from "../../linux/process.ts";
 import type { ProcessLaunch } from "./launch.ts";
 import { createNamespaces, joinNamespaces } from "./namespaces.ts";
 import { awaitGo, rendezvous, reporting, send, type Birth } from "./protocol.ts";
@@ -57,15 +59,24 @@ function enterNamespaces(launch: ProcessLaunch, create: readonly NamespaceFile[]
 }
 
 /** Into the new pid namespace, if there is to be one, and into the v2 cgroup, unless that refuses: then the runtime moves it. */
-export function forkInit({ create, joining }: ProcessLaunch, main: () => number): Birth {
+export function forkInit({ create, joining, guest, hostProc }: ProcessLaunch, main: () => number): Birth {
   return inStep("fork", () => {
     const namespaces = create.includes("pid") ? CLONE_NEW.pid : 0;
+    // An orphan would fall to the sentry, init of the stage's own pid namespace, and no engine could wait for it.
+    const sibling = guest !== undefined;
     const cgroup = joining.birthplace;
     // What a cgroup refuses (no permission, controllers handed down, a threaded one), the kernel tells in several ways.
-    const pid = cgroup === undefined ? 0 : tryClone({ namespaces, cgroup }, main);
-    if (pid > 0) return { pid, inCgroup: true };
-    return { pid: check(tryClone({ namespaces, cgroup: undefined }, main), "clone3"), inCgroup: false };
+    const born = cgroup === undefined ? 0 : tryClone({ namespaces, sibling, cgroup }, main);
+    const pid = born > 0 ? born : check(tryClone({ namespaces, sibling, cgroup: undefined }, main), "clone3");
+    return { pid: guest === undefined ? pid : hostPid(pid, hostProc), inCgroup: born > 0 };
   });
+}
+
+/** The pid of a process of ours as the host counts. Source: pidfd_open(2), /proc/PID/fdinfo/FD. */
+function hostPid(pid: number, hostProc: Fd): number {
+  using pidfd = pidfdOpen(pid);
+  using info = openAt(hostProc, `self/fdinfo/${pidfd.number}`, fcntl.O_RDONLY);
+  return Number(/^Pid:\t(\d+)$/m.exec(Buffer.from(readAll(info)).toString("latin1"))?.[1]);
 }
 
 /** Becomes root of a user namespace: of a new one, whose maps the runtime writes, or of the one that was entered. */
@@ -73,15 +84,35 @@ function enterUserNamespace(launch: ProcessLaunch): void {
   const created = launch.create.includes("user");
   if (!created && !launch.join.some(({ file }) => file === "user")) return;
   if (created) {
+    if (launch.guest !== undefined) becomeOwner(launch.guest.owner);
     unshare(CLONE_NEW.user, "user");
     // The maps in /proc/PID belong to root while the process is not dumpable: an ordinary user could not write them.
     setDumpable(true);
     rendezvous(launch.channel, { kind: "map-ids" });
     setDumpable(false);
+    if (launch.guest !== undefined) inStep("fuse", () => openFuseDevices(launch.channel, launch.guest?.fileSystems ?? 0));
   }
   ifMapped(() => setGroupId(0));
   ifMapped(() => setUserId(0));
   if (!launch.denySetgroups) setGroups([]);
+}
+
+/**
+ * A user namespace belongs to the effective user that creates it, who has every capability over it from its parent namespace
+ * (user_namespaces(7)): the sentry is to have them, and no others. The file system id stays root's: /dev/fuse may be root's alone.
+ */
+function becomeOwner(owner: number): void {
+  if (effectiveUid() === owner) return;
+  const { permitted, inheritable } = getCapabilities();
+  setEffectiveUserId(owner);
+  setCapabilities({ permitted, effective: permitted, inheritable });
+  setFileSystemUserId(0);
+}
+
+/** A file system is mounted in the user namespace that its device was opened in, and the mounting process must be in that one. Source: fuse(4). */
+function openFuseDevices(channel: Fd, count: number): void {
+  const devices = Array.from({ length: count }, () => open("/dev/fuse", fcntl.O_RDWR));
+  rendezvous(channel, { kind: "fuse" }, devices);
 }
 
 /** A map without 0 has no root to become; the rights in a new namespace do not depend on the id. Source: setresuid(2), EINVAL. */

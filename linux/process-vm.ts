@@ -1,0 +1,34 @@
+/** Another process's memory. Sources: process_vm_readv(2). */
+import { SYS } from "./arch.ts";
+import { EFAULT } from "./abi/errno.ts";
+import { permanentBlock, type Addr, type Block } from "./memory.unsafe.ts";
+import { syscall } from "./syscall.unsafe.ts";
+
+/** Two struct iovec: ours, theirs. */
+const IOVEC_SIZE = 16;
+const vectors = permanentBlock(2 * IOVEC_SIZE);
+const USER_SPACE_END = 0x7fff_ffff_f000;
+
+function transfer(nr: number, pid: number, local: Addr, remote: Addr, size: number): number {
+  if (size === 0) return 0;
+  if (remote > USER_SPACE_END || remote + size > USER_SPACE_END) return -EFAULT;
+  for (const [at, address] of [local, remote].entries()) {
+    vectors.view.setUint32(at * IOVEC_SIZE, address % 0x1_0000_0000, true);
+    vectors.view.setUint32(at * IOVEC_SIZE + 4, Math.floor(address / 0x1_0000_0000), true);
+    vectors.view.setUint32(at * IOVEC_SIZE + 8, size, true);
+  }
+  return syscall(nr, pid, vectors.address, 1, vectors.address + IOVEC_SIZE, 1, 0);
+}
+
+/**
+ * Copies `size` bytes (below 4 GiB) from `remote` in the process to the start of `block`.
+ * @returns how many were copied, fewer than `size` where the memory ends at a page's end; the negative errno where none were: EFAULT, EPERM, ESRCH.
+ */
+export function readProcess(pid: number, remote: Addr, block: Block, size: number): number {
+  return transfer(SYS.process_vm_readv, pid, block.address, remote, Math.min(size, block.size));
+}
+
+/** The other way. */
+export function writeProcess(pid: number, remote: Addr, block: Block, size: number): number {
+  return transfer(SYS.process_vm_writev, pid, block.address, remote, Math.min(size, block.size));
+}

@@ -1,0 +1,105 @@
+/**
+ * The supervisor's side of seccomp user notification. A round trip allocates nothing.
+ * Sources: seccomp_unotify(2), Linux include/uapi/linux/seccomp.h.
+ */
+import { SYS } from "./arch.ts";
+import { check } from "./errors.ts";
+import type { Fd } from "./fd.ts";
+import { permanentBlock } from "./memory.unsafe.ts";
+import { syscall } from "./syscall.unsafe.ts";
+
+/** Sizes are part of the numbers: _IOWR('!', 0, 80), _IOWR('!', 1, 24), _IOW('!', 2, 8), _IOW('!', 4, 8). */
+const NOTIF_RECV = 0xc0502100;
+const NOTIF_SEND = 0xc0182101;
+const NOTIF_ID_VALID = 0x40082102;
+const NOTIF_SET_FLAGS = 0x40082104;
+const SYNC_WAKE_UP = 1;
+const FLAG_CONTINUE = 1;
+
+/** struct seccomp_notif and, behind it, struct seccomp_notif_resp. */
+const NOTIF_SIZE = 80;
+const RESPONSE = { id: 80, value: 88, error: 96, flags: 100 } as const;
+const OFFSET = { id: 0, pid: 8, nr: 16, args: 32 } as const;
+
+/**
+ * A descriptor from seccomp(2) with SECCOMP_FILTER_FLAG_NEW_LISTENER, and the call that it has received last, as the kernel saw it in
+ * registers: what is said of "the call" holds until the next `receive`.
+ */
+export class Listener {
+  readonly fd: Fd;
+  readonly #block = permanentBlock(NOTIF_SIZE + 24);
+  readonly #view = this.#block.view;
+
+  constructor(fd: Fd) {
+    this.fd = fd;
+  }
+
+  /**
+   * Has the caller of a trapped call run on our CPU and us woken on its: a third of the round trip. Kernels before 6.6 do not know it.
+   * @returns whether the kernel does.
+   */
+  useSyncWakeUp(): boolean {
+    return syscall(SYS.ioctl, this.fd.number, NOTIF_SET_FLAGS, SYNC_WAKE_UP) >= 0;
+  }
+
+  /** Waits for a call. @returns 0, or the negative errno: ENOENT where the caller died meanwhile, EINTR. */
+  receive(): number {
+    this.#block.bytes.fill(0, 0, NOTIF_SIZE);
+    return syscall(SYS.ioctl, this.fd.number, NOTIF_RECV, this.#block.address);
+  }
+
+  /** Ends the call with `result`: a value from 0 on, or a negative errno. @returns 0, or -ENOENT where the caller is gone. */
+  answer(result: number): number {
+    const response = result < 0 ? this.#respond(0, result, 0) : this.#respond(result, 0, 0);
+    return syscall(SYS.ioctl, this.fd.number, NOTIF_SEND, response);
+  }
+
+  /** Has the kernel run the call itself, with the registers of then and the memory of now. */
+  letRun(): number {
+    return syscall(SYS.ioctl, this.fd.number, NOTIF_SEND, this.#respond(0, 0, FLAG_CONTINUE));
+  }
+
+  /** Whether the caller still waits: what was read of its memory before was the caller's, not that of a new process with the same pid. */
+  isWaiting(): boolean {
+    return syscall(SYS.ioctl, this.fd.number, NOTIF_ID_VALID, this.#block.address) === 0;
+  }
+
+  /** Thread id as the receiver's pid namespace counts; 0 where the thread is not visible from there. */
+  get pid(): number {
+    return this.#view.getUint32(OFFSET.pid, true);
+  }
+
+  get nr(): number {
+    return this.#view.getInt32(OFFSET.nr, true);
+  }
+
+  /** Argument 0 to 5 as an address or a size; exact below 2^53, above which no address and no size is valid. */
+  arg(index: number): number {
+    const at = OFFSET.args + 8 * index;
+    return this.#view.getUint32(at, true) + this.#view.getUint32(at + 4, true) * 0x1_0000_0000;
+  }
+
+  /** Argument 0 to 5 as the kernel takes an `int`: its low 32 bits, signed. */
+  int(index: number): number {
+    return this.#view.getInt32(OFFSET.args + 8 * index, true);
+  }
+
+  /** Fills in struct seccomp_notif_resp. @returns its address. */
+  #respond(value: number, error: number, flags: number): number {
+    this.#view.setUint32(RESPONSE.id, this.#view.getUint32(OFFSET.id, true), true);
+    this.#view.setUint32(RESPONSE.id + 4, this.#view.getUint32(OFFSET.id + 4, true), true);
+    this.#view.setUint32(RESPONSE.value, value % 0x1_0000_0000, true);
+    this.#view.setUint32(RESPONSE.value + 4, Math.floor(value / 0x1_0000_0000), true);
+    this.#view.setInt32(RESPONSE.error, error, true);
+    this.#view.setUint32(RESPONSE.flags, flags, true);
+    return this.#block.address + RESPONSE.id;
+  }
+}
+
+/** The sizes that this kernel uses; larger ones would not fit what we have. Source: seccomp(2), SECCOMP_GET_NOTIF_SIZES. */
+export function checkNotificationSizes(): void {
+  const SECCOMP_GET_NOTIF_SIZES = 3;
+  const block = permanentBlock(8);
+  check(syscall(SYS.seccomp, SECCOMP_GET_NOTIF_SIZES, 0, block.address), "seccomp");
+  if (block.view.getUint16(0, true) > NOTIF_SIZE || block.view.getUint16(2, true) > 24) throw new Error("seccomp: this kernel's notifications are larger than those known");
+}

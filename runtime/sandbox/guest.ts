@@ -1,0 +1,38 @@
+/** What a container's configuration becomes when it runs as the guest of a sandbox. */
+import type { LinuxNamespace, Spec } from "../spec/config.ts";
+import { ConfigError } from "../spec/report.ts";
+import type { IdRange } from "./ids.ts";
+
+/** Kernel file systems that tell of the host: the sandbox has its own in their place (runtime/sandbox/system.ts). */
+const REPLACED: ReadonlySet<string> = new Set(["sysfs", "cgroup", "cgroup2"]);
+
+/** @throws ConfigError for what a sandbox cannot give. */
+export function asGuest(spec: Spec, { guest }: Pick<IdRange, "guest">): Spec {
+  const namespaces = spec.linux?.namespaces ?? [];
+  refuseShared(namespaces);
+  return {
+    ...spec,
+    mounts: (spec.mounts ?? []).filter(({ type }) => !REPLACED.has(type ?? "")),
+    linux: { ...spec.linux, namespaces: guestNamespaces(namespaces), uidMappings: mappings(spec.linux?.uidMappings, guest), gidMappings: mappings(spec.linux?.gidMappings, guest) },
+  };
+}
+
+type Mappings = NonNullable<NonNullable<Spec["linux"]>["uidMappings"]>;
+
+/** The configured maps, or else a range of the sandbox's own: a guest is nobody on the host, always. */
+function mappings(configured: Mappings | undefined, range: Mappings[number]): Mappings {
+  return configured !== undefined && configured.length > 0 ? configured : [range];
+}
+
+function guestNamespaces(namespaces: readonly LinuxNamespace[]): LinuxNamespace[] {
+  const missing = (["user", "pid", "mount"] as const).filter((type) => !namespaces.some((namespace) => namespace.type === type));
+  return [...namespaces, ...missing.map((type) => ({ type }))];
+}
+
+/** Namespaces that the sandbox must have to itself. */
+function refuseShared(namespaces: readonly LinuxNamespace[]): void {
+  for (const type of ["user", "pid", "mount"] as const) {
+    const index = namespaces.findIndex((namespace) => namespace.type === type && namespace.path);
+    if (index >= 0) throw new ConfigError("config.json", `linux.namespaces[${index}].path`, `a sandbox has a ${type} namespace of its own, and joins none; use --mode namespace to share one`);
+  }
+}

@@ -1,0 +1,47 @@
+/** The sentry's own confinement: it may be taken over by its guest, and must then have every right over that guest and none over anything else. */
+import { MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MS_REC, MS_SLAVE } from "../linux/abi/mount.ts";
+import * as fcntl from "../linux/abi/fcntl.ts";
+import { setGroupId, setGroups, setUserId } from "../linux/credentials.ts";
+import { inStep } from "../linux/errors.ts";
+import type { FdLike } from "../linux/fd.ts";
+import { open } from "../linux/file.ts";
+import { dropInherited, type NodeResources } from "../linux/inherited.unsafe.ts";
+import { attachMount, createMount, MNT_DETACH, mount, pivotRoot, unmount } from "../linux/mount.ts";
+import { setNoNewPrivileges } from "../linux/prctl.ts";
+import { changeDirectory, changeDirectoryTo, newSession } from "../linux/process.ts";
+
+export interface SentryJail {
+  /** The unprivileged id, on the host, that owns the guest's user namespace: all the power over it that the sentry has. Both user and group. */
+  readonly id: number;
+  /** The descriptors that it keeps, beside 0, 1 and 2. */
+  readonly keep: readonly FdLike[];
+  readonly inherited: NodeResources;
+}
+
+/**
+ * Preconditions: a forked child, in mount, net, ipc and uts namespaces of its own, init of its pid namespace, with the rights to mount and to
+ * change its ids.
+ */
+export function enterSentryJail({ id, keep, inherited }: SentryJail): void {
+  inStep("session", newSession);
+  inStep("empty root", emptyRoot);
+  inStep("descriptors", () => dropInherited(keep, inherited));
+  inStep("identity", () => {
+    setGroups([]);
+    setGroupId(id);
+    setUserId(id);
+  });
+  setNoNewPrivileges();
+}
+
+function emptyRoot(): void {
+  mount("", "/", "", MS_SLAVE | MS_REC);
+  const root = createMount("tmpfs", [["mode", "555"], ["nr_blocks", "1"], ["nr_inodes", "1"]], MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+  using target = open("/", fcntl.O_PATH | fcntl.O_DIRECTORY);
+  attachMount(root, target);
+  changeDirectoryTo(root);
+  pivotRoot(".", ".");
+  changeDirectoryTo(target);
+  unmount(".", MNT_DETACH);
+  changeDirectory("/");
+}

@@ -1,0 +1,92 @@
+/**
+ * The sentry's process: init of the sandbox's outer pid namespace, in which the guest's own lies. One loop, which never blocks on a guest.
+ * Its end, however it comes, is the end of all of the sandbox's processes: the kernel kills what a pid namespace's init leaves behind.
+ * Source: pid_namespaces(7).
+ */
+import { POLLHUP, POLLIN } from "../linux/abi/poll.ts";
+import { assertNever } from "../linux/errors.ts";
+import type { Fd } from "../linux/fd.ts";
+import { PollSet } from "../linux/poll-set.ts";
+import { acceptUnix } from "../linux/socket.ts";
+import { dispatcher } from "./dispatch.ts";
+import type { Kernel } from "./kernel.ts";
+import { receiveFd } from "./messages.ts";
+import type { Platform, Source } from "./platform/platform.ts";
+
+export interface SentryOptions {
+  readonly kernel: Kernel;
+  readonly platform: Platform;
+  /** Messages of the runtime and of the guest's init (messages.ts). Hung up, it brings no more filters. */
+  readonly channel: Fd;
+  /** A listening socket, at which processes that enter the sandbox later hand in their filters. */
+  readonly door: Fd;
+}
+
+/** Filters: one for the first process, one for each `exec` that is under way. */
+const MAX_SOURCES = 1024;
+
+/** How a sentry ends: nobody is left to serve, or the gofer has gone before. */
+export type Ending = "served" | "gofer is gone";
+
+export function serveSandbox({ kernel, platform, channel, door }: SentryOptions): Ending {
+  const handle = dispatcher(kernel);
+  const polled = new PollSet(MAX_SOURCES);
+  /** Beside `polled`, index for index. */
+  const entries: Entry[] = [];
+  const add = (entry: Entry) => {
+    polled.add(entry.fd, POLLIN);
+    entries.push(entry);
+  };
+  add({ kind: "peer", fd: channel });
+  add({ kind: "door", fd: door });
+  for (;;) {
+    polled.wait();
+    // From the end: what is removed is replaced by an entry that has been served already.
+    for (let i = polled.size - 1; i >= 0; i--) {
+      const ready = polled.ready(i);
+      const entry = entries[i];
+      if (ready === 0 || entry === undefined) continue;
+      if (entry.kind === "gofer") return "gofer is gone";
+      if (!serve(entry, ready)) remove(i);
+    }
+    if (!entries.some(({ kind }) => kind === "source" || kind === "peer")) return "served";
+  }
+
+  /** @returns false where nothing more will come from it. */
+  function serve(entry: Exclude<Entry, { kind: "gofer" }>, ready: number): boolean {
+    switch (entry.kind) {
+      case "source":
+        if ((ready & POLLIN) !== 0) entry.source.serve(handle);
+        return (ready & POLLIN) !== 0 || (ready & POLLHUP) === 0;
+      case "door":
+        if (polled.size < MAX_SOURCES - 1) add({ kind: "peer", fd: acceptUnix(entry.fd) });
+        return true;
+      case "peer":
+        return take(entry.fd);
+      default:
+        return assertNever(entry);
+    }
+  }
+
+  function take(peer: Fd): boolean {
+    const message = receiveFd(peer);
+    if (message === undefined) return false;
+    const { kind, fd } = message;
+    if (kind === "gofer") add({ kind: "gofer", fd });
+    else add({ kind: "source", fd, source: platform.attach(fd) });
+    return true;
+  }
+
+  function remove(index: number): void {
+    entries[index]?.fd.close();
+    polled.remove(index);
+    const last = entries.pop();
+    if (last !== undefined && index < entries.length) entries[index] = last;
+  }
+}
+
+type Entry =
+  | { readonly kind: "source"; readonly fd: Fd; readonly source: Source }
+  | { readonly kind: "peer"; readonly fd: Fd }
+  | { readonly kind: "door"; readonly fd: Fd }
+  | { readonly kind: "gofer"; readonly fd: Fd };
