@@ -1,17 +1,20 @@
 /** From a trapped call's number to its handler. */
+import { syscallNumber } from "seccomp-bpf-ts";
 import { ENOSYS } from "../linux/abi/errno.ts";
-import { SYS } from "../linux/arch.ts";
+import { trappedSyscalls, type TrappedSyscall } from "../policies/syscalls/policy.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Call, Handle } from "./platform/platform.ts";
+import { ptrace } from "./syscalls/ptrace.ts";
+import { sync } from "./syscalls/sync.ts";
 import { sysinfo } from "./syscalls/sysinfo.ts";
-import { setName, uname } from "./syscalls/uname.ts";
+import { uname } from "./syscalls/uname.ts";
 
-export type Handler = (call: Call, kernel: Kernel) => number;
+type Handler = (call: Call, kernel: Kernel) => number;
 
-const HANDLERS = { uname, sysinfo, sethostname: setName, setdomainname: setName } satisfies Partial<Record<keyof typeof SYS, Handler>>;
+const HANDLERS: Readonly<Record<TrappedSyscall, Handler>> = { ptrace, sync, sysinfo, uname };
 
 export function dispatcher(kernel: Kernel): Handle {
   const table: (Handler | undefined)[] = [];
-  for (const [name, handler] of Object.entries(HANDLERS)) table[SYS[name as keyof typeof HANDLERS]] = handler;
+  for (const name of trappedSyscalls) table[syscallNumber("x86_64", name) ?? -1] = HANDLERS[name];
   return (call) => table[call.nr]?.(call, kernel) ?? -ENOSYS;
 }

@@ -9,6 +9,7 @@ import { dropInherited, type NodeResources } from "../linux/inherited.unsafe.ts"
 import { attachMount, createMount, MNT_DETACH, mount, pivotRoot, unmount } from "../linux/mount.ts";
 import { setNoNewPrivileges } from "../linux/prctl.ts";
 import { changeDirectory, changeDirectoryTo, newSession } from "../linux/process.ts";
+import { Tasks } from "./tasks.ts";
 
 export interface SentryJail {
   /** The unprivileged id, on the host, that owns the guest's user namespace: all the power over it that the sentry has. Both user and group. */
@@ -21,17 +22,21 @@ export interface SentryJail {
 /**
  * Preconditions: a forked child, in mount, net, ipc and uts namespaces of its own, init of its pid namespace, with the rights to mount and to
  * change its ids.
+ * @returns the sandbox's tasks, the only thing that it still sees.
  */
-export function enterSentryJail({ id, keep, inherited }: SentryJail): void {
+export function enterSentryJail({ id, keep, inherited }: SentryJail): Tasks {
   inStep("session", newSession);
+  // Not attached anywhere: what is looked up in it is looked up by its descriptor.
+  const proc = inStep("procfs", () => createMount("proc", [["subset", "pid"]], MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
   inStep("empty root", emptyRoot);
-  inStep("descriptors", () => dropInherited(keep, inherited));
+  inStep("descriptors", () => dropInherited([...keep, proc], inherited));
   inStep("identity", () => {
     setGroups([]);
     setGroupId(id);
     setUserId(id);
   });
   setNoNewPrivileges();
+  return new Tasks(proc);
 }
 
 function emptyRoot(): void {

@@ -1,8 +1,10 @@
 /** What the sentry's handlers share: the state of the kernel that the guest sees. */
 import type { Machine } from "./machine.ts";
+import type { Tasks } from "./tasks.ts";
 
 export interface Kernel {
   readonly machine: Machine;
+  readonly tasks: Tasks;
   /** Names of the UTS namespace. */
   readonly uts: { nodename: string; domainname: string };
 }

@@ -25,10 +25,8 @@ export interface SentryOptions {
 /** Filters: one for the first process, one for each `exec` that is under way. */
 const MAX_SOURCES = 1024;
 
-/** How a sentry ends: nobody is left to serve, or the gofer has gone before. */
-export type Ending = "served" | "gofer is gone";
-
-export function serveSandbox({ kernel, platform, channel, door }: SentryOptions): Ending {
+/** Returns when nobody is left to serve. @throws Error where the gofer has gone before. */
+export function serveSandbox({ kernel, platform, channel, door }: SentryOptions): void {
   const handle = dispatcher(kernel);
   const polled = new PollSet(MAX_SOURCES);
   /** Beside `polled`, index for index. */
@@ -46,10 +44,10 @@ export function serveSandbox({ kernel, platform, channel, door }: SentryOptions)
       const ready = polled.ready(i);
       const entry = entries[i];
       if (ready === 0 || entry === undefined) continue;
-      if (entry.kind === "gofer") return "gofer is gone";
+      if (entry.kind === "gofer") throw new Error("the gofer has ended");
       if (!serve(entry, ready)) remove(i);
     }
-    if (!entries.some(({ kind }) => kind === "source" || kind === "peer")) return "served";
+    if (!entries.some(({ kind }) => kind === "source" || kind === "peer")) return;
   }
 
   /** @returns false where nothing more will come from it. */

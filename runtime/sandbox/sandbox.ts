@@ -15,13 +15,14 @@ import { open, tryOpenAt, writeAll } from "../../linux/file.ts";
 import { tryClone } from "../../linux/fork.unsafe.ts";
 import { nodeResources } from "../../linux/inherited.unsafe.ts";
 import { CLONE_NEW } from "../../linux/namespace.ts";
-import { exitNow, kill, waitPid } from "../../linux/process.ts";
-import { listenUnix, receiveMessage, sendMessage, socketPair, SOCK_SEQPACKET } from "../../linux/socket.ts";
+import { kill, waitPid } from "../../linux/process.ts";
+import { listenUnix, socketPair, SOCK_SEQPACKET } from "../../linux/socket.ts";
 import { enterSentryJail } from "../../sentry/jail.ts";
 import { Machine, type CgroupFiles } from "../../sentry/machine.ts";
 import { notify } from "../../sentry/platform/notify.ts";
 import { serveSandbox } from "../../sentry/sentry.ts";
 import type { Cgroup, Joining } from "../cgroups/index.ts";
+import { fromWire, receive, rendezvous, reporting, send } from "../init/protocol.ts";
 import type { Spec } from "../spec/config.ts";
 import type { IdRange } from "./ids.ts";
 
@@ -52,22 +53,28 @@ export function startSandbox({ spec, ids, directory, cgroup, joining }: SandboxR
   using door = listenUnix(`${path.procPath}/sentry.sock`, SOCK_SEQPACKET);
   const files = openCgroupFiles(cgroup.paths);
   const inherited = nodeResources();
-  const kernel = {
-    machine: new Machine(files, availableParallelism(), randomUUID()),
-    uts: { nodename: spec.hostname ?? "", domainname: spec.domainname ?? "(none)" },
-  };
-  const pid = tryClone({ namespaces: SENTRY_NAMESPACES, cgroup: joining.birthplace }, () => {
+  const machine = new Machine(files, availableParallelism(), randomUUID());
+  const uts = { nodename: spec.hostname ?? "", domainname: spec.domainname ?? "(none)" };
+  const body = () => {
     for (const tasks of joining.tasks) writeAll(tasks, "0");
-    enterSentryJail({ id: ids.sentry, keep: [theirs, door, ids.lock, ...Object.values(files).filter((file) => file !== undefined)], inherited });
-    sendMessage(theirs, Buffer.from("ready"));
-    const ending = serveSandbox({ kernel, platform: notify, channel: theirs, door });
-    return exitNow(ending === "served" ? 0 : 1);
-  });
-  check(pid, "clone3");
+    const keep = [theirs, door, ids.lock, ...Object.values(files).filter((file) => file !== undefined)];
+    const tasks = enterSentryJail({ id: ids.sentry, keep, inherited });
+    rendezvous(theirs, { kind: "ready" });
+    return serveSandbox({ kernel: { machine, tasks, uts }, platform: notify, channel: theirs, door });
+  };
+  const born = tryClone({ namespaces: SENTRY_NAMESPACES, cgroup: joining.birthplace }, () => reporting(theirs, body));
+  const pid = check(born, "clone3");
   for (const file of Object.values(files)) file?.close();
   theirs.close();
-  if (receiveMessage(guestChannel) === undefined) throw new Error("the sentry ended during set-up");
+  awaitReady(guestChannel);
   return { ids, sentry: pid, pidNamespace: open(`/proc/${pid}/ns/pid`, fcntl.O_RDONLY), channel: guestChannel };
+}
+
+function awaitReady(channel: Fd): void {
+  const message = receive(channel);
+  if (message?.kind === "failed") throw fromWire(message.error);
+  if (message === undefined) throw new Error("the sentry ended during set-up");
+  send(channel, { kind: "go" });
 }
 
 /** After a failure: the kernel kills whatever is in the sandbox. */

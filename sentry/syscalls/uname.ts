@@ -1,5 +1,4 @@
-/** uname(2), sethostname(2), setdomainname(2). */
-import { EINVAL, EPERM } from "../../linux/abi/errno.ts";
+/** uname(2). */
 import { permanentBlock } from "../../linux/memory.unsafe.ts";
 import { IDENTITY, type Kernel } from "../kernel.ts";
 import { copyOut } from "../memory.ts";
@@ -19,10 +18,4 @@ export function uname(call: Call, { uts }: Kernel): number {
 
 function writeField(index: number, text: string): void {
   block.bytes.set(Buffer.from(text, "latin1").subarray(0, FIELD - 1), index * FIELD);
-}
-
-/** Names are given at creation: like most runtimes' containers, the guest has no CAP_SYS_ADMIN over its UTS namespace to change them with. */
-export function setName(call: Call): number {
-  const length = call.int(1);
-  return length < 0 || length > FIELD - 1 ? -EINVAL : -EPERM;
 }

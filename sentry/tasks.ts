@@ -1,0 +1,30 @@
+/** The sandbox's tasks, by the procfs of the outer pid namespace, which is all that the sentry sees of any file system. */
+import { ENOENT, ESRCH } from "../linux/abi/errno.ts";
+import * as fcntl from "../linux/abi/fcntl.ts";
+import { isErrno } from "../linux/errors.ts";
+import type { Fd } from "../linux/fd.ts";
+import { openAt, read } from "../linux/file.ts";
+
+const LONGEST_STAT = 1024;
+
+export class Tasks {
+  readonly #proc: Fd;
+
+  /** @param proc a procfs mount of the pid namespace whose init the sentry is. */
+  constructor(proc: Fd) {
+    this.#proc = proc;
+  }
+
+  /** The parent of a task; 0 where that is outside of the sandbox, or the task is gone. Source: proc_pid_stat(5). */
+  parentOf(pid: number): number {
+    try {
+      using stat = openAt(this.#proc, `${pid}/stat`, fcntl.O_RDONLY);
+      const text = Buffer.from(read(stat, LONGEST_STAT)).toString("latin1");
+      // The command's name, in parentheses, may hold anything.
+      return Number(text.slice(text.lastIndexOf(")") + 2).split(" ")[1]);
+    } catch (error) {
+      if (isErrno(error, ENOENT, ESRCH)) return 0;
+      throw error;
+    }
+  }
+}
