@@ -37,7 +37,18 @@ interface Report {
   readonly numPendingTests: number;
   readonly numTodoTests: number;
   readonly success: boolean;
+  readonly testResults: readonly FileResult[];
 }
+
+interface FileResult {
+  readonly name: string;
+  readonly status: string;
+  readonly message: string;
+  readonly assertionResults: readonly { readonly fullName: string; readonly status: string; readonly failureMessages: readonly string[] }[];
+}
+
+/** Printed at the very end, where it is found: what failed, and what passed only at its second try, which is a defect too. */
+const remarks: string[] = [];
 
 function run(command: readonly string[]): boolean {
   const [program = "", ...args] = command;
@@ -48,12 +59,23 @@ function run(command: readonly string[]): boolean {
 function runLane(lane: Lane): Count {
   const file = join(results, `${lane}.json`);
   rmSync(file, { force: true });
-  const ok = run([join(bin, "vitest"), "run", "--project", lane, "--reporter=default", "--reporter=json", `--outputFile.json=${file}`]);
+  // The slow lanes' tests share a machine with whatever else runs there. A second try is told of below, never silent.
+  const ok = run([join(bin, "vitest"), "run", "--project", lane, `--retry=${lane === "unit" ? 0 : 1}`, "--reporter=default", "--reporter=json", `--outputFile.json=${file}`]);
   const report = readReport(file);
   if (report === undefined) return { passed: 0, failed: 1 };
+  for (const file of report.testResults) remark(lane, file);
   const failed = report.numFailedTests + report.numPendingTests + report.numTodoTests;
   // A file that cannot be loaded fails without a test of its own.
   return { passed: report.numPassedTests, failed: failed === 0 && !(ok && report.success) ? 1 : failed };
+}
+
+function remark(lane: Lane, { name, status, message, assertionResults }: FileResult): void {
+  const about = (what: string, test: string, why: string) => remarks.push(`${what}: ${lane} ${name.slice(root.length + 1)} ${test}\n    ${why.split("\n", 4).join("\n    ")}`);
+  for (const { fullName, status: outcome, failureMessages } of assertionResults) {
+    if (outcome !== "passed") about(outcome, `> ${fullName}`, failureMessages[0] ?? "");
+    else if (failureMessages.length > 0) about("passed at the second try", `> ${fullName}`, failureMessages[0] ?? "");
+  }
+  if (status !== "passed" && assertionResults.every(({ status: outcome }) => outcome === "passed")) about("failed", "(the file itself)", message);
 }
 
 function readReport(file: string): Report | undefined {
@@ -96,7 +118,7 @@ const counts: [string, Count][] = CHECKS.map(([name, ...command]) => [name, run(
 for (const lane of lanes) counts.push([lane, runLane(lane)]);
 
 const total = counts.reduce((sum, [, count]) => ({ passed: sum.passed + count.passed, failed: sum.failed + count.failed }), { passed: 0, failed: 0 });
-console.log();
+console.log(`\n${remarks.join("\n")}`);
 for (const [name, { passed, failed }] of counts) console.log(`${name.padEnd(10)} ${String(passed).padStart(5)} passed ${String(failed).padStart(5)} failed`);
 console.log(`\n${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;
