@@ -1,0 +1,185 @@
+/**
+ * One virtual machine: memory, vCPU threads, devices, and its life.
+ *
+ *   device thread (this file, threads/loop.ts)          one thread for each vCPU (threads/vcpu-thread.ts)
+ *   ─────────────────────────────────────────           ─────────────────────────────────────────────────
+ *   owns every virtio device and its back end           KVM_RUN; ports and interrupt registers from shared memory
+ *   woken by ioeventfds (queues), sockets, taps,        asks the device thread for other registers (threads/mailbox.ts)
+ *   timers and the mailboxes' doorbell
+ *   raises interrupts by irqfd                          is interrupted by flag and signal for pause and stop
+ */
+import { Worker } from "node:worker_threads";
+import { POLLIN } from "../linux/abi/poll.ts";
+import { createEventFd, takeEvents } from "../linux/eventfd.ts";
+import type { Fd } from "../linux/fd.ts";
+import { supportedCpuid } from "../linux/kvm.ts";
+import { RUN } from "../linux/kvm-structs.ts";
+import { noteClockStopped, setCpuid, signalThread } from "../linux/kvm-vcpu.ts";
+import { connectInterrupt } from "../linux/kvm-vm.ts";
+import { acpiTables } from "./boot/acpi.ts";
+import { setBootState } from "./boot/cpu-state.ts";
+import { loadKernel, type KernelFiles } from "./boot/linux-kernel.ts";
+import { RTC_WORDS } from "./devices/rtc.ts";
+import { SERIAL_WORDS } from "./devices/serial.ts";
+import { guestCpuid } from "./kvm/cpuid.ts";
+import { Vm, type VcpuHandle } from "./kvm/vm.ts";
+import { BOOT, PORTS } from "./layout.ts";
+import { createGuestMemory, type GuestMemory } from "./memory.ts";
+import { KICK_SIGNAL, type VcpuThreadData } from "./threads/vcpu-data.ts";
+import { Loop } from "./threads/loop.ts";
+import { Mailbox, MAILBOX_BYTES, type Command, type Phase, type Request } from "./threads/mailbox.ts";
+import { INTERRUPT_STATUS_WORDS } from "./virtio/interrupt-status.ts";
+
+export interface MachineConfig {
+  /** 1 to 32. */
+  readonly vcpus: number;
+  /** Bytes; a multiple of 2 MiB. */
+  readonly memoryBytes: number;
+  /** Where the serial port's output goes: a descriptor that stays open. */
+  readonly consoleFd: number;
+}
+
+/** How a machine ended. */
+export type End =
+  | { readonly kind: "power-off" }
+  | { readonly kind: "reset" }
+  /** Stopped from outside. */
+  | { readonly kind: "stopped" }
+  /** KVM or a vCPU gave up. */
+  | { readonly kind: "failed"; readonly reason: string };
+
+interface RunningVcpu {
+  readonly handle: VcpuHandle;
+  readonly mailbox: Mailbox;
+  readonly buffer: SharedArrayBuffer;
+}
+
+/** How often a vCPU that does not heed is interrupted again, in milliseconds: a signal may come just before KVM_RUN. */
+const KICK_AGAIN_MS = 5;
+
+const sharedWords = (count: number) => new Int32Array(new SharedArrayBuffer(count * 4));
+
+export class Machine {
+  readonly loop = new Loop();
+  readonly memory: GuestMemory;
+  readonly memoryFile: Fd;
+  readonly vm = Vm.create();
+  readonly #config: MachineConfig;
+  readonly #vcpus: readonly RunningVcpu[];
+  readonly #doorbell = createEventFd();
+  readonly #shared = { interruptStatus: sharedWords(INTERRUPT_STATUS_WORDS), serial: sharedWords(SERIAL_WORDS), rtc: sharedWords(RTC_WORDS) };
+  readonly #serialInterrupt = createEventFd();
+  #end: End | undefined;
+
+  constructor(config: MachineConfig) {
+    this.#config = config;
+    const { memory, file } = createGuestMemory(config.memoryBytes);
+    this.memory = memory;
+    this.memoryFile = file;
+    this.vm.addMemory(memory);
+    this.vm.createPlatform();
+    connectInterrupt(this.vm.fd, this.#serialInterrupt, PORTS.serialInterrupt);
+    this.#vcpus = this.#createVcpus();
+    this.loop.watch(this.#doorbell.number, POLLIN, () => this.#answerAll());
+  }
+
+  #createVcpus(): readonly RunningVcpu[] {
+    const supported = supportedCpuid(this.vm.kvm);
+    return Array.from({ length: this.#config.vcpus }, (_, id) => {
+      const handle = this.vm.createVcpu(id);
+      setCpuid(handle.fd, guestCpuid(supported, { id, count: this.#config.vcpus }));
+      const buffer = new SharedArrayBuffer(MAILBOX_BYTES);
+      return { handle, buffer, mailbox: new Mailbox(buffer) };
+    });
+  }
+
+  /** Puts kernel and tables into memory, and the first vCPU at the kernel's entry. */
+  load(files: KernelFiles): void {
+    const entry = loadKernel(this.memory, files);
+    this.memory.write(BOOT.acpi, acpiTables({ vcpus: this.#config.vcpus, windows: [] }));
+    const first = this.#vcpus[0];
+    if (first === undefined) throw new RangeError("a machine without vCPUs");
+    setBootState(first.handle.fd, this.memory, entry);
+  }
+
+  /** Starts the vCPUs' threads. */
+  start(): void {
+    for (const vcpu of this.#vcpus) this.#startThread(vcpu);
+  }
+
+  #startThread({ handle, buffer }: RunningVcpu): void {
+    const workerData: VcpuThreadData = {
+      id: handle.id, fd: handle.fd.number, runAddress: handle.run.address, runSize: handle.run.size, mailbox: buffer,
+      doorbell: this.#doorbell.number, serialInterrupt: this.#serialInterrupt.number, consoleFd: this.#config.consoleFd, ...this.#shared,
+    };
+    // eslint-disable-next-line no-new
+    new Worker(new URL("./threads/vcpu-thread.ts", import.meta.url), {
+      workerData, resourceLimits: { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 16 },
+    });
+  }
+
+  /** Runs the devices until the machine ends. */
+  run(): End {
+    while (this.#end === undefined) this.loop.turn();
+    return this.#end;
+  }
+
+  /** Ends the machine from outside: power off without asking the guest. */
+  stop(): void {
+    this.#end ??= { kind: "stopped" };
+    this.loop.defer(() => undefined);
+  }
+
+  /** Returns when no vCPU runs and each has finished its last exit. */
+  pause(): void {
+    this.#command("pause", "paused");
+    for (const { handle } of this.#vcpus) noteClockStopped(handle.fd);
+  }
+
+  resume(): void {
+    for (const { mailbox } of this.#vcpus) mailbox.setCommand("run");
+  }
+
+  /** Ends the vCPUs' threads; they do not start again. */
+  endThreads(): void {
+    this.#command("stop", "stopped");
+  }
+
+  #command(command: Command, reached: Phase): void {
+    for (const { mailbox } of this.#vcpus) mailbox.setCommand(command);
+    const waiting = () => this.#vcpus.filter(({ mailbox }) => mailbox.phase !== reached && mailbox.phase !== "stopped");
+    for (let late = waiting(); late.length > 0; late = waiting()) {
+      for (const vcpu of late) this.#kick(vcpu);
+      // Devices go on meanwhile: a vCPU may be waiting for an answer.
+      this.loop.turn(KICK_AGAIN_MS);
+    }
+  }
+
+  #kick({ handle, mailbox }: RunningVcpu): void {
+    handle.run.view.setUint8(RUN.immediateExit, 1);
+    if (mailbox.thread !== 0) signalThread(mailbox.thread, KICK_SIGNAL);
+  }
+
+  #answerAll(): void {
+    takeEvents(this.#doorbell);
+    for (const { mailbox } of this.#vcpus) {
+      const { request } = mailbox;
+      if (request !== undefined) mailbox.answer(...this.#answer(request));
+    }
+  }
+
+  #answer(request: Request): readonly [low: number, high: number] {
+    switch (request.kind) {
+      case "read": return [0xffff_ffff, 0xffff_ffff];
+      case "write": return [0, 0];
+      case "reset":
+      case "power-off":
+        this.#end ??= { kind: request.kind };
+        return [0, 0];
+      case "failure":
+        this.#end ??= { kind: "failed", reason: request.text };
+        return [0, 0];
+      default: return request.kind satisfies never;
+    }
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * Guest memory as the devices see it. Every address and length that comes from the guest is checked here, against what is mapped; whoever
+ * reads a field twice may get two values, because the guest runs meanwhile: read once, check, use the copy.
+ */
+import { ftruncateSync } from "node:fs";
+import { createMemfd } from "../linux/memfd.ts";
+import type { Fd } from "../linux/fd.ts";
+import { mapForever } from "../linux/kvm-memory.unsafe.ts";
+import type { Block } from "../linux/memory.unsafe.ts";
+import { memoryRanges } from "./layout.ts";
+
+export interface MemoryRegion {
+  /** Guest-physical, in bytes. */
+  readonly start: number;
+  readonly size: number;
+  /** The same memory in this process. */
+  readonly block: Block;
+  /** Where it begins in the file. */
+  readonly fileOffset: number;
+}
+
+export class GuestMemory {
+  readonly regions: readonly MemoryRegion[];
+  readonly size: number;
+
+  constructor(regions: readonly MemoryRegion[]) {
+    this.regions = regions;
+    this.size = regions.reduce((sum, region) => sum + region.size, 0);
+  }
+
+  /**
+   * The bytes [address, address + length), or undefined where any of them is not guest memory.
+   * @param address, length: any number a guest can make, up to 2^64; above 2^53 they are inexact, and outside.
+   */
+  slice(address: number, length: number): Uint8Array | undefined {
+    for (const { start, size, block } of this.regions) {
+      const offset = address - start;
+      if (offset >= 0 && offset < size && length >= 0 && length <= size - offset) return block.bytes.subarray(offset, offset + length);
+    }
+    return undefined;
+  }
+
+  view(address: number, length: number): DataView | undefined {
+    const bytes = this.slice(address, length);
+    return bytes === undefined ? undefined : new DataView(bytes.buffer, bytes.byteOffset, length);
+  }
+
+  /** For what we put there ourselves. @throws RangeError outside of memory. */
+  write(address: number, content: Uint8Array): void {
+    const target = this.slice(address, content.length);
+    if (target === undefined) throw new RangeError(`${content.length} bytes at 0x${address.toString(16)} are outside of guest memory`);
+    target.set(content);
+  }
+}
+
+/** An address or a length of 64 bits from its halves. Exact below 2^53, far outside of any memory above. */
+export function join64(low: number, high: number): number {
+  return (high >>> 0) * 2 ** 32 + (low >>> 0);
+}
+
+/** Memory of `size` bytes, a multiple of 2 MiB, in a file without a name that can be handed to others. */
+export function createGuestMemory(size: number): { memory: GuestMemory; file: Fd } {
+  if (size <= 0 || size % (2 << 20) !== 0) throw new RangeError(`guest memory of ${size} bytes: not a multiple of 2 MiB`);
+  const file = createMemfd("tssandbox-guest-memory");
+  ftruncateSync(file.number, size);
+  return { memory: mapGuestMemory(file, size), file };
+}
+
+/** Maps a file as guest memory. @param sharing `copy-on-write` leaves the file as it is. */
+export function mapGuestMemory(file: Fd, size: number, sharing: "shared" | "copy-on-write" = "shared", fileStart = 0): GuestMemory {
+  let fileOffset = 0;
+  return new GuestMemory(memoryRanges(size).map(({ start, size: length }) => {
+    const region = { start, size: length, block: mapForever(file, length, sharing, fileStart + fileOffset), fileOffset };
+    fileOffset += length;
+    return region;
+  }));
+}

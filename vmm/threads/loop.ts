@@ -1,0 +1,83 @@
+/**
+ * The device thread's loop: descriptors, timers and deferred work, all synchronous. It is not Node's, which can neither wait for an eventfd
+ * nor promise the order in which things happen.
+ */
+import { PollSet } from "../../linux/kvm-pollset.ts";
+
+export type Handler = (happened: number) => void;
+
+/** A descriptor that is waited for. */
+export interface Watch {
+  /** POLL* bits from now on; 0 pauses it. */
+  setEvents(events: number): void;
+  stop(): void;
+}
+
+interface Timer {
+  readonly due: number;
+  readonly action: () => void;
+}
+
+export class Loop {
+  readonly #set = new PollSet();
+  readonly #handlers: (Handler | undefined)[] = [];
+  #timers: Timer[] = [];
+  #deferred: (() => void)[] = [];
+  #stopped = false;
+
+  watch(fd: number, events: number, handler: Handler): Watch {
+    const slot = this.#set.add(fd, events);
+    this.#handlers[slot] = handler;
+    return {
+      setEvents: (wanted) => this.#set.setEvents(slot, wanted),
+      stop: () => {
+        if (this.#handlers[slot] !== handler) return;
+        this.#handlers[slot] = undefined;
+        this.#set.remove(slot);
+      },
+    };
+  }
+
+  /** Runs `action` once the descriptors that are ready now have had their turn. */
+  defer(action: () => void): void {
+    this.#deferred.push(action);
+  }
+
+  /** Runs `action` once, in `milliseconds` or a little later. */
+  after(milliseconds: number, action: () => void): void {
+    this.#timers.push({ due: performance.now() + milliseconds, action });
+    this.#timers.sort((a, b) => a.due - b.due);
+  }
+
+  /** One turn: waits at most `limitMs` for something, and handles what there is. */
+  turn(limitMs = Infinity): void {
+    const timer = this.#timers[0];
+    const untilTimer = timer === undefined ? Infinity : Math.max(0, timer.due - performance.now());
+    if (this.#set.wait(this.#deferred.length > 0 ? 0 : Math.min(limitMs, untilTimer)) > 0) this.#handleReady();
+    this.#runTimers();
+    const deferred = this.#deferred;
+    this.#deferred = [];
+    for (const action of deferred) action();
+  }
+
+  /** Turns until `stop` is called. */
+  run(): void {
+    while (!this.#stopped) this.turn();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  #handleReady(): void {
+    for (let slot = 0; slot < this.#set.slots; slot++) {
+      const happened = this.#set.happened(slot);
+      if (happened !== 0) this.#handlers[slot]?.(happened);
+    }
+  }
+
+  #runTimers(): void {
+    const now = performance.now();
+    while (this.#timers[0] !== undefined && this.#timers[0].due <= now) this.#timers.shift()?.action();
+  }
+}
