@@ -13,8 +13,8 @@
  * Machine code, because the image must not be V8.
  */
 import { ENOEXEC } from "./abi/errno.ts";
-import { ARCH, SYS } from "./arch.ts";
-import { AT_EMPTY_PATH } from "./abi/fcntl.ts";
+import { SYS } from "./arch.ts";
+import { AT_EMPTY_PATH, O_CLOEXEC, O_WRONLY } from "./abi/fcntl.ts";
 import { check } from "./errors.ts";
 import type { Fd } from "./fd.ts";
 import { createSealed } from "./memfd.ts";
@@ -23,52 +23,132 @@ import { syscall } from "./syscall.unsafe.ts";
 
 const ELF_HEADER = 64;
 const PROGRAM_HEADER = 56;
+const HEADERS = ELF_HEADER + PROGRAM_HEADER;
 const LOAD_ADDRESS = 0x10000;
 /** What a program that cannot be executed ends with, after a line on its standard error. */
 export const EXEC_REFUSED = 126;
 const FORMAT_TEXT = "tssandbox: exec format error: the kernel does not know how to run this file\n";
 const REFUSED_TEXT = "tssandbox: exec: the kernel refused the program (memory, limits or a security module)\n";
+const LABEL_TEXT = "tssandbox: exec: the kernel refused the security label\n";
+
+/**
+ * Labels that a security module is to give to the program, and not to the stub: a label for the next execve would be used up by the stub's own,
+ * and a descriptor opened before that is of no use after it, since the kernel lets only the opener's address space write. So the stub itself opens
+ * `names` in the directory. Source: Linux fs/proc/base.c, proc_pid_attr_write.
+ */
+export interface ExecLabels {
+  /** Number of the descriptor of the process's /proc/PID/attr; not close-on-exec, the stub closes it. */
+  readonly directory: number;
+  readonly writes: readonly { readonly name: string; readonly text: string }[];
+}
+
+/** The system calls that the stub makes for labels, as a filter sees them; pointers and the numbers of descriptors differ. */
+export const LABEL_CALLS: readonly { readonly nr: number; readonly args: readonly number[] }[] = [
+  { nr: SYS.openat, args: [3, 0, O_WRONLY | O_CLOEXEC] },
+  { nr: SYS.write, args: [4] },
+  { nr: SYS.close, args: [3] },
+];
 
 const le32 = (value: number) => [value & 0xff, (value >> 8) & 0xff, (value >> 16) & 0xff, (value >>> 24) & 0xff];
 
 /** argv[0] of the stub: eight bytes with the NUL, so that one comparison covers it. */
 const MARK = "tss-stb";
 
-/**
- * execve(argv[1], argv + 2, envp); where that returns: write(2, text) and exit_group(126). Without the mark in argv[0] it counts as refused
- * with ENOEXEC. Stack at entry: argc, argv, NULL, envp. The kernel sees to it that there is an argv[0], and that eight bytes can be read
- * there: environment, file name and end marker follow. Source: Linux fs/exec.c, fs/binfmt_elf.c create_elf_tables.
- */
-function code(textAddress: number): number[] {
+/** Strings of the image, which the code names by address. */
+class Texts {
+  bytes = Buffer.alloc(0);
+
+  /** @returns its address and its length in bytes, the final NUL aside. */
+  add(text: string): { address: number; length: number } {
+    const address = LOAD_ADDRESS + HEADERS + this.bytes.length;
+    this.bytes = Buffer.concat([this.bytes, Buffer.from(`${text}\0`)]);
+    return { address, length: Buffer.byteLength(text) };
+  }
+}
+
+const call = (nr: number) => [0xb8, ...le32(nr), 0x0f, 0x05]; // mov eax, nr; syscall
+
+/** write(2, text); exit_group(126) */
+function sayAndEnd({ address, length }: { address: number; length: number }): number[] {
   return [
-    0x48, 0x8b, 0x7c, 0x24, 0x08, // mov rdi, [rsp+8]
-    0x48, 0xb9, ...Buffer.from(`${MARK}\0`), // movabs rcx, mark
-    0xb8, ...le32(-ENOEXEC), // mov eax, -ENOEXEC
-    0x48, 0x39, 0x0f, // cmp [rdi], rcx
-    0x75, 0x1a, // jne over the next six
+    0xbf, ...le32(2), // mov edi, 2
+    0xbe, ...le32(address), // mov esi, text
+    0xba, ...le32(length), // mov edx, its length
+    ...call(SYS.write),
+    0xbf, ...le32(EXEC_REFUSED), // mov edi, 126
+    ...call(SYS.exit_group),
+  ];
+}
+
+/** openat(directory, name), write(it, text), for each; close(directory). Where one fails, a jump over `end` bytes behind all of it. */
+function writeLabels({ directory, writes }: ExecLabels, texts: Texts, end: number): number[] {
+  const close = [0xbf, ...le32(directory), ...call(SYS.close)]; // mov edi, directory; close
+  return writes.reduceRight<number[]>((rest, { name, text }) => {
+    const file = texts.add(name);
+    const label = texts.add(text);
+    const checked = [
+      0x48, 0x3d, ...le32(label.length), // cmp rax, length
+      0x0f, 0x85, ...le32(rest.length + end), // jne to the end
+    ];
+    const write = [
+      0x89, 0xc7, // mov edi, eax
+      0xbe, ...le32(label.address), // mov esi, text
+      0xba, ...le32(label.length), // mov edx, its length
+      ...call(SYS.write),
+      ...checked,
+    ];
+    return [
+      0xbf, ...le32(directory), // mov edi, directory
+      0xbe, ...le32(file.address), // mov esi, name
+      0xba, ...le32(O_WRONLY | O_CLOEXEC), // mov edx, flags
+      ...call(SYS.openat),
+      0x85, 0xc0, // test eax, eax
+      0x0f, 0x88, ...le32(write.length + rest.length + end), // js to the end
+      ...write,
+      ...rest,
+    ];
+  }, close);
+}
+
+/**
+ * The labels; execve(argv[1], argv + 2, envp); where one fails, write(2, text) and exit_group(126). Without the mark in argv[0] it counts as
+ * refused with ENOEXEC. Stack at entry: argc, argv, NULL, envp. The kernel sees to it that there is an argv[0], and that eight bytes can be read
+ * there: environment, file name and end marker follow. Source: Linux fs/exec.c, fs/binfmt_elf.c create_elf_tables.
+ * A jump's distance is the length of what lies between: the code is put together from its end.
+ */
+function code(texts: Texts, labels: ExecLabels | undefined): number[] {
+  const refused = sayAndEnd(texts.add(REFUSED_TEXT));
+  const badFormat = sayAndEnd(texts.add(FORMAT_TEXT));
+  const badLabel = sayAndEnd(texts.add(LABEL_TEXT));
+  const execute = [
     0x48, 0x8b, 0x7c, 0x24, 0x10, // mov rdi, [rsp+16]
     0x48, 0x8d, 0x74, 0x24, 0x18, // lea rsi, [rsp+24]
     0x48, 0x8b, 0x04, 0x24, // mov rax, [rsp]
     0x48, 0x8d, 0x54, 0xc4, 0x10, // lea rdx, [rsp+rax*8+16]
-    0xb8, ...le32(ARCH.sys.execve), 0x0f, 0x05, // mov eax, execve; syscall
+    ...call(SYS.execve),
     0x83, 0xf8, 0x100 - ENOEXEC, // cmp eax, -ENOEXEC
-    0xbf, ...le32(2), // mov edi, 2
-    0xbe, ...le32(textAddress), // mov esi, format text
-    0xba, ...le32(FORMAT_TEXT.length), // mov edx, its length
-    0x74, 0x0a, // je over the next two
-    0xbe, ...le32(textAddress + FORMAT_TEXT.length), // mov esi, other text
-    0xba, ...le32(REFUSED_TEXT.length), // mov edx, its length
-    0xb8, ...le32(ARCH.sys.write), 0x0f, 0x05, // mov eax, write; syscall
-    0xbf, ...le32(EXEC_REFUSED), // mov edi, 126
-    0xb8, ...le32(ARCH.sys.exit_group), 0x0f, 0x05, // mov eax, exit_group; syscall
+    0x0f, 0x84, ...le32(refused.length), // je to the bad format
+  ];
+  const label = labels === undefined ? [] : writeLabels(labels, texts, execute.length + refused.length + badFormat.length);
+  return [
+    0x48, 0x8b, 0x7c, 0x24, 0x08, // mov rdi, [rsp+8]
+    0x48, 0xb9, ...Buffer.from(`${MARK}\0`), // movabs rcx, mark
+    0x48, 0x39, 0x0f, // cmp [rdi], rcx
+    0x0f, 0x85, ...le32(label.length + execute.length + refused.length), // jne to the bad format
+    ...label,
+    ...execute,
+    ...refused,
+    ...badFormat,
+    ...badLabel,
   ];
 }
 
 /** A static ELF file with one segment, read and execute. Source: elf(5). */
-function stubImage(): Uint8Array {
-  const start = ELF_HEADER + PROGRAM_HEADER;
-  const instructions = code(LOAD_ADDRESS + start + code(0).length);
-  const image = Buffer.alloc(start + instructions.length + FORMAT_TEXT.length + REFUSED_TEXT.length);
+function stubImage(labels: ExecLabels | undefined): Uint8Array {
+  const texts = new Texts();
+  const instructions = code(texts, labels);
+  const start = HEADERS + texts.bytes.length;
+  const image = Buffer.alloc(start + instructions.length);
   image.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]); // ELF, 64 bit, little endian, version 1
   image.writeUInt16LE(2, 16); // ET_EXEC
   image.writeUInt16LE(62, 18); // EM_X86_64
@@ -85,14 +165,14 @@ function stubImage(): Uint8Array {
   image.writeBigUInt64LE(BigInt(image.length), ELF_HEADER + 32);
   image.writeBigUInt64LE(BigInt(image.length), ELF_HEADER + 40);
   image.writeBigUInt64LE(4096n, ELF_HEADER + 48);
+  image.set(texts.bytes, HEADERS);
   image.set(instructions, start);
-  image.write(FORMAT_TEXT + REFUSED_TEXT, start + instructions.length);
   return image;
 }
 
 /** The stub, sealed. Made before a seccomp filter might forbid memfd_create. @throws SysError EACCES where vm.memfd_noexec is 2. */
-export function createExecStub(): Fd {
-  return createSealed("tssandbox-exec", stubImage(), "program");
+export function createExecStub(labels?: ExecLabels): Fd {
+  return createSealed("tssandbox-exec", stubImage(labels), "program");
 }
 
 /**

@@ -1,12 +1,14 @@
 /** The runtime's side of the protocol with stage and init (runtime/init/protocol.ts). */
+import { EPERM } from "../../linux/abi/errno.ts";
 import { POLLIN } from "../../linux/abi/poll.ts";
 import { SIGNALS } from "../../linux/abi/signal.ts";
-import { assertNever, inStep } from "../../linux/errors.ts";
+import { assertNever, inStep, isErrno } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { openAt } from "../../linux/file.ts";
 import { CLONE_NEW, setNamespace } from "../../linux/namespace.ts";
 import { fork } from "../../linux/fork.unsafe.ts";
+import { cloneTree } from "../../linux/mount.ts";
 import { poll } from "../../linux/poll.ts";
 import { kill, pidfdOpen, waitPid, type ExitStatus } from "../../linux/process.ts";
 import type { ProcessLaunch } from "../init/launch.ts";
@@ -63,6 +65,10 @@ export function handOver(ours: Fd, launch: ProcessLaunch, bodies: Bodies, parts:
         parts.born(init);
         continue;
       }
+      if (message.kind === "attributes") {
+        sendAttributes(ours, launch, init?.pid ?? 0);
+        continue;
+      }
       answer(message, fds, parts, first.pid, init?.pid ?? 0);
       send(ours, { kind: "go" });
       if (message.kind === "ready" && init !== undefined) return init.pid;
@@ -95,6 +101,20 @@ function receiveFromStage(ours: Fd, stageProcess: Fd) {
   return message === 0 ? undefined : receiveWithFds(ours);
 }
 
+/**
+ * Hands out /proc/PID/attr as a mount of its own: `..` must not lead from it to the rest of the host's procfs, since others in the container may
+ * get hold of the descriptor while the program is executed. Without the privilege to make one, `go` comes alone.
+ */
+function sendAttributes(ours: Fd, { hostProc }: ProcessLaunch, pid: number): void {
+  try {
+    using directory = cloneTree(hostProc, `${pid}/attr`, false);
+    send(ours, { kind: "go" }, [directory]);
+  } catch (error) {
+    if (!isErrno(error, EPERM)) throw error;
+    send(ours, { kind: "go" });
+  }
+}
+
 /** Kills a child. @returns how it ended: one that had ended already, in its own way. */
 function end(pid: number): ExitStatus | undefined {
   kill(pid, SIGNALS.SIGKILL);
@@ -116,6 +136,7 @@ function answer(message: FromContainer, fds: readonly Fd[], parts: Parts, stageP
     case "failed":
       throw fromWire(message.error);
     case "born":
+    case "attributes":
     case "executing":
       throw new Error(`unexpected message from the container's side: ${message.kind}`);
     default:

@@ -16,9 +16,15 @@ export function prepareSeccomp(config: LinuxSeccomp | undefined, stateOf: (pid: 
   if (config === undefined) return undefined;
   const { policy, flags, unknown } = importOci(config, { nativeArch: "x86_64" });
   for (const name of unknown) log.debug(`seccomp: no system call is called ${name}; left out`);
-  const program = compile(withOurExec(policy));
+  const complete = withOurExec(policy);
+  const program = compile(complete);
   const notifies = [policy.defaultAction, ...policy.rules.map(({ action }) => action)].includes("notify");
-  return { program, flags: encodeFlags({ ...flags, newListener: notifies }), listener: notifies ? openListener(config, stateOf) : undefined };
+  return {
+    program,
+    flags: encodeFlags({ ...flags, newListener: notifies }),
+    allows: (nr, args) => allows(complete, nr, args),
+    listener: notifies ? openListener(config, stateOf) : undefined,
+  };
 }
 
 /**
@@ -26,11 +32,14 @@ export function prepareSeccomp(config: LinuxSeccomp | undefined, stateOf: (pid: 
  * execve but not execveat gets exactly that form in addition; it reaches no file that execve of /proc/self/fd/N would not.
  */
 function withOurExec(policy: Policy): Policy {
-  const call = { arch: "x86_64", nr: ARCH.sys.execveat, args: [3, 0, 0, 0, AT_EMPTY_PATH] } as const;
-  const { action } = decide(policy, call);
-  if (action === "allow" || action === "log") return policy;
+  if (allows(policy, ARCH.sys.execveat, [3, 0, 0, 0, AT_EMPTY_PATH])) return policy;
   const rule: Rule = { names: ["execveat"], action: "allow", args: [{ index: 4, op: "eq", value: AT_EMPTY_PATH }] };
   return { ...policy, rules: [rule, ...policy.rules] };
+}
+
+function allows(policy: Policy, nr: number, args: readonly number[]): boolean {
+  const { action } = decide(policy, { arch: "x86_64", nr, args });
+  return action === "allow" || action === "log";
 }
 
 /** Source: runtime-spec config-linux.md#containerprocessstate. */

@@ -1,7 +1,7 @@
 /** Attributes of the process that execve(2) keeps. Source: runtime-spec config.md#process. */
-import { EINVAL, ENOENT, ENOSYS, EPERM, EKEYREVOKED, EOPNOTSUPP } from "../../linux/abi/errno.ts";
+import { ENOSYS, EPERM, EKEYREVOKED, EOPNOTSUPP } from "../../linux/abi/errno.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
-import { isErrno, SysError } from "../../linux/errors.ts";
+import { isErrno } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { openAt, writeAll } from "../../linux/file.ts";
 import { allowUserSearch, joinSessionKeyring } from "../../linux/keyring.ts";
@@ -75,25 +75,4 @@ function restoreNoFile(): void {
   const { soft } = INHERITED_NOFILE;
   const NOFILE = RLIMITS.indexOf("RLIMIT_NOFILE");
   if (soft !== undefined) setResourceLimit(NOFILE, soft, getResourceLimit(NOFILE).hard, "RLIMIT_NOFILE");
-}
-
-/**
- * Sets the label that the next execve(2) takes. The write goes to the host's procfs, whatever the container has mounted there
- * (CVE-2025-52881). Sources: AppArmor kernel interface (exec <profile>), selinux(8) setexeccon.
- */
-export function setExecLabel(hostProc: Fd, process: Process): void {
-  const { apparmorProfile, selinuxLabel } = process;
-  if (apparmorProfile) writeLabel(hostProc, "self/attr/apparmor/exec", `exec ${apparmorProfile}`, `process.apparmorProfile: ${JSON.stringify(apparmorProfile)}`);
-  if (selinuxLabel) writeLabel(hostProc, "self/attr/exec", selinuxLabel, `process.selinuxLabel: ${JSON.stringify(selinuxLabel)}`);
-}
-
-/** The errno alone would speak of a missing file, which engines take for a missing program. */
-function writeLabel(hostProc: Fd, path: string, label: string, field: string): void {
-  using file = openAt(hostProc, path, fcntl.O_WRONLY);
-  try {
-    writeAll(file, label);
-  } catch (error) {
-    if (isErrno(error, ENOENT, EINVAL)) throw new Error(`${field} is not loaded on this host`, { cause: error });
-    throw error instanceof SysError ? new SysError({ ...error.fields, hint: field }) : error;
-  }
 }

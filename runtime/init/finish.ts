@@ -4,15 +4,16 @@
  */
 import { EINVAL, EPERM, EROFS } from "../../linux/abi/errno.ts";
 import { SysError, inStep, isErrno } from "../../linux/errors.ts";
-import { createExecStub, prepareExec } from "../../linux/exec.unsafe.ts";
+import { createExecStub, prepareExec, type ExecLabels } from "../../linux/exec.unsafe.ts";
 import { changeOwner, closeOnExecFrom, currentDirectory, isNullDevice, readLinkAt, setCloseOnExec, statAt } from "../../linux/file.ts";
 import { setNoNewPrivileges } from "../../linux/prctl.ts";
 import { changeDirectory, setUmask } from "../../linux/process.ts";
 import { setSeccompFilter } from "../../linux/seccomp.ts";
 import { sendMessage } from "../../linux/socket.ts";
-import { applyIoPriority, applyResourceLimits, setExecLabel, setScheduler } from "./attributes.ts";
+import { applyIoPriority, applyResourceLimits, setScheduler } from "./attributes.ts";
 import { environment } from "./environment.ts";
 import { becomeUser, dropCapabilities } from "./identity.ts";
+import { prepareLabels } from "./label.ts";
 import type { ProcessLaunch } from "./launch.ts";
 import { findProgram } from "./program.ts";
 
@@ -25,8 +26,8 @@ const DEFAULT_UMASK = 0o022;
  */
 export function prepareProgram(launch: ProcessLaunch): () => never {
   const { process } = launch;
-  const stub = createExecStub();
-  inStep("security label", () => setExecLabel(launch.hostProc, process));
+  const labels = inStep("security label", () => prepareLabels(launch));
+  const stub = createExecStub(labels);
   if (process.noNewPrivileges === true) setNoNewPrivileges();
   inStep("scheduler", () => setScheduler(process.scheduler));
   inStep("io priority", () => applyIoPriority(process.ioPriority));
@@ -39,7 +40,7 @@ export function prepareProgram(launch: ProcessLaunch): () => never {
   const args = process.args ?? [];
   const path = findProgram(args[0] ?? "", env);
   const become = prepareExec(stub, path, args, env);
-  keepDescriptors(launch);
+  keepDescriptors(launch, labels);
   return () => {
     inStep("resource limits", () => applyResourceLimits(process));
     becomeUnprivileged(launch);
@@ -80,10 +81,11 @@ function loadFilters({ filters, hostProc }: ProcessLaunch): void {
   }
 }
 
-/** Every descriptor but stdio and the preserved ones ends with this image, whoever opened it (CVE-2024-21626). */
-function keepDescriptors({ preserveFds }: ProcessLaunch): void {
+/** Every descriptor but stdio and the preserved ones ends with this image, whoever opened it (CVE-2024-21626); the labels' with the stub. */
+function keepDescriptors({ preserveFds }: ProcessLaunch, labels: ExecLabels | undefined): void {
   for (let fd = 0; fd < FIRST_FREE_FD + preserveFds; fd++) setCloseOnExec(fd, false);
   closeOnExecFrom(FIRST_FREE_FD + preserveFds);
+  if (labels !== undefined) setCloseOnExec(labels.directory, false);
 }
 
 /** A directory that only root may enter, as runc allows, and one that only the user may (on NFS, say): try as both. */

@@ -58,6 +58,8 @@ export interface SeccompLaunch {
   readonly program: Uint8Array;
   /** SECCOMP_FILTER_FLAG_*. */
   readonly flags: number;
+  /** Whether the filter lets a native system call through, without a listener or tracer having a say. */
+  readonly allows: (nr: number, args: readonly number[]) => boolean;
   /** Where its notifications go: a connected socket, and what is to be sent with the listener, told the process's pid on the host. */
   readonly listener: { readonly socket: Fd; readonly message: (pid: number) => string } | undefined;
 }

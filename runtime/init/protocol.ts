@@ -20,6 +20,8 @@
  *      |<------------------------------------------------------------- "hooks" |
  *      | prestart and createRuntime hooks                                      |
  *      | go ------------------------------------------------------------------>| createContainer hooks, pivot_root ...
+ *      |<-------------------------------------------------------- "attributes" | (only with a security label)
+ *      | go, with /proc/PID/attr --------------------------------------------->|
  *      |<------------------------------------------------------------- "ready" |
  *      | state.json, pid file                                                  |
  *      | go ------------------------------------------------------------------>| waits on the start socket (start.ts)
@@ -44,6 +46,8 @@ export type FromContainer =
   | { readonly kind: "born" } & Birth
   | { readonly kind: "cgroup" }
   | { readonly kind: "hooks" }
+  /** Asks for the asking process's /proc/PID/attr, which comes with `go` where the runtime may hand it out. */
+  | { readonly kind: "attributes" }
   | { readonly kind: "ready" }
   /** Sent on the start socket, as the last word before execve. */
   | { readonly kind: "executing" }
@@ -100,10 +104,10 @@ function receiveOrEnd(socket: Fd): Message | undefined {
   }
 }
 
-/** The container's side: says where it is and waits for the runtime's `go`. @throws PeerGone */
-export function rendezvous(socket: Fd, message: FromContainer, fds: readonly Fd[] = []): void {
+/** The container's side: says where it is and waits for the runtime's `go`. @returns the descriptors that came with it. @throws PeerGone */
+export function rendezvous(socket: Fd, message: FromContainer, fds: readonly Fd[] = []): readonly Fd[] {
   send(socket, message, fds);
-  awaitGo(socket);
+  return awaitGo(socket);
 }
 
 /** Exit code of a forked process that has reported its error, or whose runtime is gone. */
@@ -128,6 +132,8 @@ function reportFailure(socket: Fd, error: unknown): void {
   }
 }
 
-export function awaitGo(socket: Fd): void {
-  if (receiveOrEnd(socket) === undefined) throw new PeerGone("the runtime is gone");
+export function awaitGo(socket: Fd): readonly Fd[] {
+  const message = receiveOrEnd(socket);
+  if (message === undefined) throw new PeerGone("the runtime is gone");
+  return message.fds;
 }

@@ -8,5 +8,6 @@ import type { SeccompLaunch } from "../init/launch.ts";
 /** @param channel where the sentry takes listeners from (sentry/messages.ts). */
 export function trapFilter(channel: Fd): SeccompLaunch {
   const flags = encodeFlags({ newListener: true, waitKillableRecv: true });
-  return { program: compilePolicy(balanced), flags, listener: { socket: channel, message: () => "listener" } };
+  // Opening files is brought before the sentry, so the stub cannot write a label by itself.
+  return { program: compilePolicy(balanced), flags, allows: () => false, listener: { socket: channel, message: () => "listener" } };
 }

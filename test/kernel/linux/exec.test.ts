@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
@@ -90,6 +90,36 @@ test("a program that the kernel refuses otherwise gives one line and 126", () =>
   const { code, stderr } = run("/nowhere/program", ["x"]);
   expect(code).toBe(126);
   expect(stderr).toMatch(/^tssandbox: exec: the kernel refused the program .*\n$/);
+});
+
+/** Any directory will do for /proc/PID/attr; what a security module makes of it: test/kernel/v2/apparmor.test.ts. */
+const withLabels = (writes: Readonly<Record<string, string>>, path = guestProgram("probe")) => {
+  const directory = join(workDir, uniqueId());
+  mkdirSync(join(directory, "apparmor"), { recursive: true });
+  for (const name of ["exec", "apparmor/exec"]) writeFileSync(join(directory, name), "");
+  const list = Object.entries(writes).map(([name, text]) => ({ name, text }));
+  const outcome = runCase(script, "labels", directory, JSON.stringify(list), path) as Outcome;
+  return { ...outcome, read: (name: string) => readFileSync(join(directory, name), "utf8") };
+};
+
+test("the stub writes labels where it is told, and the program gets none of its descriptors", () => {
+  const { code, stdout, read } = withLabels({ "apparmor/exec": "exec a-profile", exec: "system_u:object_r:ü:s0" });
+  expect(code).toBe(0);
+  expect([read("apparmor/exec"), read("exec")]).toEqual(["exec a-profile", "system_u:object_r:ü:s0"]);
+  expect(parseProbe(stdout).fds.map(({ fd }) => fd)).toEqual([1, 2]);
+});
+
+test("a label that cannot be written gives one line and 126, and the program does not run", () => {
+  const refused = { code: 126, stdout: "", stderr: "tssandbox: exec: the kernel refused the security label\n" };
+  expect(withLabels({ missing: "x" })).toMatchObject(refused);
+  expect(withLabels({ exec: "x", missing: "y" })).toMatchObject(refused);
+  expect(withLabels({ missing: "x", exec: "y" })).toMatchObject(refused);
+});
+
+test("with a label, too, a program that cannot be executed is told of as ever", () => {
+  expect(withLabels({ exec: "x" }, "/nowhere/program")).toMatchObject({ code: 126, stderr: expect.stringContaining("refused the program") });
+  expect(withLabels({ exec: "x" }, program("no format\n"))).toMatchObject({ code: 126, stderr: FORMAT_ERROR });
+  expect(withLabels({ exec: "x" }, program("#!/proc/self/exe\n"))).toMatchObject({ code: 126, stderr: FORMAT_ERROR });
 });
 
 test("a script runs under its interpreter", () => {

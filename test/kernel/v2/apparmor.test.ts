@@ -7,12 +7,15 @@ import { uniqueId, workDir } from "../../support/paths.ts";
 
 const main = `${uniqueId()}-main`;
 const other = `${uniqueId()}-other`;
+/** Does not allow executing anything. */
+const final = `${uniqueId()}-final`;
 const file = `${workDir}/profiles`;
 
 const profile = (name: string, rules: string) => `profile ${name} flags=(attach_disconnected) { file, capability, network, mount, signal, umount, ptrace, ${rules} }\n`;
 
 beforeAll(() => {
-  writeFileSync(file, profile(main, "deny /etc/forbidden r,") + profile(other, ""));
+  const withoutExec = `profile ${final} flags=(attach_disconnected) { / r, /** mrw, }\n`;
+  writeFileSync(file, profile(main, "deny /etc/forbidden r,") + profile(other, "") + withoutExec);
   execFileSync("apparmor_parser", ["--replace", file]);
 });
 
@@ -34,6 +37,28 @@ describeRuntime("AppArmor", ({ test, make }) => {
     expect(await c.mustExec([], { process: { args: label, apparmorProfile: other, noNewPrivileges: true } })).toBe(`${other} (enforce)\nsecret\n`);
     const unknown = await c.exec(label, { flags: ["--apparmor", "no-such-profile"] });
     expect(unknown).toMatchObject({ code: 255, stdout: "", stderr: expect.stringContaining('process.apparmorProfile: "no-such-profile" is not loaded on this host') });
+  });
+
+  test("the program need not be executable under its profile: the transition is its own", async () => {
+    await using c = make({ args: ["sleep", "100"], edit: (spec) => { spec.process!.apparmorProfile = final; } });
+    await c.mustBegin();
+    expect(await c.exec(["cat", "/proc/self/attr/apparmor/current"])).toMatchObject({ code: 0, stdout: `${final} (enforce)\n` });
+    expect(await c.exec(["cat", "/proc/self/attr/apparmor/current"], { flags: ["--apparmor", other] })).toMatchObject({ code: 0, stdout: `${other} (enforce)\n` });
+    expect(await c.exec(["sh", "-c", "/bin/true"])).toMatchObject({ code: 126, stderr: expect.stringContaining("Permission denied") });
+    // 3 is the shell's own, of the directory that it reads.
+    expect(await c.exec(["sh", "-c", "echo /proc/self/fd/*"])).toMatchObject({ stdout: "/proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 /proc/self/fd/3\n" });
+  });
+
+  const filtered = (apparmorProfile: string) => make({ args: ["true"], edit: (spec) => {
+    spec.process!.apparmorProfile = apparmorProfile;
+    spec.linux.seccomp = { defaultAction: "SCMP_ACT_ALLOW", syscalls: [{ names: ["openat"], action: "SCMP_ACT_ERRNO" }] };
+  } });
+
+  test("under a filter that forbids opening files, the profile must allow executing the program", { cannot: { runc: "it writes the label before the filter is loaded" } }, async () => {
+    await using allowed = filtered(main);
+    await allowed.mustRun();
+    await using refused = filtered(final);
+    expect(await refused.run()).toMatchObject({ code: 126, stderr: expect.stringContaining("the kernel refused the program") });
   });
 
   test("without one the container is unconfined", async () => {

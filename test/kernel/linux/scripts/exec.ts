@@ -1,6 +1,6 @@
-import { O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY } from "../../../../linux/abi/fcntl.ts";
-import { duplicateOnto, open, pipe, readAll, writeAll } from "../../../../linux/file.ts";
-import { createExecStub, prepareExec } from "../../../../linux/exec.unsafe.ts";
+import { O_DIRECTORY, O_PATH, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY } from "../../../../linux/abi/fcntl.ts";
+import { closeOnExecFrom, duplicateOnto, open, pipe, readAll, setCloseOnExec, writeAll } from "../../../../linux/file.ts";
+import { createExecStub, prepareExec, type ExecLabels } from "../../../../linux/exec.unsafe.ts";
 import { fork } from "../../../../linux/fork.unsafe.ts";
 import { shellCode, waitPid } from "../../../../linux/process.ts";
 import { defineCases, refusal } from "../../../support/forked.ts";
@@ -12,13 +12,15 @@ interface Outcome {
 }
 
 /** What a program writes and ends with, run through the stub in a child. */
-function execute(path: string, argv: readonly string[], env: readonly string[]): Outcome {
-  const stub = createExecStub();
+function execute(path: string, argv: readonly string[], env: readonly string[], labels?: ExecLabels): Outcome {
+  const stub = createExecStub(labels);
   const [outReader, outWriter] = pipe();
   const [errReader, errWriter] = pipe();
   const pid = fork(() => {
     duplicateOnto(outWriter, 1);
     duplicateOnto(errWriter, 2);
+    closeOnExecFrom(3);
+    if (labels !== undefined) setCloseOnExec(labels.directory, false);
     prepareExec(stub, path, argv, env)();
     return 1;
   });
@@ -32,6 +34,10 @@ function execute(path: string, argv: readonly string[], env: readonly string[]):
 
 defineCases({
   "run": (path = "", argv = "[]", env = "[]") => execute(path, JSON.parse(argv) as string[], JSON.parse(env) as string[]),
+  "labels": (directory = "", writes = "[]", program = "") => {
+    const labels = { directory: open(directory, O_PATH | O_DIRECTORY).number, writes: JSON.parse(writes) as ExecLabels["writes"] };
+    return execute(program, [program], [], labels);
+  },
   "big": (path = "") => {
     const argument = "x".repeat(100_000);
     const argv = ["printf", "%s", ...Array.from({ length: 15 }, () => argument)];
