@@ -1,0 +1,26 @@
+/** What is lent to a container, and how. */
+import type { Fd } from "../linux/fd.ts";
+import type { Ownership } from "./hostfs/ownership.ts";
+
+/**
+ * Who else changes the files. `exclusive`: nobody, while they are lent; the guest's kernel may believe what it has been told for hours.
+ * `shared`: others do; the kernel believes for a moment only, and is told of changes.
+ */
+export type CachePolicy = "exclusive" | "shared";
+
+/** How a directory, or one file, is lent. */
+export interface Loan {
+  /** O_PATH: a directory, or a single regular file. */
+  readonly root: Fd;
+  readonly readOnly: boolean;
+  readonly cache: CachePolicy;
+  readonly ownership: Ownership;
+  /** Mounts that lie below the root are part of it. Left out: they cannot be entered (EXDEV). */
+  readonly submounts?: boolean;
+}
+
+/** A loan and the connection that asks for it. */
+export interface Export extends Loan {
+  /** /dev/fuse, opened and mounted by a process in the container's user namespace. */
+  readonly fuse: Fd;
+}

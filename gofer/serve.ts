@@ -1,0 +1,93 @@
+/** The gofer's loop: several connections, one process, one request after the other. Nothing here is asynchronous. */
+import { POLLERR, POLLHUP, POLLIN } from "../linux/abi/poll.ts";
+import type { Fd, FdLike } from "../linux/fd.ts";
+import { permanentBlock, type Block } from "../linux/memory.unsafe.ts";
+import { PollSet } from "../linux/poll-set.ts";
+import { FuseDevice } from "./fuse/device.ts";
+import type { FileSystem } from "./fuse/file-system.ts";
+import { OUT_HEADER } from "./fuse/abi.ts";
+import { Session } from "./fuse/session.ts";
+import { BUFFER_SIZE, type Transport } from "./fuse/transport.ts";
+
+/** A connection and what answers it. */
+export interface Served {
+  readonly fuse: Fd;
+  readonly fileSystem: FileSystem;
+}
+
+export interface ServeOptions {
+  /** The end of a pipe or socket: when the other end is closed, the gofer ends. */
+  readonly lifeline?: FdLike;
+}
+
+/** Why the loop has ended. */
+export type ServeEnd = "disconnected" | "lifeline";
+
+/** Requests of one connection that are answered before the others are looked at again. */
+const BURST = 32;
+
+class Connection {
+  readonly session: Session;
+  readonly transport: Transport;
+  readonly #served: Served;
+
+  constructor(served: Served, request: Block, reply: Block) {
+    this.#served = served;
+    this.transport = new FuseDevice(served.fuse);
+    this.session = new Session(served.fileSystem, request, reply);
+  }
+
+  end(): void {
+    this.session.end();
+    this.#served.fuse.close();
+  }
+}
+
+/**
+ * Serves until every connection has ended or the lifeline hangs up; owns the descriptors. It returns then: the caller is a forked child,
+ * and exits.
+ */
+export function serveGofer(served: readonly Served[], options: ServeOptions = {}): ServeEnd {
+  const request = permanentBlock(BUFFER_SIZE);
+  const reply = permanentBlock(BUFFER_SIZE);
+  const connections = served.map((one) => new Connection(one, request, reply));
+  const set = new PollSet(served.length + 1);
+  if (options.lifeline !== undefined) set.add(options.lifeline, 0);
+  const first = set.size;
+  for (const { transport } of connections) set.add(transport.fd, POLLIN);
+  for (;;) {
+    if (connections.length === 0) return "disconnected";
+    set.wait();
+    if (first > 0 && set.ready(0) !== 0) break;
+    for (let i = connections.length - 1; i >= 0; i--) {
+      const connection = connections[i];
+      if (connection === undefined || (set.ready(first + i) & (POLLIN | POLLERR | POLLHUP)) === 0) continue;
+      if (serveBurst(connection, request, reply)) continue;
+      connection.end();
+      set.remove(first + i);
+      const last = connections.pop();
+      if (last !== undefined && i < connections.length) connections[i] = last;
+    }
+  }
+  for (const connection of connections) connection.end();
+  return "lifeline";
+}
+
+/** @returns false where the connection has ended. */
+function serveBurst({ session, transport }: Connection, request: Block, reply: Block): boolean {
+  for (let i = 0; i < BURST; i++) {
+    const received = transport.receive(request);
+    if (received <= 0) return received === 0;
+    const length = session.handle(received, transport.capacity);
+    if (length > 0 && transport.send(reply, length) < 0 && length > OUT_HEADER.size) sendError(transport, reply);
+  }
+  return true;
+}
+
+/** The kernel has refused the reply, which only a bug of ours can lead to: whoever waits gets an error instead. */
+function sendError(transport: Transport, reply: Block): void {
+  const EIO = 5;
+  reply.view.setUint32(OUT_HEADER.len, OUT_HEADER.size, true);
+  reply.view.setInt32(OUT_HEADER.error, -EIO, true);
+  transport.send(reply, OUT_HEADER.size);
+}
