@@ -19,6 +19,7 @@ import { registerRun } from "./commands/run.ts";
 import { registerSpec } from "./commands/spec.ts";
 import { registerStart } from "./commands/start.ts";
 import { registerState } from "./commands/state.ts";
+import { registerSyscalls } from "./commands/syscalls.ts";
 import { registerUpdate } from "./commands/update.ts";
 import type { Globals } from "./globals.ts";
 import type { Registry } from "./commands/registry.ts";
@@ -86,6 +87,7 @@ const COMMANDS: Readonly<Record<string, (registry: Registry) => void>> = {
   events: registerEvents,
   spec: registerSpec,
   features: registerFeatures,
+  syscalls: registerSyscalls,
   do: registerDo,
 };
 

@@ -83,9 +83,9 @@ export const descriptors: Area = {
     { reason: "Pipes, counters, timers and signals as descriptors", names: "pipe2 eventfd2 signalfd4 timerfd_create timerfd_settime timerfd_gettime", outcome: native },
     { reason: "Waiting for descriptors", names: "ppoll pselect6 epoll_create1 epoll_ctl epoll_pwait2", outcome: native },
     {
-      reason: "Asynchronous reads and writes of the older kind (databases, nginx): nothing that read, write and poll do not do",
-      names: "io_setup io_destroy io_submit io_cancel io_pgetevents",
-      outcome: native,
+      reason: "Asynchronous I/O of the older kind: code with a history, for a few databases, which do without where it is absent",
+      names: "io_setup io_destroy io_submit io_cancel io_getevents io_pgetevents",
+      outcome: denied("ENOSYS"),
     },
     { reason: "Its operations are no system calls: no filter sees them. libuv and others fall back to epoll", names: "io_uring_setup io_uring_enter io_uring_register", outcome: denied("ENOSYS") },
     { reason: "Which pages of a file others have read: a side channel", names: "cachestat", outcome: denied("ENOSYS") },
@@ -105,6 +105,5 @@ export const descriptors: Area = {
     epoll_create: "epoll_create1",
     epoll_wait: "epoll_pwait2",
     epoll_pwait: "epoll_pwait2",
-    io_getevents: "io_pgetevents",
   },
 };

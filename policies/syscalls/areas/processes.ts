@@ -81,7 +81,9 @@ export const processes: Area = {
     { reason: "The newer futex calls: programs that know them fall back to futex", names: "futex_waitv futex_wake futex_wait futex_requeue", outcome: denied("ENOSYS") },
     { reason: "About tasks in the own pid namespace, or the calling one", names: "getpid getppid getpgid setpgid getsid setsid getpriority setpriority", outcome: native },
     { reason: "Descriptors of tasks in the own pid namespace", names: "pidfd_open pidfd_send_signal", outcome: native },
-    { reason: "Only the FS and GS bases, the state of CPU features (AMX) and what libc asks about shadow stacks", names: "arch_prctl",
+    {
+      reason: "The bases of FS and GS, and leave to use large CPU state (AMX). Shadow stacks are off, as on a kernel without them",
+      names: "arch_prctl",
       cases: [
         named(0, { ARCH_SET_GS: 0x1001, ARCH_SET_FS: 0x1002, ARCH_GET_FS: 0x1003, ARCH_GET_GS: 0x1004 }, native),
         named(0, { ARCH_GET_XCOMP_SUPP: 0x1021, ARCH_GET_XCOMP_PERM: 0x1022, ARCH_REQ_XCOMP_PERM: 0x1023 }, native),
@@ -101,8 +103,11 @@ export const processes: Area = {
       names: "ptrace",
       cases: [
         named(0, { PTRACE_TRACEME }, continued, [], 64),
-        when("PTRACE_SETOPTIONS, PTRACE_SEIZE with PTRACE_O_SUSPEND_SECCOMP", [bits(3, PTRACE_O_SUSPEND_SECCOMP, PTRACE_O_SUSPEND_SECCOMP), ...oneOf(0, [0x4200], 64)], denied("EPERM")),
-        when("PTRACE_SEIZE with PTRACE_O_SUSPEND_SECCOMP", [bits(3, PTRACE_O_SUSPEND_SECCOMP, PTRACE_O_SUSPEND_SECCOMP), ...oneOf(0, [0x4206], 64)], denied("EPERM")),
+        {
+          what: "PTRACE_SETOPTIONS, PTRACE_SEIZE with PTRACE_O_SUSPEND_SECCOMP",
+          anyOf: oneOf(0, Object.values(withOptions), 64).map((request) => [request, bits(3, PTRACE_O_SUSPEND_SECCOMP, PTRACE_O_SUSPEND_SECCOMP)]),
+          outcome: denied("EPERM"),
+        },
         named(0, withOptions, native, [], 64),
         named(0, tracing, native, [], 64),
       ],

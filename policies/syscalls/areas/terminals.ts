@@ -4,6 +4,7 @@ import type { Area } from "../row.ts";
 
 // asm-generic/ioctls.h, linux/sockios.h; checked against the headers in test/kernel/policies/constants.test.ts.
 export const nativeIoctls = {
+  descriptor: { FIONREAD: 0x541b, FIONBIO: 0x5421, FIONCLEX: 0x5450, FIOCLEX: 0x5451, FIOASYNC: 0x5452 },
   terminal: {
     TCGETS: 0x5401,
     TCSETS: 0x5402,
@@ -34,7 +35,6 @@ export const nativeIoctls = {
     TCSETSF2: 0x402c_542d,
   },
   pty: { TIOCPKT: 0x5420, TIOCGPTN: 0x8004_5430, TIOCSPTLCK: 0x4004_5431, TIOCGPKT: 0x8004_5438, TIOCGPTLCK: 0x8004_5439, TIOCGPTPEER: 0x5441 },
-  descriptor: { FIONREAD: 0x541b, FIONBIO: 0x5421, FIONCLEX: 0x5450, FIOCLEX: 0x5451, FIOASYNC: 0x5452 },
   socket: { FIOSETOWN: 0x8901, SIOCSPGRP: 0x8902, FIOGETOWN: 0x8903, SIOCGPGRP: 0x8904, SIOCATMARK: 0x8905 },
   interface: {
     SIOCGIFNAME: 0x8910,

@@ -1,0 +1,28 @@
+import { Option } from "commander";
+import type { PolicyName } from "../../policies/syscalls/policy.ts";
+import { print } from "./print.ts";
+import type { Registry } from "./registry.ts";
+
+const policyNames: readonly PolicyName[] = ["balanced"];
+
+interface Flags {
+  readonly policy: PolicyName;
+  readonly format: "md" | "json";
+}
+
+export function registerSyscalls({ program, action }: Registry): void {
+  program
+    .command("syscalls")
+    .description("print what becomes of each system call of a sandboxed program")
+    .addOption(new Option("--policy <name>").choices(policyNames).default("balanced"))
+    .addOption(new Option("--format <format>").choices(["md", "json"]).default("md"))
+    .action(action((_globals, flags: Flags) => printPolicy(flags)));
+}
+
+async function printPolicy({ policy, format }: Flags): Promise<number> {
+  // Setting the table up takes milliseconds, which no other command needs to spend.
+  const { policies } = await import("../../policies/syscalls/policy.ts");
+  const { describePolicy, toMarkdown } = await import("../../policies/syscalls/describe.ts");
+  print(format === "json" ? JSON.stringify(describePolicy(policies[policy]), null, 2) : toMarkdown(policies[policy]).trimEnd());
+  return 0;
+}
