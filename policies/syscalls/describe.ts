@@ -1,7 +1,9 @@
 /** The table for readers: `tssandbox syscalls`, docs/syscalls.md. */
 import { syscallClasses } from "./row.ts";
 import type { Case, Outcome, SyscallClass, SyscallRow } from "./row.ts";
+import { handlersOf } from "./policy.ts";
 import type { SyscallPolicy } from "./policy.ts";
+import { areas } from "./table.ts";
 
 export type Counts = Readonly<Record<SyscallClass | "forms", number>>;
 
@@ -27,6 +29,7 @@ export function describePolicy(policy: SyscallPolicy): object {
   return {
     policy: name,
     counts: countsOf(policy),
+    trapping: handlersOf(policy),
     otherNumbers: "ENOSYS",
     otherEntries: { i386: "killed", x32: "ENOSYS" },
     syscalls: rows.map(({ nr, name, area, class: kind, formOf, cases, otherwise, reason }) => ({
@@ -81,9 +84,10 @@ export function toMarkdown(policy: SyscallPolicy): string {
     ...countLines(policy),
     "",
     "A *form* is an older or longer call with all that another, named in its reason, may do and no more: it adds nothing to what the host's kernel is asked for.",
+    `For some arguments at least, these trap: ${handlersOf(policy).join(", ")}.`,
     "Where several arguments are told apart, the first that holds decides. Arguments that the kernel takes as `int` are compared by their lower 32 bits.",
     "Numbers without a row, later ones too, answer ENOSYS, and so do all of x32's. A call through the 32-bit entry ends the process with SIGSYS.",
-    ...[...new Set(rows.map(({ area }) => area))].flatMap((area) => areaLines(area, rows)),
+    ...areas.flatMap(({ title }) => areaLines(title, rows)),
     "",
   ].join("\n");
 }

@@ -14,15 +14,15 @@ const SECCOMP_FILTER_FLAG_NEW_LISTENER = 8;
 
 // Requests (linux/ptrace.h, asm/ptrace-abi.h). PTRACE_SETOPTIONS and PTRACE_SEIZE take options in `data`.
 const PTRACE_TRACEME = 0;
-const withOptions = { PTRACE_SETOPTIONS: 0x4200, PTRACE_SEIZE: 0x4206 };
+export const withOptions = { PTRACE_SETOPTIONS: 0x4200, PTRACE_SEIZE: 0x4206 };
 const PTRACE_O_SUSPEND_SECCOMP = 0x20_0000;
-const tracing = {
+export const tracing = {
   PTRACE_PEEKTEXT: 1,
   PTRACE_PEEKDATA: 2,
-  PTRACE_PEEKUSER: 3,
+  PTRACE_PEEKUSR: 3,
   PTRACE_POKETEXT: 4,
   PTRACE_POKEDATA: 5,
-  PTRACE_POKEUSER: 6,
+  PTRACE_POKEUSR: 6,
   PTRACE_CONT: 7,
   PTRACE_KILL: 8,
   PTRACE_SINGLESTEP: 9,
