@@ -22,11 +22,12 @@ type Constants = Readonly<Record<string, number>>;
 // A name that is an enumerator, not a macro, is not found by #ifdef.
 const enumerators = new Set(["IPPROTO_IP", "IPPROTO_IPV6", "IPPROTO_TCP", "IPPROTO_UDP", "MCAST_JOIN_GROUP"]);
 
+function print(name: string): string {
+  const statement = `printf("${name} %lu\\n", (unsigned long)(unsigned)${name});`;
+  return enumerators.has(name) ? statement : `#ifdef ${name}\n${statement}\n#endif`;
+}
+
 function headersSay(names: readonly string[]): Map<string, number> {
-  const print = (name: string): string => {
-    const statement = `printf("${name} %lu\\n", (unsigned long)(unsigned)${name});`;
-    return enumerators.has(name) ? statement : `#ifdef ${name}\n${statement}\n#endif`;
-  };
   const source = [...headers.map((header) => `#include <${header}>`), "#include <stdio.h>", "int main(void) {", ...names.map(print), "}"].join("\n");
   writeFileSync(programs.path("probe.c"), source);
   execFileSync("gcc", ["-o", programs.path("probe"), programs.path("probe.c")], { stdio: "inherit" });
