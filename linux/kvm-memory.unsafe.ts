@@ -9,7 +9,6 @@ const PROT_READ = 1;
 const PROT_READ_WRITE = 3;
 const MAP_SHARED = 0x1;
 const MAP_PRIVATE = 0x2;
-const MAP_ANONYMOUS = 0x20;
 const MAP_NORESERVE = 0x4000;
 
 function blockAt(address: number, size: number): Block {
@@ -33,12 +32,15 @@ export function mapForever(fd: FdLike, size: number, sharing: Sharing = "shared"
   return blockAt(check(syscall(SYS.mmap, 0, size, protection, flags, fdNumber(fd), offset), "mmap"), size);
 }
 
-/** Zeroed memory of this process, for its life. @throws SysError */
-export function mapAnonymousForever(size: number): Block {
-  return blockAt(check(syscall(SYS.mmap, 0, size, PROT_READ_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), "mmap"), size);
-}
-
 /** What another thread of this process has mapped with one of the functions above; threads share addresses, not objects. */
 export function mappedElsewhere(address: number, size: number): Block {
   return blockAt(address, size);
+}
+
+const MADV_REMOVE = 9;
+
+/** Frees the memory behind whole pages of a shared mapping of a memfd: a hole, which reads as zeroes. Source: madvise(2). */
+export function discardPages(block: Block, offset: number, size: number): void {
+  if (offset < 0 || size < 0 || offset + size > block.size) throw new RangeError("pages outside of their block");
+  syscall(SYS.madvise, block.address + offset, size, MADV_REMOVE);
 }

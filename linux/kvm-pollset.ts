@@ -2,42 +2,46 @@
 import { SYS } from "./arch.ts";
 import { POLLFD_SIZE } from "./abi/poll.ts";
 import { check } from "./errors.ts";
-import { mapAnonymousForever } from "./kvm-memory.unsafe.ts";
+import { permanentBlock } from "./memory.unsafe.ts";
 import { retrying } from "./syscall.unsafe.ts";
 
 const TIMESPEC_OFFSET = 0;
 const SET_OFFSET = 16;
 
-/** Up to `capacity` descriptors in slots; an empty slot holds -1, which the kernel passes over. */
-export class PollSet {
+/**
+ * Up to `capacity` descriptors in slots. The kernel passes over negative numbers: an empty slot holds -1, a paused descriptor its complement.
+ * Unlike PollSet of poll-set.ts, an entry keeps its place, and can be paused.
+ */
+export class SlotSet {
   readonly #block;
   readonly #capacity: number;
-  #used = 0;
+  readonly #fds: (number | undefined)[] = [];
 
   constructor(capacity = 1024) {
     this.#capacity = capacity;
-    this.#block = mapAnonymousForever(SET_OFFSET + capacity * POLLFD_SIZE);
+    this.#block = permanentBlock(SET_OFFSET + capacity * POLLFD_SIZE);
   }
 
   /** @returns its slot. @throws RangeError when the set is full. */
   add(fd: number, events: number): number {
-    let slot = 0;
-    while (slot < this.#used && this.#block.view.getInt32(this.#at(slot), true) >= 0) slot++;
+    const free = this.#fds.indexOf(undefined);
+    const slot = free === -1 ? this.#fds.length : free;
     if (slot >= this.#capacity) throw new RangeError(`more than ${this.#capacity} descriptors to wait for`);
-    this.#used = Math.max(this.#used, slot + 1);
-    this.#block.view.setInt32(this.#at(slot), fd, true);
+    this.#fds[slot] = fd;
     this.setEvents(slot, events);
     return slot;
   }
 
-  /** @param events POLL*; 0 still tells hang-up and error. */
+  /** @param events POLL*; 0 pauses it: hang-up and error are not told then. */
   setEvents(slot: number, events: number): void {
+    const fd = this.#fds[slot] ?? 0;
+    this.#block.view.setInt32(this.#at(slot), events === 0 ? -1 - fd : fd, true);
     this.#block.view.setInt32(this.#at(slot) + 4, events, true);
   }
 
   remove(slot: number): void {
-    this.#block.view.setInt32(this.#at(slot), -1, true);
-    this.#block.view.setInt32(this.#at(slot) + 4, 0, true);
+    this.#fds[slot] = undefined;
+    this.setEvents(slot, 0);
   }
 
   /** Waits until a descriptor is ready or the time is over. @param timeoutMs Infinity waits for ever. @returns how many are ready. */
@@ -48,7 +52,7 @@ export class PollSet {
       view.setBigInt64(TIMESPEC_OFFSET, BigInt(Math.floor(timeoutMs / 1000)), true);
       view.setBigInt64(TIMESPEC_OFFSET + 8, BigInt(Math.floor((timeoutMs % 1000) * 1e6)), true);
     }
-    return check(retrying(SYS.ppoll, address + SET_OFFSET, this.#used, finite ? address : 0, 0, 8), "ppoll");
+    return check(retrying(SYS.ppoll, address + SET_OFFSET, this.#fds.length, finite ? address : 0, 0, 8), "ppoll");
   }
 
   /** What happened in a slot at the last wait: POLL* bits. */
@@ -57,7 +61,7 @@ export class PollSet {
   }
 
   get slots(): number {
-    return this.#used;
+    return this.#fds.length;
   }
 
   #at(slot: number): number {

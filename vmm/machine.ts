@@ -10,12 +10,14 @@
  */
 import { Worker } from "node:worker_threads";
 import { POLLIN } from "../linux/abi/poll.ts";
-import { createEventFd, takeEvents } from "../linux/eventfd.ts";
+import { addEvents, createEventFd, takeEvents } from "../linux/eventfd.ts";
 import type { Fd } from "../linux/fd.ts";
+import { KVM_MEM_READONLY } from "../linux/abi/kvm.ts";
+import { mapForever } from "../linux/kvm-memory.unsafe.ts";
 import { supportedCpuid } from "../linux/kvm.ts";
 import { RUN } from "../linux/kvm-structs.ts";
 import { noteClockStopped, setCpuid, signalThread } from "../linux/kvm-vcpu.ts";
-import { connectInterrupt } from "../linux/kvm-vm.ts";
+import { connectDoorbell, connectInterrupt } from "../linux/kvm-vm.ts";
 import { acpiTables } from "./boot/acpi.ts";
 import { setBootState } from "./boot/cpu-state.ts";
 import { loadKernel, type KernelFiles } from "./boot/linux-kernel.ts";
@@ -23,12 +25,15 @@ import { RTC_WORDS } from "./devices/rtc.ts";
 import { SERIAL_WORDS } from "./devices/serial.ts";
 import { guestCpuid } from "./kvm/cpuid.ts";
 import { Vm, type VcpuHandle } from "./kvm/vm.ts";
-import { BOOT, PORTS } from "./layout.ts";
+import { Pmem, type PmemOptions } from "./devices/pmem.ts";
+import { BOOT, HIGH_MEMORY_START, PORTS, VIRTIO_INTERRUPTS, VIRTIO_WINDOW_SIZE, VIRTIO_WINDOWS } from "./layout.ts";
 import { createGuestMemory, type GuestMemory } from "./memory.ts";
 import { KICK_SIGNAL, type VcpuThreadData } from "./threads/vcpu-data.ts";
 import { Loop } from "./threads/loop.ts";
 import { Mailbox, MAILBOX_BYTES, type Command, type Phase, type Request } from "./threads/mailbox.ts";
-import { INTERRUPT_STATUS_WORDS } from "./virtio/interrupt-status.ts";
+import type { VirtioDevice } from "./virtio/device.ts";
+import { INTERRUPT_STATUS_WORDS, InterruptStatus } from "./virtio/interrupt-status.ts";
+import { MmioTransport, QUEUE_NOTIFY } from "./virtio/transport.ts";
 
 export interface MachineConfig {
   /** 1 to 32. */
@@ -37,6 +42,8 @@ export interface MachineConfig {
   readonly memoryBytes: number;
   /** Where the serial port's output goes: a descriptor that stays open. */
   readonly consoleFd: number;
+  /** What the guest did against the rules, in words. */
+  readonly onGuestError?: (message: string) => void;
 }
 
 /** How a machine ended. */
@@ -57,6 +64,9 @@ interface RunningVcpu {
 /** How often a vCPU that does not heed is interrupted again, in milliseconds: a signal may come just before KVM_RUN. */
 const KICK_AGAIN_MS = 5;
 
+/** Linux adds memory in sections of 128 MiB (Documentation/mm/memory-model.rst). */
+const PMEM_ALIGNMENT = 128 << 20;
+
 const sharedWords = (count: number) => new Int32Array(new SharedArrayBuffer(count * 4));
 
 export class Machine {
@@ -69,6 +79,9 @@ export class Machine {
   readonly #doorbell = createEventFd();
   readonly #shared = { interruptStatus: sharedWords(INTERRUPT_STATUS_WORDS), serial: sharedWords(SERIAL_WORDS), rtc: sharedWords(RTC_WORDS) };
   readonly #serialInterrupt = createEventFd();
+  readonly #interrupts = new InterruptStatus(this.#shared.interruptStatus);
+  readonly #transports: MmioTransport[] = [];
+  #pmemEnd: number;
   #end: End | undefined;
 
   constructor(config: MachineConfig) {
@@ -76,6 +89,7 @@ export class Machine {
     const { memory, file } = createGuestMemory(config.memoryBytes);
     this.memory = memory;
     this.memoryFile = file;
+    this.#pmemEnd = Math.max(HIGH_MEMORY_START, ...memory.regions.map(({ start, size }) => start + size));
     this.vm.addMemory(memory);
     this.vm.createPlatform();
     connectInterrupt(this.vm.fd, this.#serialInterrupt, PORTS.serialInterrupt);
@@ -93,13 +107,49 @@ export class Machine {
     });
   }
 
+  /** Gives the machine a device, before `load`. @throws RangeError for more than 15. */
+  addDevice(device: VirtioDevice): void {
+    const window = this.#transports.length;
+    const gsi = VIRTIO_INTERRUPTS[window];
+    if (gsi === undefined) throw new RangeError(`more than ${VIRTIO_INTERRUPTS.length} devices`);
+    const line = createEventFd();
+    connectInterrupt(this.vm.fd, line, gsi);
+    const transport = new MmioTransport({
+      device, memory: this.memory, loop: this.loop, interrupts: this.#interrupts, window, raise: () => addEvents(line, 1n),
+      ...(this.#config.onGuestError === undefined ? {} : { onGuestError: this.#config.onGuestError }),
+    });
+    for (const queue of device.queueSizes.keys()) this.#addDoorbell(transport, windowAddress(window) + QUEUE_NOTIFY, queue);
+    this.#transports.push(transport);
+  }
+
+  #addDoorbell(transport: MmioTransport, address: number, queue: number): void {
+    const doorbell = createEventFd();
+    connectDoorbell(this.vm.fd, doorbell, address, queue);
+    this.loop.watch(doorbell.number, POLLIN, () => {
+      takeEvents(doorbell);
+      transport.notify(queue);
+    });
+  }
+
+  /** A file as persistent memory behind all memory. @param size a multiple of 2 MiB, no larger than the file. */
+  addPmem({ fd, size, readOnly }: Omit<PmemOptions, "start">): void {
+    const start = this.#pmemEnd;
+    this.#pmemEnd += Math.ceil(size / PMEM_ALIGNMENT) * PMEM_ALIGNMENT;
+    this.vm.addSlot(start, mapForever(fd, size, readOnly ? "read-only" : "shared"), readOnly ? KVM_MEM_READONLY : 0);
+    this.addDevice(new Pmem({ fd, size, readOnly, start }));
+  }
+
   /** Puts kernel and tables into memory, and the first vCPU at the kernel's entry. */
   load(files: KernelFiles): void {
     const entry = loadKernel(this.memory, files);
-    this.memory.write(BOOT.acpi, acpiTables({ vcpus: this.#config.vcpus, windows: [] }));
+    this.memory.write(BOOT.acpi, acpiTables({ vcpus: this.#config.vcpus, windows: this.#windows() }));
     const first = this.#vcpus[0];
     if (first === undefined) throw new RangeError("a machine without vCPUs");
     setBootState(first.handle.fd, this.memory, entry);
+  }
+
+  #windows() {
+    return this.#transports.map((_, i) => ({ address: windowAddress(i), interrupt: VIRTIO_INTERRUPTS[i] ?? 0 }));
   }
 
   /** Starts the vCPUs' threads. */
@@ -170,8 +220,8 @@ export class Machine {
 
   #answer(request: Request): readonly [low: number, high: number] {
     switch (request.kind) {
-      case "read": return [0xffff_ffff, 0xffff_ffff];
-      case "write": return [0, 0];
+      case "read": return this.#read(request);
+      case "write": return this.#write(request);
       case "reset":
       case "power-off":
         this.#end ??= { kind: request.kind };
@@ -182,4 +232,26 @@ export class Machine {
       default: return request.kind satisfies never;
     }
   }
+
+  /** What nobody answers for reads as all ones. */
+  #read({ address, size }: Request): readonly [low: number, high: number] {
+    const at = this.#transportAt(address);
+    return at === undefined ? [0xffff_ffff, 0xffff_ffff] : at.transport.read(at.offset, size);
+  }
+
+  #write({ address, size, low, high }: Request): readonly [low: number, high: number] {
+    const at = this.#transportAt(address);
+    at?.transport.write(at.offset, size, low, high);
+    return [0, 0];
+  }
+
+  #transportAt(address: number): { transport: MmioTransport; offset: number } | undefined {
+    const offset = address - VIRTIO_WINDOWS;
+    const transport = this.#transports[Math.floor(offset / VIRTIO_WINDOW_SIZE)];
+    return transport === undefined ? undefined : { transport, offset: offset % VIRTIO_WINDOW_SIZE };
+  }
+}
+
+function windowAddress(window: number): number {
+  return VIRTIO_WINDOWS + window * VIRTIO_WINDOW_SIZE;
 }

@@ -5,7 +5,7 @@
 import { ftruncateSync } from "node:fs";
 import { createMemfd } from "../linux/memfd.ts";
 import type { Fd } from "../linux/fd.ts";
-import { mapForever } from "../linux/kvm-memory.unsafe.ts";
+import { discardPages, mapForever } from "../linux/kvm-memory.unsafe.ts";
 import type { Block } from "../linux/memory.unsafe.ts";
 import { memoryRanges } from "./layout.ts";
 
@@ -43,6 +43,20 @@ export class GuestMemory {
   view(address: number, length: number): DataView | undefined {
     const bytes = this.slice(address, length);
     return bytes === undefined ? undefined : new DataView(bytes.buffer, bytes.byteOffset, length);
+  }
+
+  /** The guest-physical address of a part that `slice` gave. */
+  addressOf(part: Uint8Array): number | undefined {
+    const region = this.regions.find(({ block }) => block.bytes.buffer === part.buffer);
+    return region === undefined ? undefined : region.start + (part.byteOffset - region.block.bytes.byteOffset);
+  }
+
+  /** Gives whole pages back to the host; they read as zeroes from then on. What is not memory is left alone. */
+  discard(address: number, size: number): void {
+    for (const { start, size: regionSize, block } of this.regions) {
+      const offset = address - start;
+      if (offset >= 0 && offset < regionSize && size <= regionSize - offset) discardPages(block, offset, size);
+    }
   }
 
   /** For what we put there ourselves. @throws RangeError outside of memory. */

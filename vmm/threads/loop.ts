@@ -2,13 +2,13 @@
  * The device thread's loop: descriptors, timers and deferred work, all synchronous. It is not Node's, which can neither wait for an eventfd
  * nor promise the order in which things happen.
  */
-import { PollSet } from "../../linux/kvm-pollset.ts";
+import { SlotSet } from "../../linux/kvm-pollset.ts";
 
 export type Handler = (happened: number) => void;
 
 /** A descriptor that is waited for. */
 export interface Watch {
-  /** POLL* bits from now on; 0 pauses it. */
+  /** POLL* bits from now on; 0 pauses it, and nothing is told then. */
   setEvents(events: number): void;
   stop(): void;
 }
@@ -19,7 +19,7 @@ interface Timer {
 }
 
 export class Loop {
-  readonly #set = new PollSet();
+  readonly #set = new SlotSet();
   readonly #handlers: (Handler | undefined)[] = [];
   #timers: Timer[] = [];
   #deferred: (() => void)[] = [];
