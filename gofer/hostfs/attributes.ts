@@ -36,6 +36,14 @@ export function fill(host: Host, node: HostNode, fd: number, out: Attributes): v
   out.blockSize = stat.blockSize;
   host.owner.tell(fd, stat, out);
   node.setsGroup = node.isDirectory && (out.mode & S_ISGID) !== 0;
+  node.group = out.gid;
+}
+
+/** Looks at `node` anew: what its group is, and whether it hands it down. @returns 0 or the negative errno. */
+export function refresh(host: Host, node: HostNode, fd: number): number {
+  const result = host.stat.ofFd(fd);
+  if (result >= 0) fill(host, node, fd, scratchAttributes);
+  return result;
 }
 
 /** The answer for one more reference to `node`. `host.stat` tells of it. */

@@ -1,22 +1,23 @@
 /** Names: looking up, making, removing, renaming. Every function is beneath one directory's descriptor, with one component. */
 import { EINVAL, ENOENT, EPERM } from "../../linux/abi/errno.ts";
 import {
-  AT_REMOVEDIR, O_CREAT, O_EXCL, O_NOFOLLOW, O_PATH, O_RDWR, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, S_IFIFO, S_IFMT,
-  S_IFREG, S_IFSOCK,
+  AT_REMOVEDIR, O_CREAT, O_EXCL, O_NOFOLLOW, O_PATH, O_RDWR, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, S_IFDIR,
+  S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK,
 } from "../../linux/abi/fcntl.ts";
 import { tryLinkPath, tryMakeDirectory, tryMakeNode, tryOpenEntry, tryRename, trySymlink, tryUnlink } from "../../linux/at.ts";
 import type { CString } from "../../linux/c-string.ts";
 import { tryClose } from "../../linux/data.ts";
 import type { Caller, Entry } from "../fuse/file-system.ts";
-import { fillEntry } from "./attributes.ts";
+import { fillEntry, refresh } from "./attributes.ts";
 import { ENFILE, ESTALE } from "./errnos.ts";
 import type { Host } from "./host.ts";
 import type { HostNode } from "./node.ts";
-import { SAME } from "./owner.ts";
 
 const RENAME_NOREPLACE = 1;
 const RENAME_EXCHANGE = 2;
 const SPECIAL_BITS = 0o7000;
+const PERMISSIONS = 0o7777;
+const S_ISGID = 0o2000;
 const CREATE_RESOLVE = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS;
 
 export function lookup(host: Host, parentId: number, name: CString, out: Entry): number {
@@ -65,22 +66,29 @@ function answerNew(host: Host, fd: number, parent: HostNode, name: CString, out:
 /** Owner and mode of what has just been made, then its entry. Takes over `fd`, O_PATH. */
 function finishNew(host: Host, fd: number, parent: HostNode, name: CString, mode: number, caller: Caller, out: Entry): number {
   const looked = host.stat.ofFd(fd);
-  const owned = looked < 0 ? looked : host.owner.change(fd, host.stat, caller.uid, parent.setsGroup ? SAME : caller.gid);
-  // chown(2) clears them.
-  const special = owned >= 0 && (mode & SPECIAL_BITS) !== 0 && (mode & S_IFMT) === S_IFREG;
-  const result = special ? host.owner.changeMode(fd, host.stat, mode & 0o7777) : owned;
-  if (result < 0) {
-    tryClose(fd);
-    return result;
-  }
-  return answerNew(host, fd, parent, name, out);
+  const result = looked < 0 ? looked : dress(host, fd, parent, mode, caller);
+  if (result >= 0) return answerNew(host, fd, parent, name, out);
+  tryClose(fd);
+  return result;
+}
+
+/** The rules of a set-group-ID directory: what is made in it has its group, directories the bit too. Source: inode(7). */
+function dress(host: Host, fd: number, { setsGroup, group }: HostNode, mode: number, { uid, gid }: Caller): number {
+  const type = mode & S_IFMT;
+  const { mode: made } = host.stat;
+  const result = host.owner.change(fd, host.stat, uid, setsGroup ? group : gid);
+  if (result < 0) return result;
+  // chown(2) clears the bits of a file.
+  if (type === S_IFREG && (mode & SPECIAL_BITS) !== 0) return host.owner.changeMode(fd, host.stat, mode & PERMISSIONS);
+  if (type === S_IFDIR && setsGroup) return host.owner.changeMode(fd, host.stat, (made & PERMISSIONS) | S_ISGID);
+  return 0;
 }
 
 function directoryForNew(host: Host, parent: HostNode | undefined): number {
   const dir = host.directoryFd(parent);
-  // Whether it hands its group down may have changed behind our back.
-  if (dir >= 0 && parent !== undefined && !host.opensItself && host.stat.ofFd(dir) >= 0) parent.setsGroup = (host.stat.mode & 0o2000) !== 0;
-  return dir;
+  // Its group may have changed behind our back.
+  const result = dir >= 0 && parent !== undefined && !host.opensItself ? refresh(host, parent, dir) : dir;
+  return result < 0 ? result : dir;
 }
 
 /** Opens what has just been made by name, and finishes it; an other file by now, made by somebody else, keeps its owner. */
@@ -102,7 +110,7 @@ export function createFile(host: Host, parentId: number, name: CString, mode: nu
   const fd = tryOpenEntry(dir, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR | flags, CREATE_RESOLVE, mode & 0o777);
   if (fd < 0) return fd;
   const path = host.link.reopen(fd, O_PATH);
-  const result = path < 0 ? path : finishNew(host, path, parent, name, (mode & 0o7777) | S_IFREG, caller, out);
+  const result = path < 0 ? path : finishNew(host, path, parent, name, (mode & PERMISSIONS) | S_IFREG, caller, out);
   if (result >= 0) return fd;
   tryClose(fd);
   return result;
@@ -130,7 +138,6 @@ function makeFile(host: Host, parentId: number, name: CString, mode: number, cal
 }
 
 export function makeDirectory(host: Host, parentId: number, name: CString, mode: number, caller: Caller, out: Entry): number {
-  const S_IFDIR = 0o040000;
   const parent = host.nodes.get(parentId);
   const dir = directoryForNew(host, parent);
   if (dir < 0 || parent === undefined) return dir;
@@ -139,7 +146,6 @@ export function makeDirectory(host: Host, parentId: number, name: CString, mode:
 }
 
 export function symlink(host: Host, parentId: number, name: CString, target: CString, caller: Caller, out: Entry): number {
-  const S_IFLNK = 0o120000;
   const parent = host.nodes.get(parentId);
   const dir = directoryForNew(host, parent);
   if (dir < 0 || parent === undefined) return dir;

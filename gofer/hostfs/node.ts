@@ -23,6 +23,8 @@ export class HostNode extends CachedFd {
   dataWritable = false;
   /** A directory whose new files get its group. */
   setsGroup = false;
+  /** As the guest knows it. */
+  group = 0;
   /** The listing's position, two halves, for the same. */
   listLow = 0;
   listHigh = 0;

@@ -1,11 +1,14 @@
 /** Directories lent by a gofer, and programs that run on them; see scripts/on-mount.ts. */
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
+import { dirname, join } from "node:path";
+import process from "node:process";
 import type { CachePolicy } from "../../../gofer/export.ts";
 import type { Limits } from "../../../gofer/hostfs/node-table.ts";
 import type { Ownership } from "../../../gofer/hostfs/ownership.ts";
 import { runScript, type Finished } from "../../support/forked.ts";
-import { uniqueId, workDir } from "../../support/paths.ts";
+import { projectRoot, uniqueId, workDir } from "../../support/paths.ts";
 
 export interface Lent {
   readonly from: string;
@@ -20,6 +23,8 @@ export interface Setup {
   readonly lend: readonly Lent[];
   /** An overlay with a tmpfs for what is written. */
   readonly overlay?: { readonly lower: string; readonly at: string };
+  /** A tmpfs of the guest's own: what is native to it, to compare with. */
+  readonly tmpfs?: string;
   /** From the host, as they are. */
   readonly bind?: readonly { readonly from: string; readonly at: string }[];
   readonly chroot?: string;
@@ -50,4 +55,17 @@ export type Lending = Omit<Lent, "from" | "at">;
 export function shellOn(from: string, script: string, lending: Lending = {}, more: Partial<Setup> = {}): Finished {
   const at = freshDirectory();
   return runOnMount({ lend: [{ from, at, ...lending }], cwd: at, command: ["/bin/sh", "-c", script], ...more });
+}
+
+/** A program of guest/, compiled as the guest programs of test/support are. */
+export function guestFile(name: string): string {
+  const source = readFileSync(join(import.meta.dirname, "guest", `${name}.c`));
+  const target = join(projectRoot, ".cache", "guest", `gofer-${name}-${createHash("sha256").update(source).digest("hex").slice(0, 16)}`);
+  if (existsSync(target)) return target;
+  mkdirSync(dirname(target), { recursive: true });
+  const fresh = `${target}.${process.pid}`;
+  const flags = ["-static", "-O1", "-Wall", "-Wextra", "-Werror", "-Wno-unused-result", "-o", fresh];
+  execFileSync("gcc", [...flags, join(import.meta.dirname, "guest", `${name}.c`)], { stdio: ["ignore", "inherit", "inherit"] });
+  renameSync(fresh, target);
+  return target;
 }

@@ -105,6 +105,7 @@ function guestMain(): number {
     for (const fd of devices) fd.close();
     receiveMessage(theirs);
     if (setup.overlay !== undefined) mountOverlay(setup.overlay.lower, setup.overlay.at);
+    if (setup.tmpfs !== undefined) mount("tmpfs", setup.tmpfs, "tmpfs", 0, "mode=755");
     for (const { from, at } of setup.bind ?? []) mount(from, at, "", MS_BIND | MS_REC);
     if (setup.chroot !== undefined) changeRoot(setup.chroot);
     changeDirectory(setup.cwd);
