@@ -1,6 +1,6 @@
+import process from "node:process";
 import { Option } from "commander";
 import type { PolicyName } from "../../policies/syscalls/policy.ts";
-import { print } from "./print.ts";
 import type { Registry } from "./registry.ts";
 
 const policyNames: readonly PolicyName[] = ["balanced"];
@@ -23,6 +23,14 @@ async function printPolicy({ policy, format }: Flags): Promise<number> {
   // Setting the table up takes milliseconds, which no other command needs to spend.
   const { policies } = await import("../../policies/syscalls/policy.ts");
   const { describePolicy, toMarkdown } = await import("../../policies/syscalls/describe.ts");
-  print(format === "json" ? JSON.stringify(describePolicy(policies[policy]), null, 2) : toMarkdown(policies[policy]).trimEnd());
+  await write(format === "json" ? `${JSON.stringify(describePolicy(policies[policy]), null, 2)}\n` : toMarkdown(policies[policy]));
   return 0;
+}
+
+/** It is more than a pipe holds: a stream waits for the reader, where writing at once would end in EAGAIN. */
+async function write(text: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    process.stdout.once("error", reject);
+    process.stdout.write(text, () => resolve());
+  });
 }

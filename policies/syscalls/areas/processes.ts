@@ -133,7 +133,7 @@ export const processes: Area = {
     },
     { reason: "New namespaces open kernel code meant for root; existing ones are the runtime's to hand out", names: "unshare setns", outcome: denied("EPERM") },
     {
-      reason: "The kernel asks no filter about them (since 6.14), and ends who calls them from anywhere but a probe's trampoline",
+      reason: "The kernel asks no filter about them (since 6.14 and 6.18), and answers SIGILL and ENXIO anywhere but in a probe's trampoline",
       names: "uretprobe uprobe",
       outcome: native,
     },
