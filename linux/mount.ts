@@ -1,6 +1,7 @@
 /** Mounts, by the descriptor-based calls where a path could be led astray. Sources: mount(2), open_tree(2), move_mount(2), mount_setattr(2), fsopen(2). */
 import { SYS } from "./arch.ts";
 import { AT_EMPTY_PATH } from "./abi/fcntl.ts";
+import { MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY } from "./abi/mount.ts";
 import { check } from "./errors.ts";
 import { Fd, fdNumber, type FdLike } from "./fd.ts";
 import { scratch } from "./memory.unsafe.ts";
@@ -86,6 +87,11 @@ export function createMount(type: string, parameters: readonly FsParameter[], mo
   }
   check(syscall(SYS.fsconfig, context.number, FSCONFIG_CMD_CREATE, 0, 0, 0), "fsconfig", type);
   return new Fd(check(syscall(SYS.fsmount, context.number, FSMOUNT_CLOEXEC, mountFlags), "fsmount", type));
+}
+
+/** A detached mount of a directory that is empty, and stays so. */
+export function createEmptyDirectory(): Fd {
+  return createMount("tmpfs", [["mode", "555"], ["nr_blocks", "1"], ["nr_inodes", "1"]], MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 }
 
 /** Swaps the root mount; both paths may be `.` with the new root as the current directory. Source: pivot_root(2). */

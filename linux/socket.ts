@@ -19,7 +19,8 @@ const MSG_TRUNC = 0x20;
 const MSGHDR_SIZE = 56;
 const MSGHDR_FLAGS_OFFSET = 48;
 const CMSG_HEADER = 16;
-const MAX_FDS = 16;
+/** Most descriptors in one message. */
+export const MAX_FDS = 16;
 const SUN_PATH_MAX = 107;
 
 /** A connected pair that keeps message boundaries and shows the peer's end as an empty message. */

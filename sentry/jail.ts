@@ -6,7 +6,7 @@ import { inStep } from "../linux/errors.ts";
 import type { FdLike } from "../linux/fd.ts";
 import { open } from "../linux/file.ts";
 import { dropInherited, type NodeResources } from "../linux/inherited.unsafe.ts";
-import { attachMount, createMount, MNT_DETACH, mount, pivotRoot, unmount } from "../linux/mount.ts";
+import { attachMount, createEmptyDirectory, createMount, MNT_DETACH, mount, pivotRoot, unmount } from "../linux/mount.ts";
 import { setNoNewPrivileges } from "../linux/prctl.ts";
 import { changeDirectory, changeDirectoryTo, newSession } from "../linux/process.ts";
 import { Tasks } from "./tasks.ts";
@@ -41,7 +41,7 @@ export function enterSentryJail({ id, keep, inherited }: SentryJail): Tasks {
 
 function emptyRoot(): void {
   mount("", "/", "", MS_SLAVE | MS_REC);
-  const root = createMount("tmpfs", [["mode", "555"], ["nr_blocks", "1"], ["nr_inodes", "1"]], MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+  using root = createEmptyDirectory();
   using target = open("/", fcntl.O_PATH | fcntl.O_DIRECTORY);
   attachMount(root, target);
   changeDirectoryTo(root);

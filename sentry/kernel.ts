@@ -5,8 +5,13 @@ import type { Tasks } from "./tasks.ts";
 export interface Kernel {
   readonly machine: Machine;
   readonly tasks: Tasks;
-  /** Names of the UTS namespace. */
-  readonly uts: { nodename: string; domainname: string };
+  readonly uts: Uts;
+}
+
+/** Names of the UTS namespace. */
+export interface Uts {
+  readonly nodename: string;
+  readonly domainname: string;
 }
 
 /** What uname(2) and /proc/version tell: one kernel for all hosts, whose release no program takes for too old. */

@@ -18,8 +18,9 @@ export interface CgroupFiles {
   /** cpu.cfs_quota_us and cpu.cfs_period_us, or cpu.max alone. */
   readonly cpuQuota: Fd | undefined;
   readonly cpuPeriod: Fd | undefined;
-  /** pids.current. */
+  /** pids.current and pids.max. */
   readonly tasks: Fd | undefined;
+  readonly taskLimit: Fd | undefined;
 }
 
 const LONGEST_LINE = 64;
@@ -31,11 +32,23 @@ export class Machine {
   readonly #hostCpus: number;
   /** Of /proc/sys/kernel/random/boot_id. */
   readonly bootId: string;
+  /** A processor, as /proc/cpuinfo describes it. */
+  readonly processor: string;
 
-  constructor(files: CgroupFiles, hostCpus: number, bootId: string) {
+  constructor(files: CgroupFiles, hostCpus: number, bootId: string, processor: string) {
     this.#files = files;
     this.#hostCpus = hostCpus;
     this.bootId = bootId;
+    this.processor = processor;
+  }
+
+  /** What it reads from. */
+  get descriptors(): readonly Fd[] {
+    return Object.values(this.#files).filter((file: Fd | undefined) => file !== undefined);
+  }
+
+  close(): void {
+    for (const file of this.descriptors) file.close();
   }
 
   /** Seconds since the sandbox's start. */
@@ -43,27 +56,45 @@ export class Machine {
     return monotonicSeconds() - this.#started;
   }
 
-  /** Bytes: the cgroup's limit as it is now, or the host's memory where that is less. */
+  /** Bytes: the cgroup's limit as it is now; undefined without one. */
+  get memoryLimit(): number | undefined {
+    const limit = readNumber(this.#files.memoryLimit);
+    // v1 says "none" with the largest multiple of a page.
+    return limit === undefined || limit >= this.#hostMemory ? undefined : limit;
+  }
+
+  /** Bytes. */
   get memoryTotal(): number {
-    return Math.min(readNumber(this.#files.memoryLimit) ?? Infinity, this.#hostMemory);
+    return this.memoryLimit ?? this.#hostMemory;
   }
 
-  /** Bytes that the cgroup has not used yet. */
+  /** Bytes that the cgroup uses. */
+  get memoryUsed(): number {
+    return Math.min(this.memoryTotal, readNumber(this.#files.memoryUsage) ?? 0);
+  }
+
   get memoryFree(): number {
-    const total = this.memoryTotal;
-    return Math.max(0, total - Math.min(total, readNumber(this.#files.memoryUsage) ?? 0));
+    return this.memoryTotal - this.memoryUsed;
   }
 
-  /** How many CPUs the quota makes, rounded up; at most the host's. */
-  get cpus(): number {
+  /** CPUs' worth of time that the cgroup may use; undefined without a limit. */
+  get quota(): number | undefined {
     const [quota, period = readNumber(this.#files.cpuPeriod)] = readLine(this.#files.cpuQuota).map(Number);
-    const given = quota !== undefined && quota > 0 && period !== undefined && period > 0 ? Math.ceil(quota / period) : Infinity;
-    return Math.min(given, this.#hostCpus);
+    return quota !== undefined && quota > 0 && period !== undefined && period > 0 ? quota / period : undefined;
+  }
+
+  /** How many CPUs there seem to be: the quota rounded up, at most the host's. */
+  get cpus(): number {
+    return Math.min(Math.ceil(this.quota ?? Infinity), this.#hostCpus);
   }
 
   /** Tasks in the cgroup. */
   get tasks(): number {
     return readNumber(this.#files.tasks) ?? 1;
+  }
+
+  get taskLimit(): number | undefined {
+    return readNumber(this.#files.taskLimit);
   }
 }
 

@@ -26,9 +26,10 @@ import { openBindSources } from "./bind-sources.ts";
 import { handOver } from "./handover.ts";
 import { deniesSetgroups, setgroupsDenied, writeIdMaps, type IdMaps } from "./id-maps.ts";
 import { asGuest } from "../sandbox/guest.ts";
-import { claimRange, type IdRange } from "../sandbox/ids.ts";
+import { planGuestFiles } from "../sandbox/files.ts";
+import { claimRange } from "../sandbox/ids.ts";
 import type { Mode } from "../sandbox/mode.ts";
-import { endSandbox, startSandbox, type Sandbox } from "../sandbox/sandbox.ts";
+import { startSandbox, type Sandbox, type SandboxPlan } from "../sandbox/sandbox.ts";
 import { trapFilter } from "../sandbox/trap.ts";
 import { readText } from "./input.ts";
 import { enterRdt, planRdt, removeRdt, type RdtPlan } from "./intel-rdt.ts";
@@ -78,6 +79,7 @@ export function createContainer(options: CreateOptions): Container {
   using ids = options.mode === "sentry" ? inStep("sandbox ids", claimRange) : undefined;
   const spec = ids === undefined ? configured : asGuest(configured, ids);
   const rootfs = options.composed === undefined ? findRootfs(options.bundle, spec) : Container.directoryOf(options.root, options.id);
+  using files = ids === undefined ? undefined : inStep("files", () => planGuestFiles(configured, spec, rootfs));
   const console = inStep("console socket", () => options.console(spec.process?.terminal === true));
   if (options.systemdCgroup) requireSystemd();
   const cgroup = inStep("cgroup", () =>
@@ -89,7 +91,7 @@ export function createContainer(options: CreateOptions): Container {
   // Until this descriptor is closed the container is `creating`; the kernel closes it where we are killed.
   using _lock = lock;
   try {
-    build(container, spec, console, lock, ids, options);
+    build(container, spec, console, lock, ids === undefined || files === undefined ? undefined : { ids, files }, options);
     return container;
   } catch (error) {
     const rest = destroy(container, options.log);
@@ -153,15 +155,15 @@ function ownerName(): string {
 /** A container without `process` gets as far as any other; what it would run is never used. */
 const NO_PROCESS: Process = { cwd: "/", user: { uid: 0, gid: 0 } };
 
-function build(container: Container, spec: Spec, console: ConsoleTarget | undefined, lock: Fd, ids: IdRange | undefined, options: CreateOptions): void {
+function build(container: Container, spec: Spec, console: ConsoleTarget | undefined, lock: Fd, plan: SandboxPlan | undefined, options: CreateOptions): void {
   const resources = spec.linux?.resources ?? {};
   const cgroup = inStep("cgroup", () => createCgroup(container.record.cgroup, resources));
   const [ours, theirs] = socketPair();
   const joining = inStep("cgroup", () => cgroup.openJoin(resources));
   setChildSubreaper(true);
-  const sandbox = ids === undefined ? undefined : inStep("sentry", () => startSandbox({ spec, ids, directory: container.directory, cgroup, joining }));
+  const sandbox = plan === undefined ? undefined : inStep("sentry", () => startSandbox({ ...plan, spec, directory: container.directory, cgroup, joining }));
   using undo = new DisposableStack();
-  if (sandbox !== undefined) undo.adopt(sandbox, endSandbox);
+  if (sandbox !== undefined) undo.adopt(sandbox, (made) => made.end());
   const launch = prepareContainerLaunch(container, spec, console, theirs, cgroup, joining, sandbox, options);
   const maps = idMaps(spec);
   // The lock is ours alone: where we are killed, the kernel must find no copy of it in a child.
@@ -177,7 +179,8 @@ function build(container: Container, spec: Spec, console: ConsoleTarget | undefi
   using _theirs = { [Symbol.dispose]: () => closeLaunch(launch) };
   handOver(ours, launch, bodies, {
     mapIds: (pid) => inStep("id maps", () => writeIdMaps(pid, maps)),
-    fuse: () => undefined,
+    fuse: (devices) => sandbox?.take(devices),
+    mounted: () => inStep("gofer", () => sandbox?.serve(launch.hostProc)),
     born: ({ pid, inCgroup }) => inStep("cgroup", () => joining.move(pid, inCgroup)),
     cgroup: (pid) => setLimits(pid, spec, cgroup, container.record.rdt),
     hooks: (pid) => {
@@ -190,6 +193,7 @@ function build(container: Container, spec: Spec, console: ConsoleTarget | undefi
       if (options.pidFile !== undefined) writePidFile(options.pidFile, pid, undo);
     },
   });
+  sandbox?.letGo();
   undo.move();
 }
 
@@ -237,7 +241,7 @@ function prepareContainerLaunch(container: Container, spec: Spec, console: Conso
     denySetgroups: create.includes("user") ? deniesSetgroups(idMaps(spec)) : setgroupsDenied("self"),
     seccomp: spec.linux?.seccomp,
     trap: sandbox === undefined ? undefined : trapFilter(sandbox.channel),
-    guest: sandbox === undefined ? undefined : { owner: sandbox.ids.sentry, pidNamespace: sandbox.pidNamespace, fileSystems: 0 },
+    guest: sandbox?.guest,
     stateOf: (pid) => ociState(container, "creating", pid),
     log: options.log,
   });

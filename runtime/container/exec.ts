@@ -81,6 +81,7 @@ export function execInContainer(container: Container, options: ExecOptions): num
   const pid = handOver(ours, launch, bodies, {
     mapIds: () => undefined,
     fuse: () => undefined,
+    mounted: () => undefined,
     born: ({ pid: born, inCgroup }) => inStep("cgroup", () => joining.move(born, inCgroup)),
     cgroup: (born) => {
       const { rdt } = container.record;

@@ -12,6 +12,7 @@ import { bindConsole, takeTerminal } from "./console.ts";
 import { makeDevices } from "./devices.ts";
 import { prepareProgram } from "./finish.ts";
 import { makeDirectoryInRoot } from "./in-root.ts";
+import { coverSystem } from "./guest-system.ts";
 import type { ContainerLaunch } from "./launch.ts";
 import { makePathsReadonly, maskPaths } from "./masks.ts";
 import { mountAll } from "./mounts.ts";
@@ -57,6 +58,7 @@ function buildRoot(launch: ContainerLaunch): void {
   const { spec, channel, console: target, process } = launch;
   const setup = inStep("root file system", () => prepareRoot(launch, once(() => enterCgroup(launch))));
   inStep("mounts", () => mountAll(setup));
+  inStep("system files", () => coverSystem(setup));
   setup.enterCgroup();
   inStep("devices", () => makeDevices(setup));
   const slave = target === undefined ? undefined : inStep("console", () => takeTerminal(target, process, setup.root));

@@ -49,8 +49,18 @@ export interface GuestLaunch {
   readonly owner: number;
   /** The outer pid namespace, whose init is the sentry. The stage is born in it, so that init can have one inside. */
   readonly pidNamespace: Fd;
-  /** How many file systems the gofer will serve. */
-  readonly fileSystems: number;
+  /** The file systems that the gofer will serve, by names of our own: `root`, `system`, and one per volume. */
+  readonly fileSystems: readonly string[];
+  /** The stage fills it: one device for each. */
+  readonly devices: Map<string, Fd>;
+  /** What is mounted by way of the gofer instead of being bound: the file system's name and its root's S_IF* type. */
+  readonly volumes: ReadonlyMap<Mount, { readonly name: string; readonly type: number }>;
+  /** init fills it: the mounts of the volumes, detached. */
+  readonly mounted: Map<Mount, Fd>;
+  /** Where writes to the root file system go. */
+  readonly rootWrites: "memory" | "host";
+  /** Whether the configuration has a sysfs. */
+  readonly sysfs: boolean;
 }
 
 /** A compiled filter. */

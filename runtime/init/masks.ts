@@ -1,10 +1,10 @@
 /** Masked and read-only paths. Source: runtime-spec config-linux.md#masked-paths. */
 import * as fcntl from "../../linux/abi/fcntl.ts";
-import { MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY } from "../../linux/abi/mount.ts";
+import { MOUNT_ATTR_RDONLY } from "../../linux/abi/mount.ts";
 import { SysError } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { isNullDevice, open } from "../../linux/file.ts";
-import { attachMount, cloneTree, createMount, setMountAttributes } from "../../linux/mount.ts";
+import { attachMount, cloneTree, createEmptyDirectory, setMountAttributes } from "../../linux/mount.ts";
 import { findInRoot, isDirectory } from "./in-root.ts";
 import type { Setup } from "./setup.ts";
 
@@ -19,7 +19,7 @@ export function maskPaths({ launch, root }: Setup): void {
   for (const path of paths) {
     using target = findInRoot(root, path);
     if (target === undefined) continue;
-    using mask = isDirectory(target) ? emptyDirectory() : cloneTree(nullDevice, "", false);
+    using mask = isDirectory(target) ? createEmptyDirectory() : cloneTree(nullDevice, "", false);
     attachMount(mask, target);
   }
 }
@@ -29,10 +29,6 @@ function openNullDevice(): Fd {
   if (isNullDevice(fd)) return fd;
   fd.close();
   throw new SysError({ syscall: "open", errno: 0, path: "/dev/null", hint: "the host's is not the null device (1:3)" });
-}
-
-function emptyDirectory(): Fd {
-  return createMount("tmpfs", [["mode", "555"], ["nr_blocks", "1"], ["nr_inodes", "1"]], MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 }
 
 /** Lays a read-only copy of the mount over each path, with the flags that it has already. */

@@ -33,7 +33,7 @@ function mountOne(setup: Setup, mount: Mount, options: ParsedMountOptions): void
 }
 
 function bindMount(setup: Setup, mount: Mount, options: ParsedMountOptions): void {
-  const tree = setup.launch.bindSources.get(mount) ?? openBindSource(mount, setup.launch.spec);
+  const tree = setup.launch.guest?.mounted.get(mount) ?? setup.launch.bindSources.get(mount) ?? openBindSource(mount, setup.launch.spec);
   const { root } = setup;
   using target = isDirectory(tree) ? makeDirectoryInRoot(root, mount.destination) : makeFileInRoot(root, mount.destination);
   refuseOverProc(mount, target, tree);

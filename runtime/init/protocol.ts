@@ -9,9 +9,11 @@
  *      | write uid_map, gid_map              |                                 |
  *      | go -------------------------------->|                                 |
  *      |<------ "fuse", with the descriptors | open /dev/fuse (sentry mode)    |
- *      | fork the gofer                      |                                 |
  *      | go -------------------------------->| fork -------------------------->|
  *      |<------------------------- born, pid | exit                            |
+ *      | go ------------------------------------------------------------------>|
+ *      |<----------------------------------------------------------- "mounted" | FUSE mounts (sentry mode)
+ *      | fork the gofer                                                        |
  *      | go ------------------------------------------------------------------>|
  *      | move init to its v2 cgroup                                            | loopback, mounts
  *      |<------------------------------------------------------------ "cgroup" | having joined v1's cgroups
@@ -43,6 +45,7 @@ export type FromContainer =
   | { readonly kind: "map-ids" }
   /** Comes with descriptors of /dev/fuse, opened in the container's user namespace. */
   | { readonly kind: "fuse" }
+  | { readonly kind: "mounted" }
   | { readonly kind: "born" } & Birth
   | { readonly kind: "cgroup" }
   | { readonly kind: "hooks" }

@@ -6,6 +6,7 @@ import { open } from "../../linux/file.ts";
 import * as mounts from "../../linux/mount.ts";
 import { changeDirectory, changeDirectoryTo } from "../../linux/process.ts";
 import { ROOTFS_PROPAGATION_FLAGS } from "../spec/mount-options.ts";
+import { mountGuestFiles } from "./guest-files.ts";
 import type { ContainerLaunch } from "./launch.ts";
 import type { Setup } from "./setup.ts";
 
@@ -16,11 +17,18 @@ import type { Setup } from "./setup.ts";
  */
 export function prepareRoot(launch: ContainerLaunch, enterCgroup: () => void): Setup {
   mounts.mount("", "/", "", MS_SLAVE | MS_REC);
-  const tree = launch.embedded === undefined ? attachDirectory(launch.rootfs) : launch.embedded.buildRoot(launch.rootfs);
+  const { tree, system, scratch } = makeTrees(launch);
   const propagation = propagationOf(launch);
   // The configured mounts, not there yet, have options of their own.
   if ((propagation & MS_PRIVATE) !== 0) mounts.setMountAttributes(tree, { propagation: MS_PRIVATE }, (propagation & MS_REC) !== 0);
-  return { launch, root: tree, enterCgroup, late: [] };
+  return { launch, root: tree, system, scratch, enterCgroup, late: [] };
+}
+
+type Trees = Pick<Setup, "system" | "scratch"> & { readonly tree: Fd };
+
+function makeTrees({ guest, channel, embedded, rootfs }: ContainerLaunch): Trees {
+  if (guest !== undefined) return mountGuestFiles(guest, channel);
+  return { tree: embedded === undefined ? attachDirectory(rootfs) : embedded.buildRoot(rootfs), system: undefined, scratch: undefined };
 }
 
 /** MS_*; a slave unless told otherwise. */
@@ -37,22 +45,28 @@ function attachDirectory(rootfs: string): Fd {
 }
 
 /** Makes the container's root the process's root, in the way that the configuration allows. */
-export function enterRoot({ launch, root }: Setup): void {
+export function enterRoot({ launch, root, scratch }: Setup): void {
   if (!launch.create.includes("mnt")) return chrootInto(root);
   if (launch.noPivot) return moveRoot(root);
-  pivot(root);
+  pivot(root, scratch);
 }
 
 /** Afterwards the host's tree is not mounted anywhere in this namespace. */
-function pivot(root: Fd): void {
+function pivot(root: Fd, scratch: Fd | undefined): void {
   using oldRoot = open("/", fcntl.O_PATH | fcntl.O_DIRECTORY);
   changeDirectoryTo(root);
   mounts.pivotRoot(".", ".");
+  // What lies over the old root would be unmounted in its place.
+  if (scratch !== undefined) detach(scratch);
   // The old root now lies over the new one at "."; no unmount in it may reach the host.
-  changeDirectoryTo(oldRoot);
+  detach(oldRoot);
+  changeDirectory("/");
+}
+
+function detach(mount: Fd): void {
+  changeDirectoryTo(mount);
   mounts.mount("", ".", "", MS_SLAVE | MS_REC);
   mounts.unmount(".", mounts.MNT_DETACH);
-  changeDirectory("/");
 }
 
 /** For a host whose root is a ramfs, where pivot_root(2) is refused (--no-pivot). */

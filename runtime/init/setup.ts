@@ -7,6 +7,10 @@ export interface Setup {
   readonly launch: ContainerLaunch;
   /** The root file system's mount, attached; its root directory. */
   readonly root: Fd;
+  /** The sandbox's own /proc and /sys, for a guest. */
+  readonly system: Fd | undefined;
+  /** What lies over the host's root, if anything does. */
+  readonly scratch: Fd | undefined;
   /** Joins the container's cgroup and enters its cgroup namespace; at the first call, further ones do nothing. */
   readonly enterCgroup: () => void;
   /** Attributes that wait until nothing more is created inside those mounts. */

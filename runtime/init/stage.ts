@@ -12,7 +12,8 @@ import { tryClone } from "../../linux/fork.unsafe.ts";
 import { CLONE_NEW, unshare, type NamespaceFile } from "../../linux/namespace.ts";
 import { setDumpable } from "../../linux/prctl.ts";
 import { pidfdOpen } from "../../linux/process.ts";
-import type { ProcessLaunch } from "./launch.ts";
+import { MAX_FDS } from "../../linux/socket.ts";
+import type { GuestLaunch, ProcessLaunch } from "./launch.ts";
 import { createNamespaces, joinNamespaces } from "./namespaces.ts";
 import { awaitGo, rendezvous, reporting, send, type Birth } from "./protocol.ts";
 import { setOomScore } from "./attributes.ts";
@@ -90,7 +91,8 @@ function enterUserNamespace(launch: ProcessLaunch): void {
     setDumpable(true);
     rendezvous(launch.channel, { kind: "map-ids" });
     setDumpable(false);
-    if (launch.guest !== undefined) inStep("fuse", () => openFuseDevices(launch.channel, launch.guest?.fileSystems ?? 0));
+    const { guest } = launch;
+    if (guest !== undefined) inStep("fuse", () => openFuseDevices(launch.channel, guest));
   }
   ifMapped(() => setGroupId(0));
   ifMapped(() => setUserId(0));
@@ -110,9 +112,11 @@ function becomeOwner(owner: number): void {
 }
 
 /** A file system is mounted in the user namespace that its device was opened in, and the mounting process must be in that one. Source: fuse(4). */
-function openFuseDevices(channel: Fd, count: number): void {
-  const devices = Array.from({ length: count }, () => open("/dev/fuse", fcntl.O_RDWR));
-  rendezvous(channel, { kind: "fuse" }, devices);
+function openFuseDevices(channel: Fd, { fileSystems, devices }: GuestLaunch): void {
+  for (const name of fileSystems) devices.set(name, open("/dev/fuse", fcntl.O_RDWR));
+  for (let i = 0; i < fileSystems.length; i += MAX_FDS) {
+    rendezvous(channel, { kind: "fuse" }, fileSystems.slice(i, i + MAX_FDS).flatMap((name) => devices.get(name) ?? []));
+  }
 }
 
 /** A map without 0 has no root to become; the rights in a new namespace do not depend on the id. Source: setresuid(2), EINVAL. */

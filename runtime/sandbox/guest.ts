@@ -13,8 +13,18 @@ export function asGuest(spec: Spec, { guest }: Pick<IdRange, "guest">): Spec {
   return {
     ...spec,
     mounts: (spec.mounts ?? []).filter(({ type }) => !REPLACED.has(type ?? "")),
-    linux: { ...spec.linux, namespaces: guestNamespaces(namespaces), uidMappings: mappings(spec.linux?.uidMappings, guest), gidMappings: mappings(spec.linux?.gidMappings, guest) },
+    linux: {
+      ...spec.linux,
+      maskedPaths: outsideOfSystem(spec.linux?.maskedPaths),
+      readonlyPaths: outsideOfSystem(spec.linux?.readonlyPaths),
+      namespaces: guestNamespaces(namespaces), uidMappings: mappings(spec.linux?.uidMappings, guest), gidMappings: mappings(spec.linux?.gidMappings, guest),
+    },
   };
+}
+
+/** Of /proc and /sys there is nothing to mask: they hold what the sandbox shows, and nothing else. */
+function outsideOfSystem(paths: readonly string[] = []): string[] {
+  return paths.filter((path) => !/^\/+(proc|sys)(\/|$)/.test(path));
 }
 
 type Mappings = NonNullable<NonNullable<Spec["linux"]>["uidMappings"]>;

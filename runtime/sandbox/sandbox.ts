@@ -1,5 +1,5 @@
 /**
- * A sandbox: the processes around a container in sentry mode, and what the container has to be for them.
+ * A sandbox: the processes around a container in sentry mode.
  *
  *   runtime --+-- sentry    pid 1 of the outer pid namespace; unprivileged; answers the guest's trapped calls
  *             +-- gofer     in the same; jailed with the directories that are lent to the guest; serves its file systems
@@ -10,34 +10,39 @@ import { availableParallelism } from "node:os";
 import { SIGNALS } from "../../linux/abi/signal.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { check } from "../../linux/errors.ts";
-import { AT_FDCWD, Fd } from "../../linux/fd.ts";
-import { open, tryOpenAt, writeAll } from "../../linux/file.ts";
+import type { Fd } from "../../linux/fd.ts";
+import { open, read, writeAll } from "../../linux/file.ts";
 import { tryClone } from "../../linux/fork.unsafe.ts";
-import { nodeResources } from "../../linux/inherited.unsafe.ts";
+import { nodeResources, type NodeResources } from "../../linux/inherited.unsafe.ts";
 import { CLONE_NEW } from "../../linux/namespace.ts";
-import { kill, waitPid } from "../../linux/process.ts";
+import { exitNow, kill, pidfdOpen, waitPid } from "../../linux/process.ts";
 import { listenUnix, socketPair, SOCK_SEQPACKET } from "../../linux/socket.ts";
 import { enterSentryJail } from "../../sentry/jail.ts";
-import { Machine, type CgroupFiles } from "../../sentry/machine.ts";
+import { Machine } from "../../sentry/machine.ts";
+import { sendFd } from "../../sentry/messages.ts";
 import { notify } from "../../sentry/platform/notify.ts";
 import { serveSandbox } from "../../sentry/sentry.ts";
 import type { Cgroup, Joining } from "../cgroups/index.ts";
+import { bornIn } from "../container/handover.ts";
+import type { GuestLaunch } from "../init/launch.ts";
 import { fromWire, receive, rendezvous, reporting, send } from "../init/protocol.ts";
 import type { Spec } from "../spec/config.ts";
+import { complaining } from "./complaining.ts";
+import { openCgroupFiles } from "./cgroup-files.ts";
+import type { GuestFiles } from "./files.ts";
+import { startGofer } from "./gofer.ts";
 import type { IdRange } from "./ids.ts";
+import { systemFiles } from "./system.ts";
 
-/** The runtime's side of a sandbox that is being made. */
-export interface Sandbox {
+/** What is settled before anything is made. */
+export interface SandboxPlan {
   readonly ids: IdRange;
-  readonly sentry: number;
-  readonly pidNamespace: Fd;
-  /** The guest's end of the sentry's channel: init inherits it, and sends its filter's listener through it. */
-  readonly channel: Fd;
+  readonly files: GuestFiles;
 }
 
-export interface SandboxRequest {
+export interface SandboxRequest extends SandboxPlan {
+  /** As the guest gets it (guest.ts). */
   readonly spec: Spec;
-  readonly ids: IdRange;
   /** The container's state directory. */
   readonly directory: string;
   readonly cgroup: Cgroup;
@@ -46,28 +51,80 @@ export interface SandboxRequest {
 
 const SENTRY_NAMESPACES = CLONE_NEW.pid | CLONE_NEW.mnt | CLONE_NEW.net | CLONE_NEW.ipc | CLONE_NEW.uts;
 
-export function startSandbox({ spec, ids, directory, cgroup, joining }: SandboxRequest): Sandbox {
-  const [channel, guestChannel] = socketPair();
-  using theirs = channel;
+/** The runtime's side of a sandbox that is being made. */
+export class Sandbox {
+  readonly guest: GuestLaunch;
+  /** The guest's end of the sentry's channel: init inherits it, and sends its filter's listener through it. */
+  readonly channel: Fd;
+  readonly #request: SandboxRequest;
+  readonly #sentry: number;
+  readonly #machine: Machine;
+  readonly #inherited: NodeResources;
+  readonly #devices: Fd[] = [];
+  #gofer: number | undefined;
+
+  constructor(request: SandboxRequest, sentry: number, channel: Fd, machine: Machine, inherited: NodeResources) {
+    this.#request = request;
+    this.#sentry = sentry;
+    this.#machine = machine;
+    this.#inherited = inherited;
+    this.channel = channel;
+    const { ids, files } = request;
+    this.guest = { ...files, owner: ids.sentry, pidNamespace: open(`/proc/${sentry}/ns/pid`, fcntl.O_RDONLY), devices: new Map(), mounted: new Map() };
+  }
+
+  /** The stage's devices, which come in the order of `guest.fileSystems`. */
+  take(devices: readonly Fd[]): void {
+    this.#devices.push(...devices);
+  }
+
+  /** Starts the gofer. */
+  serve(hostProc: Fd): void {
+    const { files, joining, spec } = this.#request;
+    const system = systemFiles(this.#machine, utsOf(spec));
+    const start = () => startGofer({ files, devices: this.#devices, system, joining, inherited: this.#inherited });
+    this.#gofer = bornIn(this.guest.pidNamespace, hostProc, start);
+    using gofer = pidfdOpen(this.#gofer);
+    sendFd(this.channel, "gofer", gofer);
+  }
+
+  /** Closes this process's copies of what the sandbox's processes have. */
+  letGo(): void {
+    this.channel.close();
+    this.guest.pidNamespace.close();
+    for (const device of this.#devices) device.close();
+    this.#machine.close();
+  }
+
+  /** After a failure: the kernel kills whatever is in the sandbox. */
+  end(): void {
+    this.letGo();
+    kill(this.#sentry, SIGNALS.SIGKILL);
+    // The sentry, init of the pid namespace, ends after all others in it, and those have not ended until they are reaped.
+    for (const pid of [this.#gofer, this.#sentry]) if (pid !== undefined) waitPid(pid);
+  }
+}
+
+const utsOf = ({ hostname, domainname }: Spec) => ({ nodename: hostname ?? "", domainname: domainname ?? "(none)" });
+
+/** Forks the sentry. @throws SysError or what it reports */
+export function startSandbox(request: SandboxRequest): Sandbox {
+  const { ids, spec, directory, cgroup, joining } = request;
+  const [theirs, channel] = socketPair();
   using path = open(directory, fcntl.O_PATH | fcntl.O_DIRECTORY);
   using door = listenUnix(`${path.procPath}/sentry.sock`, SOCK_SEQPACKET);
-  const files = openCgroupFiles(cgroup.paths);
   const inherited = nodeResources();
-  const machine = new Machine(files, availableParallelism(), randomUUID());
-  const uts = { nodename: spec.hostname ?? "", domainname: spec.domainname ?? "(none)" };
+  const machine = new Machine(openCgroupFiles(cgroup.paths), availableParallelism(), randomUUID(), firstProcessor());
   const body = () => {
     for (const tasks of joining.tasks) writeAll(tasks, "0");
-    const keep = [theirs, door, ids.lock, ...Object.values(files).filter((file) => file !== undefined)];
-    const tasks = enterSentryJail({ id: ids.sentry, keep, inherited });
+    const tasks = enterSentryJail({ id: ids.sentry, keep: [theirs, door, ids.lock, ...machine.descriptors], inherited });
     rendezvous(theirs, { kind: "ready" });
-    return serveSandbox({ kernel: { machine, tasks, uts }, platform: notify, channel: theirs, door });
+    exitNow(complaining("sentry", () => serveSandbox({ kernel: { machine, tasks, uts: utsOf(spec) }, platform: notify, channel: theirs, door })));
   };
-  const born = tryClone({ namespaces: SENTRY_NAMESPACES, cgroup: joining.birthplace }, () => reporting(theirs, body));
-  const pid = check(born, "clone3");
-  for (const file of Object.values(files)) file?.close();
+  const sentry = check(tryClone({ namespaces: SENTRY_NAMESPACES, cgroup: joining.birthplace }, () => reporting(theirs, body)), "clone3");
   theirs.close();
-  awaitReady(guestChannel);
-  return { ids, sentry: pid, pidNamespace: open(`/proc/${pid}/ns/pid`, fcntl.O_RDONLY), channel: guestChannel };
+  awaitReady(channel);
+  return new Sandbox(request, sentry, channel, machine, inherited);
 }
 
 function awaitReady(channel: Fd): void {
@@ -77,28 +134,10 @@ function awaitReady(channel: Fd): void {
   send(channel, { kind: "go" });
 }
 
-/** After a failure: the kernel kills whatever is in the sandbox. */
-export function endSandbox({ sentry, pidNamespace, channel }: Sandbox): void {
-  pidNamespace.close();
-  channel.close();
-  kill(sentry, SIGNALS.SIGKILL);
-  waitPid(sentry);
-}
+const PROCESSOR_LIMIT = 4096;
 
-function openCgroupFiles(paths: Readonly<Record<string, string>>): CgroupFiles {
-  const first = (candidates: readonly (readonly [controller: string, name: string])[]): Fd | undefined => {
-    for (const [controller, name] of candidates) {
-      const path = paths[controller];
-      const fd = path === undefined ? -1 : tryOpenAt(AT_FDCWD, `${path}/${name}`, fcntl.O_RDONLY);
-      if (fd >= 0) return new Fd(fd);
-    }
-    return undefined;
-  };
-  return {
-    memoryLimit: first([["memory", "memory.limit_in_bytes"], ["", "memory.max"]]),
-    memoryUsage: first([["memory", "memory.usage_in_bytes"], ["", "memory.current"]]),
-    cpuQuota: first([["cpu", "cpu.cfs_quota_us"], ["", "cpu.max"]]),
-    cpuPeriod: first([["cpu", "cpu.cfs_period_us"]]),
-    tasks: first([["pids", "pids.current"], ["", "pids.current"]]),
-  };
+/** The host's first processor as /proc/cpuinfo tells of it: all that the guest is told of any, and all that is read, since reading of many takes long. */
+function firstProcessor(): string {
+  using file = open("/proc/cpuinfo", fcntl.O_RDONLY);
+  return Buffer.from(read(file, PROCESSOR_LIMIT)).toString("latin1").split("\n\n", 1)[0] ?? "";
 }

@@ -1,0 +1,80 @@
+/**
+ * The file systems of a sandbox's guest, as its init mounts them: the gofer serves their content by way of FUSE, so that no file system of the
+ * host is within the guest's reach. Devices of the kernel's and the guest's own procfs aside, nothing of the host's is mounted here.
+ * Source: Linux Documentation/filesystems/fuse.
+ */
+import * as fcntl from "../../linux/abi/fcntl.ts";
+import { MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY } from "../../linux/abi/mount.ts";
+import type { Fd } from "../../linux/fd.ts";
+import { makeDirectoryAt, open, openAt } from "../../linux/file.ts";
+import { attachMount, createMount } from "../../linux/mount.ts";
+import type { GuestLaunch } from "./launch.ts";
+import { rendezvous } from "./protocol.ts";
+
+const PATH_DIRECTORY = fcntl.O_PATH | fcntl.O_DIRECTORY;
+const ROOT_ID = "0";
+const SYSTEM_ATTRIBUTES = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+
+/** @param type S_IFDIR or S_IFREG: what its root is. @returns the mount, detached. */
+function mountFuse(device: Fd, type: number, attributes: number): Fd {
+  return createMount(
+    "fuse",
+    [["source", "gofer"], ["fd", String(device.number)], ["rootmode", type.toString(8)], ["user_id", ROOT_ID], ["group_id", ROOT_ID], ["default_permissions"], ["allow_other"]],
+    attributes,
+  );
+}
+
+export interface GuestTrees {
+  readonly tree: Fd;
+  readonly system: Fd;
+  /** What the others are attached to, and lies over the host's root. */
+  readonly scratch: Fd | undefined;
+}
+
+/**
+ * The root file system: the gofer's, and over it, unless writes are to reach the host, a layer in memory that takes them and is gone with the
+ * guest. And the sandbox's own files for /proc and /sys. @returns their mounts, attached.
+ */
+export function mountGuestFiles(guest: GuestLaunch, channel: Fd): GuestTrees {
+  const scratch = createMount("tmpfs", [["mode", "755"]], MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+  // Over the host's root, which is a place that every host has.
+  using target = open("/", PATH_DIRECTORY);
+  attachMount(scratch, target);
+  const files = mountAll(guest);
+  rendezvous(channel, { kind: "mounted" });
+  const system = attachNew(scratch, "system", files.system);
+  if (guest.rootWrites === "host") return { tree: attachNew(scratch, "root", files.root), system, scratch };
+  using lower = attachNew(scratch, "lower", files.root);
+  return { tree: attachNew(scratch, "root", layerOver(scratch, lower)), system, scratch };
+}
+
+/** Nobody answers yet: mounting asks nothing of the server, and the server must not ask a device that is not mounted. */
+function mountAll({ devices, volumes, mounted }: GuestLaunch): { readonly root: Fd; readonly system: Fd } {
+  for (const [mount, { name, type }] of volumes) mounted.set(mount, mountFuse(take(devices, name), type, MOUNT_ATTR_NODEV));
+  return { root: mountFuse(take(devices, "root"), fcntl.S_IFDIR, MOUNT_ATTR_NODEV), system: mountFuse(take(devices, "system"), fcntl.S_IFDIR, SYSTEM_ATTRIBUTES) };
+}
+
+function layerOver(scratch: Fd, lower: Fd): Fd {
+  using upper = newDirectory(scratch, "upper");
+  using work = newDirectory(scratch, "work");
+  return createMount("overlay", [["source", "root"], ["lowerdir", lower.procPath], ["upperdir", upper.procPath], ["workdir", work.procPath], ["userxattr"]], MOUNT_ATTR_NODEV);
+}
+
+function newDirectory(parent: Fd, name: string): Fd {
+  makeDirectoryAt(parent, name, 0o755);
+  return openAt(parent, name, PATH_DIRECTORY | fcntl.O_NOFOLLOW);
+}
+
+function attachNew(parent: Fd, name: string, tree: Fd): Fd {
+  using directory = newDirectory(parent, name);
+  attachMount(tree, directory);
+  return tree;
+}
+
+/** Each device is for one mount. */
+function take(devices: Map<string, Fd>, name: string): Fd {
+  const device = devices.get(name);
+  if (device === undefined) throw new Error(`no FUSE device for ${name}`);
+  devices.delete(name);
+  return device;
+}
