@@ -2,6 +2,8 @@
 import { rows } from "./table.ts";
 import { outcomesOf } from "./row.ts";
 import type { SyscallRow } from "./row.ts";
+import { trappedSyscalls } from "./trapped.ts";
+import type { TrappedSyscall } from "./trapped.ts";
 
 export interface SyscallPolicy {
   readonly name: string;
@@ -17,10 +19,8 @@ export const policies = { balanced } as const satisfies Record<string, SyscallPo
 
 export type PolicyName = keyof typeof policies;
 
-/** The calls that trap under any policy, for some arguments at least: the sentry has a handler for each. */
-export const trappedSyscalls = ["ptrace", "sync", "sysinfo", "uname"] as const;
-
-export type TrappedSyscall = (typeof trappedSyscalls)[number];
+export { trappedSyscalls };
+export type { TrappedSyscall };
 
 const isTrapped = (name: string): name is TrappedSyscall => trappedSyscalls.some((known) => known === name);
 

@@ -51,8 +51,10 @@ const refusedWithin = (name: string, family: number, types: readonly number[]): 
     anyOf: types.map((type) => [int(0, family), bits(1, TYPE_MASK, type)]),
     outcome: denied("EPROTONOSUPPORT"),
   },
-  when(`${name} with another type (SOCK_RAW)`, [int(0, family)], denied("EPERM")),
+  when(`${name} with another type`, [int(0, family)], denied("ESOCKTNOSUPPORT")),
 ];
+
+const raw = (name: string, family: number): Case => when(`${name} with SOCK_RAW`, [int(0, family), bits(1, TYPE_MASK, RAW)], denied("EPERM"));
 
 const options: readonly Case[] = Object.entries(levels).map(([level, number]) =>
   named(2, socketOptions[level as keyof typeof levels], native, [int(1, number)]),
@@ -70,6 +72,8 @@ export const sockets: Area = {
         kinds("AF_UNIX: stream, datagram, seqpacket", unix),
         kinds("AF_INET, AF_INET6: TCP, UDP, and echo requests where ping_group_range allows them", internet),
         kinds("AF_NETLINK: NETLINK_ROUTE", route),
+        raw("AF_INET", AF_INET),
+        raw("AF_INET6", AF_INET6),
         ...refusedWithin("AF_INET", AF_INET, [STREAM, DGRAM]),
         ...refusedWithin("AF_INET6", AF_INET6, [STREAM, DGRAM]),
         ...refusedWithin("AF_NETLINK", AF_NETLINK, [RAW, DGRAM]),
