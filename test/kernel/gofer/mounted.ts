@@ -32,7 +32,6 @@ export interface Setup {
   readonly user?: number;
   readonly command: readonly string[];
   readonly limits?: Limits;
-  readonly counters?: boolean;
 }
 
 const SCRIPT = join(import.meta.dirname, "scripts", "on-mount.ts");

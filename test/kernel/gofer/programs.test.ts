@@ -34,7 +34,7 @@ test("busybox sees what the host sees", () => {
 });
 
 test("a Debian root runs, and what it writes stays in the overlay", () => {
-  const done = inDebian("set -e; dpkg -l | grep -c ^ii > /root/count; rm -r /usr/share/bug; mv /etc/passwd /etc/passwd-; cat /etc/passwd- | md5sum; perl -e 'print 6*7, qq(\\n)'; wc -l < /root/count; ls -a /usr/share/bug 2>/dev/null || echo gone");
+  const done = inDebian("set -e; dpkg -l | grep -c ^ii > /root/count; rm -r /usr/share/bug; mv /etc/passwd /etc/passwd-; cat /etc/passwd- | md5sum; echo 'print 6*7, qq(\\n)' > /tmp/script; perl /tmp/script; wc -l < /root/count; ls -a /usr/share/bug 2>/dev/null || echo gone");
   expect(done.stderr).toBe("");
   const [sum, answer, lines, gone] = done.stdout.trim().split("\n");
   expect(sum).toBe(execFileSync("md5sum", { input: execFileSync("cat", [join(debian, "etc/passwd")]), encoding: "utf8" }).trim());

@@ -14,9 +14,9 @@ import { changeRoot, mount } from "../../../../linux/mount.ts";
 import { CLONE_NEW, unshare } from "../../../../linux/namespace.ts";
 import { changeDirectory, kill, shellCode, waitPid } from "../../../../linux/process.ts";
 import { receiveMessage, sendMessage, socketPair } from "../../../../linux/socket.ts";
-import { HostFileSystem } from "../../../../gofer/hostfs/file-system.ts";
+import type { Export } from "../../../../gofer/export.ts";
 import { SAME_IDS } from "../../../../gofer/hostfs/ownership.ts";
-import { serveGofer, type Served } from "../../../../gofer/serve.ts";
+import { runGofer } from "../../../../gofer/main.ts";
 import type { Lent, Setup } from "../mounted.ts";
 
 const HOST_ID = 100_000;
@@ -71,19 +71,12 @@ function reporting(main: () => number): number {
 }
 
 function goferMain(): number {
-  return reporting(() => {
-    ours.close();
-    lifelineWrite.close();
-    const served = setup.lend.map((lent, i): Served => {
-      const [root, fuse] = [roots[i], fuses[i]];
-      if (root === undefined || fuse === undefined) throw new Error("a descriptor is missing");
-      const loan = { root, readOnly: lent.readOnly ?? false, cache: lent.cache ?? "exclusive", ownership: lent.ownership ?? SAME_IDS };
-      return { fuse, fileSystem: new HostFileSystem(loan, setup.limits) };
-    });
-    serveGofer(served, { lifeline: lifelineRead });
-    if (setup.counters === true) for (const { fileSystem } of served) writeAll(2, `${fileSystem.constructor.name}\n`);
-    return 0;
+  const exports = setup.lend.map((lent, i): Export => {
+    const [root, fuse] = [roots[i], fuses[i]];
+    if (root === undefined || fuse === undefined) throw new Error("a descriptor is missing");
+    return { root, fuse, readOnly: lent.readOnly ?? false, cache: lent.cache ?? "exclusive", ownership: lent.ownership ?? SAME_IDS };
   });
+  return runGofer(exports, { lifeline: lifelineRead, log: 2, ...(setup.limits === undefined ? {} : { limits: setup.limits }) });
 }
 
 function guestMain(): number {
