@@ -97,12 +97,3 @@ export function rawMode(saved: Uint8Array): Uint8Array {
   raw[CONTROL_CHARACTERS + VMIN] = 1;
   return raw;
 }
-
-/** Switches off the translation of newlines on output (ONLCR), which runc does for detached terminals' readers. */
-export function clearOutputNewlineTranslation(saved: Uint8Array): Uint8Array {
-  const changed = saved.slice();
-  const view = new DataView(changed.buffer);
-  const ONLCR = 0o4;
-  view.setUint32(4, view.getUint32(4, true) & ~ONLCR, true);
-  return changed;
-}

@@ -5,7 +5,8 @@ import { SIGNALS } from "../../linux/abi/signal.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { kill, shellCode, tryWaitPid, type ExitStatus } from "../../linux/process.ts";
 import { receiveMessage, socketPair } from "../../linux/socket.ts";
-import { isTerminal, getWindowSize, setWindowSize } from "../../linux/tty.ts";
+import { getWindowSize, isTerminal, rawMode, restoreTerminal, saveTerminal, setWindowSize } from "../../linux/tty.ts";
+import { now } from "../../linux/sleep.ts";
 import type { ConsoleTarget } from "../init/launch.ts";
 
 /** Signals that are passed on. SIGCHLD is ours, SIGWINCH becomes a window size, SIGURG is not for anybody. */
@@ -50,10 +51,12 @@ function relay(master: Fd): Terminal {
     stream.on("error", () => done());
     stream.on("close", () => done());
   });
-  if (stdin.isTTY) stdin.setRawMode(true);
+  // Not Node's raw mode, which leaves the output alone: the container's terminal has put a carriage return before the newline already.
+  const saved = isTerminal(0) ? saveTerminal(0) : undefined;
+  if (saved !== undefined) restoreTerminal(0, rawMode(saved));
   stdin.on("data", (data) => stream.write(data));
   stdin.on("end", () => stream.write("\u0004"));
-  return { drained, restore: () => void (stdin.isTTY && stdin.setRawMode(false)) };
+  return { drained, restore: () => void (saved !== undefined && restoreTerminal(0, saved)) };
 }
 
 function copyWindowSize(master: Fd): void {
@@ -68,11 +71,13 @@ export interface Signals extends Disposable {
   forwardTo(pid: number): void;
 }
 
-export function catchSignals(): Signals {
+/** @param translate what is to be sent in the place of a signal that came. */
+export function catchSignals(translate: (signal: number) => number = (signal) => signal): Signals {
   const early: number[] = [];
   let target: number | undefined;
+  const receive = (signal: number) => void (target === undefined ? early.push(signal) : kill(target, signal));
   const forwarders = FORWARDED.map((name) => {
-    const pass = () => void (target === undefined ? early.push(SIGNALS[name]) : kill(target, SIGNALS[name]));
+    const pass = () => receive(translate(SIGNALS[name]));
     process.on(name, pass);
     return [name, pass] as const;
   });
@@ -84,6 +89,19 @@ export function catchSignals(): Signals {
     [Symbol.dispose]() {
       for (const [name, pass] of forwarders) process.off(name, pass);
     },
+  };
+}
+
+/** Requests to end that come closer together are one, told twice: by a terminal to the whole group, and by a parent that passes it on. */
+const SAME_REQUEST_MS = 300;
+
+/** For `catchSignals`: the second request to end is not a request any more. */
+export function killAtSecondRequest(): (signal: number) => number {
+  let first: number | undefined;
+  return (signal) => {
+    if (signal !== SIGNALS.SIGINT && signal !== SIGNALS.SIGTERM) return signal;
+    first ??= now();
+    return now() - first < SAME_REQUEST_MS ? signal : SIGNALS.SIGKILL;
   };
 }
 

@@ -10,7 +10,7 @@ import { getWindowSize, isTerminal } from "../../linux/tty.ts";
 import type { Globals } from "../globals.ts";
 import { createContainer, type Composed } from "../container/create.ts";
 import { destroyContainer } from "../container/delete.ts";
-import { catchSignals, openRelay, supervise, type Relay, type Terminal } from "../container/foreground.ts";
+import { catchSignals, killAtSecondRequest, openRelay, supervise, type Relay, type Terminal } from "../container/foreground.ts";
 import { startContainer } from "../container/start.ts";
 import { Container } from "../container/store.ts";
 import type { Mount } from "../spec/config.ts";
@@ -69,7 +69,7 @@ async function runIn(sandbox: SandboxRoot, session: Session): Promise<number> {
   const { globals, root, id, options } = session;
   const interactive = isTerminal(0) && isTerminal(1);
   let relay: Relay | undefined;
-  using signals = catchSignals();
+  using signals = catchSignals(killAtSecondRequest());
   givePipes(sandbox.identity);
   const container = createContainer({
     root,

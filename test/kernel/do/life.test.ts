@@ -36,6 +36,20 @@ describeCallers("do: signals", (scene) => {
     expect(await running.result).toMatchObject({ code: 3, stdout: "ready\ngot it\n" });
   });
 
+  for (const [first, second] of [["SIGINT", "SIGINT"], ["SIGTERM", "SIGTERM"], ["SIGTERM", "SIGINT"]] as const) {
+    test(`${second} kills a program that has handled ${first} and goes on, unless both come at once`, async () => {
+      const { running, seconds } = await sleeping(scene(), (s) => `trap 'echo told' INT TERM; echo ready; while :; do sleep ${s} & wait $!; done`);
+      running.child.kill(first);
+      running.child.kill(second);
+      await running.said(/told/);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      expect(processesWith(seconds)).not.toEqual([]);
+      running.child.kill(second);
+      expect(await running.result).toMatchObject({ code: 137 });
+      expect(processesWith(seconds)).toEqual([]);
+    });
+  }
+
   test("a stopped program goes on by SIGCONT", async () => {
     const running = scene().start(["sh", "-c", "echo ready; i=0; while [ $i -lt 30 ]; do sleep 0.05; i=$((i+1)); done; echo done"]);
     await running.said(/ready/);

@@ -3,9 +3,7 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { O_RDONLY } from "../../../linux/abi/fcntl.ts";
 import { open, read, writeAll } from "../../../linux/file.ts";
-import {
-  clearOutputNewlineTranslation, getWindowSize, isTerminal, openPty, rawMode, restoreTerminal, saveTerminal, setWindowSize,
-} from "../../../linux/tty.ts";
+import { getWindowSize, isTerminal, openPty, rawMode, restoreTerminal, saveTerminal, setWindowSize } from "../../../linux/tty.ts";
 import { AT_FDCWD, type Fd } from "../../../linux/fd.ts";
 
 const newPty = () => openPty(AT_FDCWD, "/dev/ptmx");
@@ -42,10 +40,9 @@ test("in raw mode bytes pass unchanged, and without it a newline gets its carria
   const { master, slave } = newPty();
   writeAll(slave, "a\n");
   expect(Buffer.from(read(master, 10)).toString()).toBe("a\r\n");
-  restoreTerminal(slave, clearOutputNewlineTranslation(saveTerminal(slave)));
+  restoreTerminal(slave, rawMode(saveTerminal(slave)));
   writeAll(slave, "b\n");
   expect(Buffer.from(read(master, 10)).toString()).toBe("b\n");
-  restoreTerminal(slave, rawMode(saveTerminal(slave)));
   writeAll(master, "\x03\r\n");
   expect(Buffer.from(read(slave, 10)).toString()).toBe("\x03\r\n");
 });

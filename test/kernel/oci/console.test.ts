@@ -128,9 +128,12 @@ describeRuntime("console socket", ({ test, make }) => {
   });
 });
 
-/** util-linux script(1): a pty whose slave is the runtime's terminal; its output with the carriage returns taken out. */
+/** util-linux script(1): a pty whose slave is the runtime's terminal. */
+const onTerminalAsIs = async (command: readonly string[]) => await runRuntime(["script", "-qec", command.map((word) => `"${word}"`).join(" "), "/dev/null"]);
+
+/** Its output with the carriage returns taken out. */
 const onTerminal = async (command: readonly string[]) => {
-  const result = await runRuntime(["script", "-qec", command.map((word) => `"${word}"`).join(" "), "/dev/null"]);
+  const result = await onTerminalAsIs(command);
   return { ...result, stdout: result.stdout.replaceAll("\r", "") };
 };
 
@@ -141,6 +144,13 @@ describeRuntime("terminal of a foreground run", ({ test, make }) => {
     expect(result.stdout).toMatch(/\/dev\/(pts\/0|console)\n/);
     expect(result.code).toBe(5);
     await c.expectNothingLeft();
+  });
+
+  test("what the container writes arrives with one carriage return, and the caller's terminal has its settings back", async () => {
+    await using c = make({ args: ["printf", "one\\ntwo\\n"], edit: withTerminal });
+    const line = [c.runtime.path, "--root", c.stateRoot, "run", "--bundle", c.bundle.dir, c.id].join(" ");
+    // script(1) types the end of its own input, which the terminal echoes wherever it comes.
+    expect((await onTerminalAsIs(["sh", "-c", `stty -g; ${line}; stty -g`])).stdout.replace("^@", "")).toMatch(/^(\S+)\r\none\r\ntwo\r\n\1\r\n$/);
   });
 
   test("exec --tty does the same", async () => {
