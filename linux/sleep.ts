@@ -2,8 +2,8 @@
 
 import process from "node:process";
 
-/** Milliseconds. The global `performance` is a module that takes milliseconds to load. */
-const now = () => Number(process.hrtime.bigint()) / 1e6;
+/** Milliseconds since some moment. The global `performance` is a module that takes milliseconds to load. */
+export const now = () => Number(process.hrtime.bigint()) / 1e6;
 
 /** Blocks this thread. */
 export function sleepMs(milliseconds: number): void {

@@ -1,6 +1,6 @@
 import { constants } from "node:os";
 import { SysError } from "../../linux/errors.ts";
-import { sleepMs, waitUntil } from "../../linux/sleep.ts";
+import { now, sleepMs, waitUntil } from "../../linux/sleep.ts";
 import { readOptional, type CgroupDir } from "./files.ts";
 
 const { EBUSY } = constants.errno;
@@ -35,9 +35,9 @@ export function freezerV1(dir: CgroupDir): Freezer {
   };
   return {
     freeze() {
-      const end = performance.now() + freezeTimeoutMs;
+      const end = now() + freezeTimeoutMs;
       try {
-        for (let attempt = 0; !tryFreeze(attempt); attempt++) if (performance.now() > end) throw timedOut(dir);
+        for (let attempt = 0; !tryFreeze(attempt); attempt++) if (now() > end) throw timedOut(dir);
       } catch (error) {
         thaw();
         throw error;

@@ -10,6 +10,18 @@ export function integer(min: number, max: number): (text: string) => number {
   };
 }
 
+const UNITS: Record<string, number> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
+
+/** A parser for a number of bytes of at least `min`: `268435456`, `256m`, `256MiB`; all units are powers of 1024. */
+export function bytes(min: number): (text: string) => number {
+  return (text) => {
+    const match = /^(-?\d+)([kmgt]?)(?:i?b)?$/i.exec(text);
+    const value = match === null ? Number.NaN : Number(match[1]) * (UNITS[(match[2] ?? "").toLowerCase()] ?? 1);
+    if (!Number.isSafeInteger(value) || value < min) throw new InvalidArgumentError("It must be a number of bytes such as 268435456 or 256m.");
+    return value;
+  };
+}
+
 /** A signal by name or number. */
 export function signalArgument(text: string): number {
   const signal = parseSignal(text);

@@ -5,7 +5,7 @@ import type { Registry } from "./registry.ts";
 import { decideOptions, type DoFlags } from "../do/options.ts";
 import { exitCodeOf } from "../do/failure.ts";
 import { runSandbox } from "../do/sandbox.ts";
-import { collect, duration, integer } from "./arguments.ts";
+import { bytes, collect, duration, integer } from "./arguments.ts";
 
 export function registerDo({ program, action }: Registry): void {
   program
@@ -20,7 +20,7 @@ export function registerDo({ program, action }: Registry): void {
     .option("--hostname <name>", "host name inside", hostname, "sandbox")
     .option("--user <uid[:gid]>", "ids inside (default: the caller's); always unprivileged ones on the host", user)
     .addOption(new Option("--network <kind>", "none: only a loopback of its own; host: the host's").choices(["none", "host"]).default("none"))
-    .option("--memory <bytes>", "limit, with a suffix k, m or g", bytes)
+    .option("--memory <bytes>", "limit, with a suffix k, m or g", bytes(1))
     .option("--cpus <number>", "limit, for example 1.5", cpus)
     .option("--pids <number>", "limit of processes and threads (default: 1024)", integer(1, 4_194_304))
     .option("--timeout <time>", "end it after 30s, 5m, ...; the exit code is 124 then", timeout)
@@ -35,15 +35,6 @@ async function doCommand(globals: Globals, args: string[], flags: DoFlags): Prom
     globals.log.error(messageOf(error));
     return exitCodeOf(error);
   }
-}
-
-const UNITS: Record<string, number> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
-
-function bytes(text: string): number {
-  const match = /^(\d+)([kmgt]?)(?:i?b)?$/i.exec(text);
-  const value = match === null ? 0 : Number(match[1]) * (UNITS[(match[2] ?? "").toLowerCase()] ?? 1);
-  if (value < 1 || !Number.isSafeInteger(value)) throw new InvalidArgumentError("It must be a number of bytes such as 268435456 or 256m.");
-  return value;
 }
 
 function cpus(text: string): number {

@@ -6,12 +6,13 @@ import { cgroupOf, statusOf } from "../container/status.ts";
 import { Container, ContainerError } from "../container/store.ts";
 import type { LinuxIntelRdt, LinuxResources } from "../spec/config.ts";
 import { parseResources, type Checked } from "../spec/validate.ts";
-import { integer } from "./arguments.ts";
+import { bytes, integer } from "./arguments.ts";
 
-const INT64 = integer(-1, Number.MAX_SAFE_INTEGER);
+/** How a value is read; -1 is no limit. */
+const PARSERS = { number: integer(-1, Number.MAX_SAFE_INTEGER), bytes: bytes(-1), text: (text: string) => text };
 
 /** One flag, where its value goes in linux.resources. */
-type Setting = readonly [flag: string, description: string, section: "cpu" | "memory" | "pids" | "blockIO", key: string, kind: "number" | "bytes" | "text"];
+type Setting = readonly [flag: string, description: string, section: "cpu" | "memory" | "pids" | "blockIO", key: string, kind: keyof typeof PARSERS];
 
 const SETTINGS: readonly Setting[] = [
   ["--blkio-weight", "weight, 10 to 1000", "blockIO", "weight", "number"],
@@ -32,7 +33,12 @@ const SETTINGS: readonly Setting[] = [
   ["--pids-limit", "number of tasks", "pids", "limit", "number"],
 ];
 
-const UNITS: Record<string, number> = { "": 1, b: 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
+/** As commander hands them over: those of SETTINGS by their names. */
+interface UpdateFlags extends Record<string, string | number | undefined> {
+  readonly resources?: string;
+  readonly l3CacheSchema?: string;
+  readonly memBwSchema?: string;
+}
 
 export function registerUpdate({ program, action }: Registry): void {
   const command = program
@@ -40,10 +46,10 @@ export function registerUpdate({ program, action }: Registry): void {
     .argument("<id>")
     .description("change a container's limits")
     .option("-r, --resources <file>", "linux.resources as JSON; - for standard input");
-  for (const [flag, description] of SETTINGS) command.option(`${flag} <value>`, description);
+  for (const [flag, description, , , kind] of SETTINGS) command.option<string | number>(`${flag} <value>`, description, PARSERS[kind]);
   command.option("--mem-bw-schema <schema>", "memory bandwidth of the container's resctrl group").option("--l3-cache-schema <schema>", "L3 cache of that group");
   command.action(
-    action((globals, id: string, flags: Record<string, string>) => {
+    action((globals, id: string, flags: UpdateFlags) => {
       const container = Container.open(globals.root, id);
       if (statusOf(container) === "stopped") throw new ContainerError(`container not running: ${id}`);
       const rdt = rdtOf(flags);
@@ -55,24 +61,17 @@ export function registerUpdate({ program, action }: Registry): void {
 }
 
 /** `--resources` replaces all other flags, as in runc. */
-function resourcesOf(flags: Record<string, string>): Checked<LinuxResources> {
-  const file = flags["resources"];
+function resourcesOf({ resources: file, ...flags }: UpdateFlags): Checked<LinuxResources> {
   if (file !== undefined) return parseResources(readFileSync(file === "-" ? 0 : file, "utf8"));
   const resources: Record<string, Record<string, string | number>> = {};
-  for (const [flag, , section, key, kind] of SETTINGS) {
+  for (const [flag, , section, key] of SETTINGS) {
     const value = flags[flag.slice(2).replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())];
-    if (value !== undefined) (resources[section] ??= {})[key] = kind === "text" ? value : kind === "bytes" ? bytes(flag, value) : INT64(value);
+    if (value !== undefined) (resources[section] ??= {})[key] = value;
   }
   return parseResources(JSON.stringify(resources));
 }
 
-function bytes(flag: string, text: string): number {
-  const match = /^(-?\d+)([bkmgt]?)b?$/i.exec(text);
-  if (match === null) throw new Error(`${flag}: ${JSON.stringify(text)} is not a number of bytes such as 268435456 or 256m`);
-  return Number(match[1]) * (Number(match[1]) < 0 ? 1 : (UNITS[(match[2] ?? "").toLowerCase()] ?? 1));
-}
-
-function rdtOf({ l3CacheSchema, memBwSchema }: Record<string, string>): LinuxIntelRdt {
+function rdtOf({ l3CacheSchema, memBwSchema }: UpdateFlags): LinuxIntelRdt {
   if (l3CacheSchema?.includes("\n") === true) throw new Error("--l3-cache-schema: must be one line");
   if (memBwSchema !== undefined && !/^MB:[^\n]*$/.test(memBwSchema)) throw new Error("--mem-bw-schema: must be one line that starts with MB:");
   return { l3CacheSchema, memBwSchema };
