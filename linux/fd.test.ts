@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { expect, test } from "vitest";
-import { Fd, fdNumber } from "./fd.ts";
+import { closingOnFailure, Fd, fdNumber } from "./fd.ts";
 
 const isOpen = (number: number) => {
   try {
@@ -48,6 +48,37 @@ test("use after close is an error of ours, not EBADF or a stranger's file", () =
   const fd = new Fd(openSync("/dev/null", "r"));
   fd.close();
   expect(() => fdNumber(fd)).toThrow("closed");
+});
+
+const openNull = () => new Fd(openSync("/dev/null", "r"));
+
+test("a failure closes what was opened meanwhile, inner scopes that succeeded included, but not what was handed on", () => {
+  const before = openNull();
+  const seen: number[] = [];
+  const opened = (fd: Fd) => (seen.push(fd.number), fd);
+  let kept = -1;
+  expect(() =>
+    closingOnFailure(() => {
+      opened(openNull());
+      closingOnFailure(() => opened(openNull()));
+      kept = openNull().release();
+      throw new Error("the failure");
+    }),
+  ).toThrow("the failure");
+  expect(seen).toHaveLength(2);
+  expect([...seen, kept, before.number].map(isOpen)).toEqual([false, false, true, true]);
+  closeSync(kept);
+  before.close();
+});
+
+test("an inner failure leaves what the outer scope has opened, and success leaves everything", () => {
+  const fd = closingOnFailure(() => {
+    const outer = openNull();
+    expect(() => closingOnFailure(() => { throw new Error("inner"); })).toThrow("inner");
+    return outer;
+  });
+  expect(isOpen(fd.number)).toBe(true);
+  fd.close();
 });
 
 test("descriptor 0 is one like any other", () => {

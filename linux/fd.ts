@@ -11,6 +11,7 @@ export class Fd implements Disposable {
   constructor(number: number) {
     if (!Number.isInteger(number) || number < 0) throw new RangeError(`not a descriptor: ${number}`);
     this.#number = number;
+    opened?.push(this);
   }
 
   /** The number, for a system call. @throws Error once closed or released. */
@@ -40,6 +41,33 @@ export class Fd implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** Those of the innermost `closingOnFailure`. */
+let opened: Fd[] | undefined;
+
+/**
+ * Does `action`; where it throws, every descriptor that was opened meanwhile and still has its owner is closed: a process that goes on after a
+ * failure is left with none. What `action` starts in the event loop is not seen.
+ */
+export function closingOnFailure<T>(action: () => T): T {
+  const outer = opened;
+  const own: Fd[] = (opened = []);
+  try {
+    const result = action();
+    outer?.push(...own);
+    return result;
+  } catch (error) {
+    for (const fd of own) fd.close();
+    throw error;
+  } finally {
+    opened = outer;
+  }
+}
+
+/** For a forked child, in which what its parent was doing never ends. */
+export function forgetOpened(): void {
+  opened = undefined;
 }
 
 /** What wrappers take: an owned descriptor or the bare number of one that somebody else owns. */

@@ -16,7 +16,7 @@
 import process from "node:process";
 import { SYS } from "./arch.ts";
 import { check } from "./errors.ts";
-import { fdNumber, type FdLike } from "./fd.ts";
+import { fdNumber, forgetOpened, type FdLike } from "./fd.ts";
 import { exitNow } from "./process.ts";
 import { ALL_SIGNALS, resetSignalActions, setSignalMask } from "./signal.ts";
 import { functionAt, lastErrno, libcAddress, rawView, syscall } from "./syscall.unsafe.ts";
@@ -141,6 +141,7 @@ export function tryClone(options: CloneOptions, main: () => number): number {
 function runChild(main: () => number, mask: bigint): never {
   let code = CHILD_FAILED;
   try {
+    forgetOpened();
     resetSignalActions();
     setSignalMask(mask);
     code = main();

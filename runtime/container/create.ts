@@ -6,7 +6,7 @@ import { effectiveUid } from "../../linux/credentials.ts";
 import { inStep, messageOf } from "../../linux/errors.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { open } from "../../linux/file.ts";
-import type { Fd } from "../../linux/fd.ts";
+import { closingOnFailure, type Fd } from "../../linux/fd.ts";
 import { SIGNALS } from "../../linux/abi/signal.ts";
 import { lockFile } from "../../linux/flock.ts";
 import { setChildSubreaper } from "../../linux/prctl.ts";
@@ -73,6 +73,10 @@ export interface CreateOptions {
  * @throws ConfigError, ContainerError, SysError, CgroupError, HookError
  */
 export function createContainer(options: CreateOptions): Container {
+  return closingOnFailure(() => createOrDestroy(options));
+}
+
+function createOrDestroy(options: CreateOptions): Container {
   validateId(options.id);
   Container.refuseTaken(options.root, options.id);
   const { spec: configured, text } = inStep("config.json", () => readBundle(options));

@@ -1,7 +1,7 @@
 /** `exec`: a further process in a container. */
 import { inStep } from "../../linux/errors.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
-import type { Fd } from "../../linux/fd.ts";
+import { closingOnFailure, type Fd } from "../../linux/fd.ts";
 import { open } from "../../linux/file.ts";
 import { connectUnix, socketPair, SOCK_SEQPACKET } from "../../linux/socket.ts";
 import { trapFilter } from "../sandbox/trap.ts";
@@ -49,6 +49,10 @@ function connectToSentry({ directory }: Container): Fd {
 
 /** Starts a process in the container. @returns its pid. @throws ContainerError, or what kept it from running. */
 export function execInContainer(container: Container, options: ExecOptions): number {
+  return closingOnFailure(() => startProcess(container, options));
+}
+
+function startProcess(container: Container, options: ExecOptions): number {
   const status = statusOf(container);
   if (status === "stopped" || status === "creating") throw new ContainerError(`cannot exec in a ${status} container: ${container.record.id}`);
   if (status === "paused" && !options.ignorePaused) throw new ContainerError(`cannot exec in a paused container (use --ignore-paused): ${container.record.id}`);
