@@ -1,13 +1,13 @@
 /** Directories lent by a gofer, and programs that run on them; see scripts/on-mount.ts. */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import type { CachePolicy } from "../../../gofer/export.ts";
 import type { Limits } from "../../../gofer/hostfs/node-table.ts";
 import type { Ownership } from "../../../gofer/hostfs/ownership.ts";
-import { runScript, type Finished } from "../../support/forked.ts";
+import { FORK_FLAGS, nodePath, runScript, type Finished } from "../../support/forked.ts";
 import { projectRoot, uniqueId, workDir } from "../../support/paths.ts";
 
 export interface Lent {
@@ -30,6 +30,8 @@ export interface Setup {
   readonly chroot?: string;
   readonly cwd: string;
   readonly user?: number;
+  /** The device node to open instead of /dev/fuse, which an ordinary user may not open everywhere; the ids are his own then. */
+  readonly device?: string;
   readonly command: readonly string[];
   readonly limits?: Limits;
 }
@@ -38,6 +40,17 @@ const SCRIPT = join(import.meta.dirname, "scripts", "on-mount.ts");
 
 export function runOnMount(setup: Setup, timeoutMs = 30_000): Finished {
   return runScript(SCRIPT, [JSON.stringify(setup)], undefined, timeoutMs);
+}
+
+/** The same, all of it by an ordinary user without capabilities. */
+export function runRootless(setup: Setup, uid: number): Finished {
+  const device = join(freshDirectory(), "fuse");
+  execFileSync("mknod", ["-m", "666", device, "c", "10", "229"]);
+  for (const { from } of setup.lend) chownSync(from, uid, uid);
+  const ids = ["--reuid", String(uid), "--regid", String(uid), "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"];
+  const command = [...ids, nodePath, ...FORK_FLAGS, SCRIPT, JSON.stringify({ ...setup, device })];
+  const done = spawnSync("setpriv", command, { encoding: "utf8", timeout: 30_000 });
+  return { code: done.status, signal: done.signal, stdout: done.stdout, stderr: done.stderr };
 }
 
 /** A new directory of this test file's. */

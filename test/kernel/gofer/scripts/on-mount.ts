@@ -5,7 +5,7 @@
 import process from "node:process";
 import { O_PATH, O_RDWR, O_WRONLY } from "../../../../linux/abi/fcntl.ts";
 import { MS_BIND, MS_NODEV, MS_NOSUID, MS_PRIVATE, MS_RDONLY, MS_REC } from "../../../../linux/abi/mount.ts";
-import { setGroupId, setGroups, setUserId } from "../../../../linux/credentials.ts";
+import { effectiveGid, effectiveUid, setGroupId, setGroups, setUserId } from "../../../../linux/credentials.ts";
 import { createExecStub, prepareExec } from "../../../../linux/exec.unsafe.ts";
 import { AT_FDCWD, type Fd } from "../../../../linux/fd.ts";
 import { duplicateOnto, makeDirectoryAt, open, pipe, statAt, writeAll } from "../../../../linux/file.ts";
@@ -32,7 +32,7 @@ const stub = createExecStub();
 const guest = fork(guestMain);
 theirs.close();
 expectMessage();
-for (const kind of ["uid", "gid"]) writeMap(`/proc/${guest}/${kind}_map`);
+mapIds();
 sendMessage(ours, new Uint8Array([1]));
 const fuses = expectMessage();
 const gofer = fork(goferMain);
@@ -56,9 +56,17 @@ function expectMessage(): readonly Fd[] {
   throw new Error("the guest has ended early");
 }
 
-function writeMap(path: string): void {
+/** An ordinary user can map one id: his own. */
+function mapIds(): void {
+  const own = { uid: effectiveUid(), gid: effectiveGid() };
+  const rootless = own.uid !== 0;
+  if (rootless) writeFile(`/proc/${guest}/setgroups`, "deny");
+  for (const kind of ["uid", "gid"] as const) writeFile(`/proc/${guest}/${kind}_map`, rootless ? `0 ${own[kind]} 1` : `0 ${HOST_ID} ${IDS}`);
+}
+
+function writeFile(path: string, text: string): void {
   using file = open(path, O_WRONLY);
-  writeAll(file, `0 ${HOST_ID} ${IDS}`);
+  writeAll(file, text);
 }
 
 function reporting(main: () => number): number {
@@ -87,8 +95,8 @@ function guestMain(): number {
     sendMessage(theirs, new Uint8Array([1]));
     receiveMessage(theirs);
     // The device node belongs to the real root, who this process still is to the kernel.
-    const devices = setup.lend.map(() => open("/dev/fuse", O_RDWR));
-    setGroups([]);
+    const devices = setup.lend.map(() => open(setup.device ?? "/dev/fuse", O_RDWR));
+    if (setup.device === undefined) setGroups([]);
     setGroupId(0);
     setUserId(0);
     unshare(CLONE_NEW.mnt, "mnt");
