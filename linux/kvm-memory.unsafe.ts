@@ -44,3 +44,14 @@ export function discardPages(block: Block, offset: number, size: number): void {
   if (offset < 0 || size < 0 || offset + size > block.size) throw new RangeError("pages outside of their block");
   syscall(SYS.madvise, block.address + offset, size, MADV_REMOVE);
 }
+
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+const ENXIO = 6;
+
+/** The next range of a file that is no hole, from `offset` on. Source: lseek(2). @returns undefined where only a hole follows. */
+export function nextData(fd: FdLike, offset: number): { readonly start: number; readonly end: number } | undefined {
+  const start = syscall(SYS.lseek, fdNumber(fd), offset, SEEK_DATA);
+  if (start === -ENXIO) return undefined;
+  return { start: check(start, "lseek"), end: check(syscall(SYS.lseek, fdNumber(fd), start, SEEK_HOLE), "lseek") };
+}

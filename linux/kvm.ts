@@ -45,3 +45,15 @@ export function supportedCpuid(kvmFd: FdLike): CpuidEntry[] {
   check(syscall(SYS.ioctl, fdNumber(kvmFd), kvm.KVM_GET_SUPPORTED_CPUID, block.address), "KVM_GET_SUPPORTED_CPUID");
   return decodeCpuid(block.view);
 }
+
+/** More than any KVM has: it had about 100 in 2024. */
+const MAX_MSRS = 1024;
+
+/** The registers that KVM keeps state in, to be saved and restored. */
+export function msrIndices(kvmFd: FdLike): number[] {
+  using s = scratch();
+  const block = s.reserve(4 + MAX_MSRS * 4);
+  block.view.setUint32(0, MAX_MSRS, true);
+  check(syscall(SYS.ioctl, fdNumber(kvmFd), kvm.KVM_GET_MSR_INDEX_LIST, block.address), "KVM_GET_MSR_INDEX_LIST");
+  return Array.from({ length: block.view.getUint32(0, true) }, (_, i) => block.view.getUint32(4 + i * 4, true));
+}

@@ -8,32 +8,42 @@
  *   timers and the mailboxes' doorbell
  *   raises interrupts by irqfd                          is interrupted by flag and signal for pause and stop
  */
+import { randomBytes } from "node:crypto";
 import { Worker } from "node:worker_threads";
 import { POLLIN } from "../linux/abi/poll.ts";
 import { addEvents, createEventFd, takeEvents } from "../linux/eventfd.ts";
 import type { Fd } from "../linux/fd.ts";
 import { KVM_MEM_READONLY } from "../linux/abi/kvm.ts";
 import { mapForever } from "../linux/kvm-memory.unsafe.ts";
-import { supportedCpuid } from "../linux/kvm.ts";
+import { msrIndices, supportedCpuid } from "../linux/kvm.ts";
 import { RUN } from "../linux/kvm-structs.ts";
-import { noteClockStopped, setCpuid, signalThread } from "../linux/kvm-vcpu.ts";
-import { connectDoorbell, connectInterrupt } from "../linux/kvm-vm.ts";
-import { acpiTables } from "./boot/acpi.ts";
+import { noteClockStopped, restoreVcpuState, saveVcpuState, setCpuid, signalThread, type VcpuState } from "../linux/kvm-vcpu.ts";
+import { connectDoorbell, connectInterrupt, restoreVmState, saveVmState, type VmState } from "../linux/kvm-vm.ts";
+import { sleepMs } from "../linux/sleep.ts";
+import { acpiTables, EVENT_NEW_GENERATION, EVENT_POWER_BUTTON } from "./boot/acpi.ts";
 import { setBootState } from "./boot/cpu-state.ts";
 import { loadKernel, type KernelFiles } from "./boot/linux-kernel.ts";
 import { RTC_WORDS } from "./devices/rtc.ts";
 import { SERIAL_WORDS } from "./devices/serial.ts";
 import { guestCpuid } from "./kvm/cpuid.ts";
 import { Vm, type VcpuHandle } from "./kvm/vm.ts";
+import { EventDevice } from "./devices/events.ts";
 import { Pmem, type PmemOptions } from "./devices/pmem.ts";
-import { BOOT, HIGH_MEMORY_START, PORTS, VIRTIO_INTERRUPTS, VIRTIO_WINDOW_SIZE, VIRTIO_WINDOWS } from "./layout.ts";
+import { BOOT, EVENT_REGISTER, HIGH_MEMORY_START, PORTS, VIRTIO_INTERRUPTS, VIRTIO_WINDOW_SIZE, VIRTIO_WINDOWS } from "./layout.ts";
 import { createGuestMemory, type GuestMemory } from "./memory.ts";
+import { restoreMsrs, saveMsrs } from "./snapshot/msrs.ts";
 import { KICK_SIGNAL, type VcpuThreadData } from "./threads/vcpu-data.ts";
 import { Loop } from "./threads/loop.ts";
 import { Mailbox, MAILBOX_BYTES, type Command, type Phase, type Request } from "./threads/mailbox.ts";
 import type { VirtioDevice } from "./virtio/device.ts";
 import { INTERRUPT_STATUS_WORDS, InterruptStatus } from "./virtio/interrupt-status.ts";
-import { MmioTransport, QUEUE_NOTIFY } from "./virtio/transport.ts";
+import { MmioTransport, QUEUE_NOTIFY, type TransportState } from "./virtio/transport.ts";
+
+/** Memory that a machine is made with, where it is not new: a snapshot's. */
+export interface GivenMemory {
+  readonly memory: GuestMemory;
+  readonly file: Fd;
+}
 
 export interface MachineConfig {
   /** 1 to 32. */
@@ -44,6 +54,13 @@ export interface MachineConfig {
   readonly consoleFd: number;
   /** What the guest did against the rules, in words. */
   readonly onGuestError?: (message: string) => void;
+}
+
+export interface MachineState {
+  readonly vcpus: readonly { readonly state: VcpuState; readonly msrs: readonly (readonly [index: number, value: string])[] }[];
+  readonly vm: VmState;
+  readonly serial: readonly number[];
+  readonly devices: readonly { readonly name: string; readonly state: TransportState }[];
 }
 
 /** How a machine ended. */
@@ -62,7 +79,7 @@ interface RunningVcpu {
 }
 
 /** How often a vCPU that does not heed is interrupted again, in milliseconds: a signal may come just before KVM_RUN. */
-const KICK_AGAIN_MS = 5;
+const KICK_AGAIN_MS = 1;
 
 /** Linux adds memory in sections of 128 MiB (Documentation/mm/memory-model.rst). */
 const PMEM_ALIGNMENT = 128 << 20;
@@ -79,20 +96,22 @@ export class Machine {
   readonly #doorbell = createEventFd();
   readonly #shared = { interruptStatus: sharedWords(INTERRUPT_STATUS_WORDS), serial: sharedWords(SERIAL_WORDS), rtc: sharedWords(RTC_WORDS) };
   readonly #serialInterrupt = createEventFd();
+  readonly #events: EventDevice;
   readonly #interrupts = new InterruptStatus(this.#shared.interruptStatus);
   readonly #transports: MmioTransport[] = [];
   #pmemEnd: number;
   #end: End | undefined;
 
-  constructor(config: MachineConfig) {
+  constructor(config: MachineConfig, given?: GivenMemory) {
     this.#config = config;
-    const { memory, file } = createGuestMemory(config.memoryBytes);
+    const { memory, file } = given ?? createGuestMemory(config.memoryBytes);
     this.memory = memory;
     this.memoryFile = file;
     this.#pmemEnd = Math.max(HIGH_MEMORY_START, ...memory.regions.map(({ start, size }) => start + size));
     this.vm.addMemory(memory);
     this.vm.createPlatform();
     connectInterrupt(this.vm.fd, this.#serialInterrupt, PORTS.serialInterrupt);
+    this.#events = new EventDevice(this.vm);
     this.#vcpus = this.#createVcpus();
     this.loop.watch(this.#doorbell.number, POLLIN, () => this.#answerAll());
   }
@@ -142,6 +161,7 @@ export class Machine {
   /** Puts kernel and tables into memory, and the first vCPU at the kernel's entry. */
   load(files: KernelFiles): void {
     const entry = loadKernel(this.memory, files);
+    this.memory.write(BOOT.generationId, randomBytes(16));
     this.memory.write(BOOT.acpi, acpiTables({ vcpus: this.#config.vcpus, windows: this.#windows() }));
     const first = this.#vcpus[0];
     if (first === undefined) throw new RangeError("a machine without vCPUs");
@@ -150,6 +170,46 @@ export class Machine {
 
   #windows() {
     return this.#transports.map((_, i) => ({ address: windowAddress(i), interrupt: VIRTIO_INTERRUPTS[i] ?? 0 }));
+  }
+
+  /** What another process needs to go on from here, besides memory. Only while paused. */
+  saveState(): MachineState {
+    const indices = msrIndices(this.vm.kvm);
+    return {
+      vcpus: this.#vcpus.map(({ handle }) => ({ state: saveVcpuState(handle.fd), msrs: saveMsrs(handle.fd, indices).map(([index, value]) => [index, String(value)] as const) })),
+      vm: saveVmState(this.vm.fd),
+      serial: Array.from(this.#shared.serial),
+      devices: this.#transports.map((transport) => ({ name: transport.device.name, state: transport.save() })),
+    };
+  }
+
+  /**
+   * Goes on from a saved state, instead of `load`, with the same number of vCPUs and the same devices. The guest is told that it is a copy.
+   * @throws Error where the machine is another.
+   */
+  restoreState(state: MachineState): void {
+    const ours = this.#transports.map(({ device }) => device.name).join(", ");
+    if (state.vcpus.length !== this.#vcpus.length) throw new Error(`the snapshot has ${state.vcpus.length} vCPUs, the machine ${this.#vcpus.length}`);
+    if (state.devices.map(({ name }) => name).join(", ") !== ours) throw new Error(`the snapshot's devices are not the machine's (${ours})`);
+    restoreVmState(this.vm.fd, state.vm);
+    for (const [i, { handle }] of this.#vcpus.entries()) {
+      const saved = state.vcpus[i];
+      if (saved === undefined) continue;
+      restoreVcpuState(handle.fd, saved.state);
+      restoreMsrs(handle.fd, saved.msrs.map(([index, value]) => [index, BigInt(value)] as const));
+    }
+    this.#shared.serial.set(state.serial);
+    for (const [i, transport] of this.#transports.entries()) {
+      const saved = state.devices[i];
+      if (saved !== undefined) transport.restore(saved.state);
+    }
+    this.memory.write(BOOT.generationId, randomBytes(16));
+    this.#events.raise(EVENT_NEW_GENERATION);
+  }
+
+  /** As if somebody had pressed the button: the guest shuts down where it cares. */
+  pressPowerButton(): void {
+    this.#events.raise(EVENT_POWER_BUTTON);
   }
 
   /** Starts the vCPUs' threads. */
@@ -200,8 +260,9 @@ export class Machine {
     const waiting = () => this.#vcpus.filter(({ mailbox }) => mailbox.phase !== reached && mailbox.phase !== "stopped");
     for (let late = waiting(); late.length > 0; late = waiting()) {
       for (const vcpu of late) this.#kick(vcpu);
-      // Devices go on meanwhile: a vCPU may be waiting for an answer.
-      this.loop.turn(KICK_AGAIN_MS);
+      sleepMs(KICK_AGAIN_MS);
+      // It may be waiting for an answer. Nothing else of the loop runs meanwhile: who asks for this is in it.
+      this.#answerAll();
     }
   }
 
@@ -235,6 +296,7 @@ export class Machine {
 
   /** What nobody answers for reads as all ones. */
   #read({ address, size }: Request): readonly [low: number, high: number] {
+    if (address === EVENT_REGISTER) return [this.#events.take(), 0];
     const at = this.#transportAt(address);
     return at === undefined ? [0xffff_ffff, 0xffff_ffff] : at.transport.read(at.offset, size);
   }

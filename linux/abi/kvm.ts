@@ -3,6 +3,7 @@
 /** ioctls of /dev/kvm itself. */
 export const KVM_GET_API_VERSION = 0xae00;
 export const KVM_CREATE_VM = 0xae01;
+export const KVM_GET_MSR_INDEX_LIST = 0xc004ae02;
 export const KVM_CHECK_EXTENSION = 0xae03;
 export const KVM_GET_VCPU_MMAP_SIZE = 0xae04;
 export const KVM_GET_SUPPORTED_CPUID = 0xc008ae05;

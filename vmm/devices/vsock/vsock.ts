@@ -6,8 +6,8 @@
  */
 import { POLLERR, POLLHUP, POLLIN, POLLOUT } from "../../../linux/abi/poll.ts";
 import type { Fd } from "../../../linux/fd.ts";
-import { setNonBlocking } from "../../../linux/kvm-sockets.ts";
-import { acceptUnix, connectUnix, listenUnix } from "../../../linux/socket.ts";
+import { setNonBlocking, tryAccept } from "../../../linux/kvm-sockets.ts";
+import { connectUnix, listenUnix } from "../../../linux/socket.ts";
 import { guarded, serve, type DeviceHost, type VirtioDevice } from "../../virtio/device.ts";
 import { gather, scatter, slices } from "../../virtio/buffers.ts";
 import { QueueError, type Chain, type SplitQueue } from "../../virtio/queue.ts";
@@ -167,7 +167,8 @@ export class Vsock implements VirtioDevice {
   // From the host
 
   #accept(host: DeviceHost): void {
-    const socket = acceptUnix(this.#listener);
+    const socket = tryAccept(this.#listener);
+    if (socket === undefined) return;
     if (this.#connections.size >= MAX_CONNECTIONS) return socket.close();
     setNonBlocking(socket);
     const greeting: number[] = [];

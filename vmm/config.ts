@@ -1,0 +1,48 @@
+/** What a VMM process is told: one JSON document. Files are named, or given by descriptor where the process is to open nothing. */
+import * as v from "valibot";
+
+const file = v.union([v.strictObject({ path: v.string() }), v.strictObject({ fd: v.pipe(v.number(), v.integer(), v.minValue(0)) })]);
+const positive = v.pipe(v.number(), v.integer(), v.minValue(1));
+const megabytes = positive;
+
+const device = v.variant("kind", [
+  v.strictObject({
+    kind: v.literal("block"), file, readOnly: v.optional(v.boolean(), false), serial: v.optional(v.string()),
+    bytesPerSecond: v.optional(positive), operationsPerSecond: v.optional(positive),
+  }),
+  v.strictObject({
+    kind: v.literal("net"), tap: v.string(), mac: v.pipe(v.string(), v.regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/)),
+    mtu: v.optional(v.pipe(positive, v.minValue(68), v.maxValue(65535))), bytesPerSecond: v.optional(positive),
+  }),
+  v.strictObject({ kind: v.literal("vsock"), cid: v.pipe(positive, v.minValue(3)), path: v.string() }),
+  v.strictObject({ kind: v.literal("console"), output: file, input: v.optional(file) }),
+  v.strictObject({ kind: v.literal("fs"), tag: v.string(), root: v.string(), readOnly: v.optional(v.boolean(), false) }),
+  v.strictObject({ kind: v.literal("pmem"), file, readOnly: v.optional(v.boolean(), true) }),
+  v.strictObject({ kind: v.literal("rng") }),
+  v.strictObject({ kind: v.literal("balloon") }),
+]);
+
+const boot = v.strictObject({ kernel: file, initramfs: v.optional(file), commandLine: v.string() });
+
+export const vmConfig = v.strictObject({
+  vcpus: v.pipe(positive, v.maxValue(32)),
+  memoryMegabytes: v.pipe(megabytes, v.minValue(64), v.multipleOf(2), v.maxValue(1 << 20)),
+  /** Where the serial port's output goes; nowhere without it. */
+  serial: v.optional(file),
+  /** A unix socket to be told what to do (control.ts). */
+  control: v.optional(v.string()),
+  devices: v.optional(v.array(device), []),
+  source: v.variant("kind", [v.strictObject({ kind: v.literal("boot"), ...boot.entries }), v.strictObject({ kind: v.literal("snapshot"), file })]),
+});
+
+export type VmConfig = v.InferOutput<typeof vmConfig>;
+export type DeviceConfig = VmConfig["devices"][number];
+export type FileConfig = v.InferOutput<typeof file>;
+
+/** @throws Error naming the field that is wrong. */
+export function parseConfig(text: string): VmConfig {
+  const result = v.safeParse(vmConfig, JSON.parse(text));
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  throw new Error(`the machine's configuration: ${v.getDotPath(issue) ?? "document"}: ${issue.message}`);
+}

@@ -1,0 +1,105 @@
+/**
+ * The VMM's process, executed anew for every machine: `node vmm/main.ts CONFIG.json`. It ends with 0 when the guest powers off, 3 when it
+ * resets, 4 when it is stopped from outside, and 1 with a line on standard error when something fails.
+ */
+import { openSync, readFileSync } from "node:fs";
+import process from "node:process";
+import { messageOf } from "../linux/errors.ts";
+import { Fd } from "../linux/fd.ts";
+import { parseConfig, type VmConfig } from "./config.ts";
+import { serveControl, type ControlCommand } from "./control.ts";
+import { addDevice, openFile, withFile } from "./create-device.ts";
+import { Machine, type End, type MachineState } from "./machine.ts";
+import { mapGuestMemory } from "./memory.ts";
+import { readSnapshot, writeSnapshot } from "./snapshot/file.ts";
+
+const STATUS: Record<End["kind"], number> = { "power-off": 0, reset: 3, stopped: 4, failed: 1 };
+const MIB = 1 << 20;
+
+/** How many complaints about a guest are printed: it could fill a disk with them. */
+const MAX_COMPLAINTS = 20;
+
+function createMachine(config: VmConfig): Machine {
+  let complaints = 0;
+  const options = {
+    vcpus: config.vcpus, memoryBytes: config.memoryMegabytes * MIB, consoleFd: openFile(config.serial ?? { path: "/dev/null" }, "a"),
+    onGuestError: (message: string) => {
+      if (complaints++ < MAX_COMPLAINTS) process.stderr.write(`guest: ${message}\n`);
+    },
+  };
+  return config.source.kind === "boot" ? bootMachine(config, options) : restoreMachine(config, options);
+}
+
+type Options = ConstructorParameters<typeof Machine>[0];
+
+function bootMachine(config: VmConfig, options: Options): Machine {
+  const { source } = config;
+  if (source.kind !== "boot") throw new Error("not a machine to boot");
+  const machine = new Machine(options);
+  prepare(machine, config);
+  machine.load({
+    kernel: withFile(source.kernel, (fd) => readFileSync(fd)),
+    initramfs: source.initramfs === undefined ? undefined : withFile(source.initramfs, (fd) => readFileSync(fd)),
+    commandLine: source.commandLine,
+  });
+  return machine;
+}
+
+/** Memory is the snapshot's file, copied page by page as the guest writes. */
+function restoreMachine(config: VmConfig, options: Options): Machine {
+  const { source } = config;
+  if (source.kind !== "snapshot") throw new Error("not a machine to restore");
+  const file = new Fd(openFile(source.file, "r"));
+  const { state, memoryOffset, memorySize } = readSnapshot(file);
+  if (memorySize !== options.memoryBytes) throw new Error(`the snapshot has ${memorySize / MIB} MiB of memory, the machine ${config.memoryMegabytes}`);
+  const machine = new Machine(options, { memory: mapGuestMemory(file, memorySize, "copy-on-write", memoryOffset), file });
+  prepare(machine, config);
+  machine.restoreState(state as MachineState);
+  return machine;
+}
+
+function prepare(machine: Machine, { devices, control, source }: VmConfig): void {
+  const balloons = devices.map((device) => addDevice(machine, device));
+  const balloon = balloons.find((found) => found !== undefined);
+  let paused = false;
+  const act = (command: ControlCommand): void => {
+    switch (command.do) {
+      case "pause":
+        machine.pause();
+        paused = true;
+        return;
+      case "resume":
+        machine.resume();
+        paused = false;
+        return;
+      case "snapshot":
+        if (!paused) throw new Error("the machine is running: pause it first");
+        if (source.kind === "snapshot") throw new Error("a machine that was restored is not saved again: its memory is in two places");
+        return writeSnapshot(new Fd(openSync(command.path, "wx")), machine.saveState(), machine.memory, machine.memoryFile);
+      case "balloon":
+        if (balloon === undefined) throw new Error("the machine has no balloon");
+        return balloon.setTarget(command.megabytes * MIB);
+      case "power-button": return machine.pressPowerButton();
+      case "stop": return machine.stop();
+      default: return command satisfies never;
+    }
+  };
+  if (control !== undefined) serveControl(machine.loop, control, act);
+}
+
+function main(path: string | undefined): number {
+  if (path === undefined) throw new Error("usage: main.ts CONFIG.json");
+  const machine = createMachine(parseConfig(readFileSync(path, "utf8")));
+  machine.start();
+  const end = machine.run();
+  if (end.kind === "failed") process.stderr.write(`the virtual machine failed: ${end.reason}\n`);
+  machine.endThreads();
+  return STATUS[end.kind];
+}
+
+try {
+  process.exit(main(process.argv[2]));
+} catch (error) {
+  process.stderr.write(`tssandbox vmm: ${messageOf(error)}\n`);
+  process.exit(1);
+}
