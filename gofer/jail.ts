@@ -28,7 +28,7 @@ import { createRuleset, handledAccess, landlockVersion } from "../linux/landlock
 import { attachMount, cloneTree, createMount, MNT_DETACH, mount, pivotRoot, setMountAttributes, unmount } from "../linux/mount.ts";
 import { CLONE_NEW, unshare } from "../linux/namespace.ts";
 import { clearAmbientCapabilities, dropFromBoundingSet, setDumpable, setKeepCapabilities, setNoNewPrivileges } from "../linux/prctl.ts";
-import { changeDirectoryTo, getPid, setResourceLimit, setUmask, waitPid } from "../linux/process.ts";
+import { changeDirectoryTo, setResourceLimit, setUmask, waitPid } from "../linux/process.ts";
 import { setSeccompFilter } from "../linux/seccomp.ts";
 import { goferPolicy } from "./policy.ts";
 
@@ -111,7 +111,8 @@ function enterUserNamespace(): boolean {
 function mapAllIds(): void {
   const maps = (["uid", "gid"] as const).map((kind) => [kind, identityOf(`/proc/self/${kind}_map`)] as const);
   const [ready, go] = pipe();
-  const self = getPid();
+  // By the name that this procfs has for us, which may be another pid namespace's.
+  const self = readLinkAt(AT_FDCWD, "/proc/self");
   const helper = fork(() => {
     go.close();
     if (read(ready, 1).length === 0) return 1;

@@ -12,13 +12,15 @@ import { enterJail } from "./jail.ts";
 import { serveGofer, type Served } from "./serve.ts";
 
 export interface GoferOptions {
-  /** The gofer ends when the other end of this pipe or socket is closed. */
-  readonly lifeline: FdLike;
+  /** The gofer ends when the other end of this pipe or socket is closed. Left out: it ends with its last connection alone. */
+  readonly lifeline?: FdLike;
   /** Becomes standard error, which gets a line where the gofer cannot go on; /dev/null where left out. */
   readonly log?: FdLike;
   readonly resources?: NodeResources;
   /** Besides the exports: made-up file systems. */
   readonly more?: readonly Served[];
+  /** What those read from. */
+  readonly keep?: readonly FdLike[];
   /** For each export; from the process's own where left out. */
   readonly limits?: Limits;
 }
@@ -48,7 +50,7 @@ export function runGofer(exports: readonly Export[], options: GoferOptions): num
     const connections = [...exports, ...(options.more ?? [])].map(({ fuse }) => fuse);
     const roots = enterJail({
       roots: exports.map(({ root, readOnly }) => ({ fd: root, readOnly })),
-      keep: [options.lifeline, ...connections],
+      keep: [...(options.lifeline === undefined ? [] : [options.lifeline]), ...(options.keep ?? []), ...connections],
       descriptors,
       memory: MEMORY,
       ...(options.resources === undefined ? {} : { resources: options.resources }),
@@ -60,7 +62,7 @@ export function runGofer(exports: readonly Export[], options: GoferOptions): num
       if (root === undefined) throw new Error("a root is missing");
       return { fuse, fileSystem: new HostFileSystem({ ...loan, root }, limits) };
     });
-    serveGofer([...served, ...(options.more ?? [])], { lifeline: options.lifeline });
+    serveGofer([...served, ...(options.more ?? [])], options.lifeline === undefined ? {} : { lifeline: options.lifeline });
     return 0;
   } catch (error) {
     const text = error instanceof SysError ? error.message : `${messageOf(error)}${process.env["TSSANDBOX_DEBUG"] === undefined ? "" : `\n${(error as Error).stack}`}`;

@@ -134,7 +134,10 @@ export class SyntheticFileSystem implements FileSystem {
     return 0;
   }
 
-  /** Files have size 0, as in procfs: their content is known when they are opened. */
+  /**
+   * A file's size is its content's of now in whole blocks, as in sysfs: sendfile(2) and splice(2) go by the page cache even where reads do
+   * not, and take size 0 for the end. A read that is shorter tells where that is.
+   */
   #fill(id: number, node: SyntheticNode, out: Attributes): void {
     out.inodeLow = id;
     out.inodeHigh = 0;
@@ -142,7 +145,7 @@ export class SyntheticFileSystem implements FileSystem {
     out.nlink = node.kind === "directory" ? 2 : 1;
     out.uid = node.uid ?? 0;
     out.gid = node.gid ?? 0;
-    out.size = 0;
+    out.size = node.kind === "file" ? wholeBlocks(node) : 0;
     out.blocks = 0;
     out.accessSeconds = this.#bornSeconds;
     out.modifySeconds = this.#bornSeconds;
@@ -170,7 +173,7 @@ export class SyntheticFileSystem implements FileSystem {
     const bytes = typeof content === "string" ? Buffer.from(content) : content;
     if (bytes.length > MAX_CONTENT) return -EIO;
     out.handle = this.#nextHandle++;
-    // The kernel would stop at size 0 otherwise.
+    // Each opening has its own content.
     out.directIo = true;
     this.#contents.set(out.handle, bytes);
     return 0;
@@ -218,6 +221,14 @@ export class SyntheticFileSystem implements FileSystem {
     this.#contents.clear();
     this.#nodes.clear();
   }
+}
+
+const BLOCK = 4096;
+
+function wholeBlocks({ read }: SyntheticFile): number {
+  const content = attempt(read);
+  const length = typeof content === "number" ? 0 : typeof content === "string" ? Buffer.byteLength(content) : content.length;
+  return BLOCK * Math.max(1, Math.ceil(length / BLOCK));
 }
 
 /** What `action` gives, or -EIO where it throws: a bug in a made-up file must not end the gofer. */

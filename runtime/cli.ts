@@ -105,7 +105,7 @@ function configure(program: Command): void {
     .option("--log <file>", "write the log to this file as well")
     .addOption(new Option("--log-format <format>", "format of the log").choices(["text", "json"]).default("text"))
     .option("--debug", "log more")
-    .addOption(new Option("--mode <mode>", "who plays the kernel for a new container").choices(MODES).default("namespace"))
+    .addOption(new Option("--mode <mode>", "who plays the kernel for a new container").choices(MODES).env("TSSANDBOX_MODE").default("namespace"))
     .option("--systemd-cgroup", "let systemd make the cgroups; cgroupsPath is slice:prefix:name")
     .addOption(new Option("--rootless <when>", "whether to ignore cgroup permission errors").choices(["true", "false", "auto"]).default("auto"))
     .option("--criu <path>", "accepted for compatibility; without effect")

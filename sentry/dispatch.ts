@@ -1,7 +1,7 @@
 /** From a trapped call's number to its handler. */
 import { syscallNumber } from "seccomp-bpf-ts";
 import { ENOSYS } from "../linux/abi/errno.ts";
-import { trappedSyscalls, type TrappedSyscall } from "../policies/syscalls/policy.ts";
+import { trappedSyscalls, type TrappedSyscall } from "../policies/syscalls/trapped.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Call, Handle } from "./platform/platform.ts";
 import { ptrace } from "./syscalls/ptrace.ts";

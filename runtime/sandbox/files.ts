@@ -58,9 +58,10 @@ function closeAll(fds: readonly Fd[]): void {
   for (const fd of fds) fd.close();
 }
 
+const ranges = (map: readonly LinuxIDMapping[]): IdRange[] => map.map(({ containerID, hostID, size }) => ({ container: containerID, host: hostID, size }));
+
 /** Ids on the host's disk are those that the configuration maps; without maps they are the container's own, as under runc. */
 function ownershipOf({ linux }: Spec): Ownership {
-  const ranges = (map: readonly LinuxIDMapping[]): IdRange[] => map.map(({ containerID, hostID, size }) => ({ container: containerID, host: hostID, size }));
   const { uidMappings = [], gidMappings = [] } = linux ?? {};
   return uidMappings.length === 0 ? SAME_IDS : { kind: "kept", uids: ranges(uidMappings), gids: ranges(gidMappings) };
 }

@@ -4,36 +4,48 @@ import type { Fd } from "../../linux/fd.ts";
 import { writeAll } from "../../linux/file.ts";
 import { tryClone } from "../../linux/fork.unsafe.ts";
 import type { NodeResources } from "../../linux/inherited.unsafe.ts";
-import type { FileSystem } from "../../gofer/fuse/file-system.ts";
-import { HostFileSystem } from "../../gofer/hostfs/file-system.ts";
-import { serveGofer, type Served } from "../../gofer/serve.ts";
+import type { Export } from "../../gofer/export.ts";
+import { runGofer } from "../../gofer/main.ts";
+import type { Served } from "../../gofer/serve.ts";
+import type { Uts } from "../../sentry/kernel.ts";
+import type { Machine } from "../../sentry/machine.ts";
 import type { Joining } from "../cgroups/index.ts";
-import { complaining } from "./complaining.ts";
 import type { GuestFiles } from "./files.ts";
+import { systemFiles } from "./system.ts";
 
 export interface GoferRequest {
   readonly files: GuestFiles;
   /** /dev/fuse, one for each of `files.fileSystems`, in their order. */
   readonly devices: readonly Fd[];
-  /** The sandbox's own files for /proc and /sys. */
-  readonly system: FileSystem;
+  readonly machine: Machine;
+  readonly uts: Uts;
   readonly joining: Joining;
   readonly inherited: NodeResources;
 }
 
-/** Preconditions: children are born in the sandbox's pid namespace. @returns its pid. */
-export function startGofer({ files, devices, system, joining }: GoferRequest): number {
+/**
+ * Its standard error is the container's.
+ * Preconditions: children are born in the sandbox's pid namespace. @returns its pid.
+ */
+export function startGofer(request: GoferRequest): number {
+  const { machine, uts, joining, inherited } = request;
+  const exports = exportsOf(request);
   const pid = tryClone({ namespaces: 0, cgroup: joining.birthplace }, () => {
     for (const tasks of joining.tasks) writeAll(tasks, "0");
-    return complaining("gofer", () => serveGofer(servedBy({ files, devices, system })));
+    const system: Served = { fuse: deviceOf(request, "system"), fileSystem: systemFiles(machine, uts) };
+    return runGofer(exports, { more: [system], keep: machine.descriptors, log: STDERR, resources: inherited });
   });
   return check(pid, "clone3");
 }
 
-function servedBy({ files, devices, system }: Pick<GoferRequest, "files" | "devices" | "system">): Served[] {
-  return files.fileSystems.flatMap((name, i) => {
-    const fuse = devices[i];
-    const loan = files.loans.get(name);
-    return fuse === undefined ? [] : [{ fuse, fileSystem: loan === undefined ? system : new HostFileSystem(loan) }];
-  });
+const STDERR = 2;
+
+function exportsOf(request: GoferRequest): Export[] {
+  return [...request.files.loans].map(([name, loan]) => ({ ...loan, fuse: deviceOf(request, name) }));
+}
+
+function deviceOf({ files, devices }: GoferRequest, name: string): Fd {
+  const device = devices[files.fileSystems.indexOf(name)];
+  if (device === undefined) throw new Error(`no FUSE device for ${name}`);
+  return device;
 }

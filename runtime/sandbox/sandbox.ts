@@ -32,7 +32,6 @@ import { openCgroupFiles } from "./cgroup-files.ts";
 import type { GuestFiles } from "./files.ts";
 import { startGofer } from "./gofer.ts";
 import type { IdRange } from "./ids.ts";
-import { systemFiles } from "./system.ts";
 
 /** What is settled before anything is made. */
 export interface SandboxPlan {
@@ -81,8 +80,7 @@ export class Sandbox {
   /** Starts the gofer. */
   serve(hostProc: Fd): void {
     const { files, joining, spec } = this.#request;
-    const system = systemFiles(this.#machine, utsOf(spec));
-    const start = () => startGofer({ files, devices: this.#devices, system, joining, inherited: this.#inherited });
+    const start = () => startGofer({ files, devices: this.#devices, machine: this.#machine, uts: utsOf(spec), joining, inherited: this.#inherited });
     this.#gofer = bornIn(this.guest.pidNamespace, hostProc, start);
     using gofer = pidfdOpen(this.#gofer);
     sendFd(this.channel, "gofer", gofer);

@@ -1,13 +1,12 @@
 /** The filter that brings a guest's calls before the sentry. */
 import { encodeFlags } from "seccomp-bpf-ts";
 import type { Fd } from "../../linux/fd.ts";
-import { compilePolicy } from "../../policies/syscalls/filter.ts";
-import { balanced } from "../../policies/syscalls/policy.ts";
+import { compiledPolicy } from "../../policies/syscalls/compiled.ts";
 import type { SeccompLaunch } from "../init/launch.ts";
 
 /** @param channel where the sentry takes listeners from (sentry/messages.ts). */
 export function trapFilter(channel: Fd): SeccompLaunch {
   const flags = encodeFlags({ newListener: true, waitKillableRecv: true });
   // Opening files is brought before the sentry, so the stub cannot write a label by itself.
-  return { program: compilePolicy(balanced), flags, allows: () => false, listener: { socket: channel, message: () => "listener" } };
+  return { program: compiledPolicy("balanced"), flags, allows: () => false, listener: { socket: channel, message: () => "listener" } };
 }

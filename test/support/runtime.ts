@@ -45,7 +45,7 @@ export class Call {
     const reportFd = 3 + extra.length;
     const child = spawn(guestProgram("supervise"), [String(reportFd), ...command], {
       stdio: [files[0], files[1], files[2], ...extra, "pipe"],
-      env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin", HOME: "/root", ...options.env },
+      env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin", HOME: "/root", ...mode(), ...options.env },
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
     for (const file of files) if (typeof file === "number" && file > 2 && file !== inputFd(options.input)) closeSync(file);
@@ -141,4 +141,10 @@ async function withDeadline(main: Promise<ExitStatus>, call: Call, command: read
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** The mode that this run of the tests is about, if it is not the default one. */
+function mode(): Readonly<Record<string, string>> {
+  const name = process.env["TSSANDBOX_MODE"];
+  return name === undefined ? {} : { TSSANDBOX_MODE: name };
 }
