@@ -4,6 +4,7 @@ import * as fcntl from "../../linux/abi/fcntl.ts";
 import { closingOnFailure, type Fd } from "../../linux/fd.ts";
 import { open } from "../../linux/file.ts";
 import { connectUnix, socketPair, SOCK_SEQPACKET } from "../../linux/socket.ts";
+import { GUEST_NAMESPACES } from "../sandbox/guest.ts";
 import { trapFilter } from "../sandbox/trap.ts";
 import { setChildSubreaper } from "../../linux/prctl.ts";
 import { waitPid } from "../../linux/process.ts";
@@ -39,7 +40,7 @@ export interface ExecOptions {
 /** A guest has namespaces that its configuration may not mention (runtime/sandbox/guest.ts). */
 function namespaceTypes({ record }: Container, spec: Spec): LinuxNamespaceType[] {
   const configured = (spec.linux?.namespaces ?? []).map(({ type }) => type);
-  return record.mode === "sentry" ? [...new Set([...configured, "user", "pid", "mount"] as const)] : configured;
+  return record.mode === "sentry" ? [...new Set([...configured, ...GUEST_NAMESPACES])] : configured;
 }
 
 function connectToSentry({ directory }: Container): Fd {

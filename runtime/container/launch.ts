@@ -9,13 +9,14 @@ import { isOnProcfs, open, readLinkAt } from "../../linux/file.ts";
 import { connectUnix } from "../../linux/socket.ts";
 import type { ConsoleTarget, ProcessLaunch, SeccompLaunch } from "../init/launch.ts";
 import type { LinuxSeccomp, Process } from "../spec/config.ts";
+import { ConfigError } from "../spec/report.ts";
 import type { Logger } from "../log.ts";
 import { prepareSeccomp } from "./seccomp.ts";
 
 /** What a caller knows of it; `preserveFds` without those of socket activation. */
 export interface ProcessOptions extends Omit<ProcessLaunch, "listenFds" | "filters" | "hostProc"> {
   readonly seccomp: LinuxSeccomp | undefined;
-  /** The sentry's filter, which comes after the configured one. */
+  /** The sentry's filter. */
   readonly trap: SeccompLaunch | undefined;
   /** The container's state, told its process's pid. */
   readonly stateOf: (pid: number) => object;
@@ -33,7 +34,13 @@ function gatherLaunch({ seccomp, trap, stateOf, log, ...known }: ProcessOptions)
   const preserveFds = listenFds + known.preserveFds;
   checkPreserved(preserveFds);
   const configured = inStep("seccomp listener", () => prepareSeccomp(seccomp, stateOf, log));
-  return { ...known, preserveFds, listenFds, filters: [configured, trap].filter((filter) => filter !== undefined), hostProc: openHostProc() };
+  return { ...known, preserveFds, listenFds, filters: stack(trap, configured), hostProc: openHostProc() };
+}
+
+/** The sentry's first: a configured one may refuse seccomp(2). The kernel has but one listener for them all. Source: seccomp(2), EBUSY. */
+function stack(trap: SeccompLaunch | undefined, configured: SeccompLaunch | undefined): SeccompLaunch[] {
+  if (trap !== undefined && configured?.listener !== undefined) throw new ConfigError("config.json", "linux.seccomp", "SCMP_ACT_NOTIFY cannot be used in a sandbox, whose sentry is the listener; use --mode namespace");
+  return [trap, configured].filter((filter) => filter !== undefined);
 }
 
 /** Closes this process's copies of what was opened for the child. */
