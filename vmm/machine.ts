@@ -52,6 +52,8 @@ export interface MachineConfig {
   readonly memoryBytes: number;
   /** Where the serial port's output goes: a descriptor that stays open. */
   readonly consoleFd: number;
+  /** The program that a vCPU's thread executes: one that imports threads/vcpu-thread.ts. */
+  readonly vcpuProgram: string | URL;
   /** What the guest did against the rules, in words. */
   readonly onGuestError?: (message: string) => void;
 }
@@ -223,7 +225,7 @@ export class Machine {
       doorbell: this.#doorbell.number, serialInterrupt: this.#serialInterrupt.number, consoleFd: this.#config.consoleFd, ...this.#shared,
     };
     // eslint-disable-next-line no-new
-    new Worker(new URL("./threads/vcpu-thread.ts", import.meta.url), {
+    new Worker(this.#config.vcpuProgram, {
       workerData, resourceLimits: { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 16 },
     });
   }

@@ -4,6 +4,8 @@
  */
 import { openSync, readFileSync } from "node:fs";
 import process from "node:process";
+import { isMainThread } from "node:worker_threads";
+import "./threads/vcpu-thread.ts";
 import { messageOf } from "../linux/errors.ts";
 import { Fd } from "../linux/fd.ts";
 import { parseConfig, type VmConfig } from "./config.ts";
@@ -23,6 +25,8 @@ function createMachine(config: VmConfig): Machine {
   let complaints = 0;
   const options = {
     vcpus: config.vcpus, memoryBytes: config.memoryMegabytes * MIB, consoleFd: openFile(config.serial ?? { path: "/dev/null" }, "a"),
+    // This program again: in a thread it is vcpu-thread.ts.
+    vcpuProgram: process.argv[1] ?? "",
     onGuestError: (message: string) => {
       if (complaints++ < MAX_COMPLAINTS) process.stderr.write(`guest: ${message}\n`);
     },
@@ -97,9 +101,11 @@ function main(path: string | undefined): number {
   return STATUS[end.kind];
 }
 
-try {
-  process.exit(main(process.argv[2]));
-} catch (error) {
-  process.stderr.write(`tssandbox vmm: ${messageOf(error)}\n`);
-  process.exit(1);
+if (isMainThread) {
+  try {
+    process.exit(main(process.argv[2]));
+  } catch (error) {
+    process.stderr.write(`tssandbox vmm: ${messageOf(error)}\n`);
+    process.exit(1);
+  }
 }

@@ -2,7 +2,7 @@
  * The thread of one vCPU: KVM_RUN, and what its exits ask for. Ports and the interrupt registers of virtio are answered here, from state in
  * shared memory; everything else is asked of the device thread.
  */
-import { parentPort, workerData } from "node:worker_threads";
+import { isMainThread, workerData } from "node:worker_threads";
 import { addEvents } from "../../linux/eventfd.ts";
 import { messageOf } from "../../linux/errors.ts";
 import { setRunSignalMask, threadId } from "../../linux/kvm-vcpu.ts";
@@ -130,7 +130,8 @@ function halves(data: Uint8Array): { low: number; high: number } {
   return { low, high };
 }
 
-if (parentPort !== null) {
+/** In the main thread, importing this file does nothing. */
+if (!isMainThread) {
   const thread = new VcpuThread(workerData as VcpuThreadData);
   try {
     thread.run();
