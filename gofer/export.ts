@@ -15,6 +15,8 @@ export interface Loan {
   readonly readOnly: boolean;
   readonly cache: CachePolicy;
   readonly ownership: Ownership;
+  /** For an exclusive one: the guest's kernel writes back when it likes. Many small writes cost less, creating and removing files more (0012). */
+  readonly writeback?: boolean;
   /** Mounts that lie below the root are part of it. Left out: they cannot be entered (EXDEV). */
   readonly submounts?: boolean;
 }

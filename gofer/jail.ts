@@ -14,7 +14,7 @@
  */
 import { compile } from "seccomp-bpf-ts";
 import { EPERM } from "../linux/abi/errno.ts";
-import { O_PATH, O_RDONLY, O_RDWR, O_WRONLY } from "../linux/abi/fcntl.ts";
+import { O_PATH, O_RDONLY, O_WRONLY } from "../linux/abi/fcntl.ts";
 import * as ll from "../linux/abi/landlock.ts";
 import { MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MS_PRIVATE, MS_REC } from "../linux/abi/mount.ts";
 import { CAPABILITIES, capabilityMask, type CapabilityName } from "../linux/abi/capability.ts";
@@ -25,6 +25,7 @@ import { duplicateOnto, makeDirectoryAt, open, openAt, pipe, read, readAll, read
 import { fork } from "../linux/fork.unsafe.ts";
 import { dropInherited, type NodeResources } from "../linux/inherited.unsafe.ts";
 import { createRuleset, handledAccess, landlockVersion } from "../linux/landlock.ts";
+import { createSealed } from "../linux/memfd.ts";
 import { attachMount, cloneTree, createMount, MNT_DETACH, mount, pivotRoot, setMountAttributes, unmount } from "../linux/mount.ts";
 import { CLONE_NEW, unshare } from "../linux/namespace.ts";
 import { clearAmbientCapabilities, dropFromBoundingSet, setDumpable, setKeepCapabilities, setNoNewPrivileges } from "../linux/prctl.ts";
@@ -42,7 +43,7 @@ export interface JailOptions {
   readonly roots: readonly JailRoot[];
   /** What stays open besides: /dev/fuse descriptors, the lifeline. */
   readonly keep: readonly FdLike[];
-  /** Becomes standard error; the other streams are /dev/null, and so is this one where it is left out. */
+  /** Becomes standard error; the other streams are empty, and so is this one where it is left out. */
   readonly log?: FdLike;
   /** From `nodeResources` in the parent; looked up where left out. */
   readonly resources?: NodeResources;
@@ -90,9 +91,12 @@ export function neededCapabilities(roots: readonly JailRoot[]): readonly Capabil
   return ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_SETFCAP"];
 }
 
-/** What the streams were may be the container's terminal. */
+/**
+ * What the streams were may be the container's terminal. Not /dev/null: whoever holds a descriptor and CAP_FOWNER can change the mode of what it
+ * refers to. For the same reason the log should be a pipe.
+ */
 function replaceStreams(log: FdLike | undefined): void {
-  using nothing = open("/dev/null", O_RDWR);
+  using nothing = createSealed("gofer-null", new Uint8Array(0));
   duplicateOnto(log ?? nothing, 2);
   duplicateOnto(nothing, 0);
   duplicateOnto(nothing, 1);

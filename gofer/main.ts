@@ -14,7 +14,7 @@ import { serveGofer, type Served } from "./serve.ts";
 export interface GoferOptions {
   /** The gofer ends when the other end of this pipe or socket is closed. Left out: it ends with its last connection alone. */
   readonly lifeline?: FdLike;
-  /** Becomes standard error, which gets a line where the gofer cannot go on; /dev/null where left out. */
+  /** Becomes standard error, which gets a line where the gofer cannot go on; nothing where left out. */
   readonly log?: FdLike;
   readonly resources?: NodeResources;
   /** Besides the exports: made-up file systems. */

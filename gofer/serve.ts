@@ -8,6 +8,7 @@ import type { FileSystem } from "./fuse/file-system.ts";
 import { OUT_HEADER } from "./fuse/abi.ts";
 import { Session } from "./fuse/session.ts";
 import { BUFFER_SIZE, type Transport } from "./fuse/transport.ts";
+import { Spin } from "./spin.ts";
 
 /** A connection and what answers it. */
 export interface Served {
@@ -29,6 +30,7 @@ const BURST = 32;
 class Connection {
   readonly session: Session;
   readonly transport: Transport;
+  readonly spin = new Spin();
   readonly #served: Served;
 
   constructor(served: Served, request: Block, reply: Block) {
@@ -74,14 +76,21 @@ export function serveGofer(served: readonly Served[], options: ServeOptions = {}
 }
 
 /** @returns false where the connection has ended. */
-function serveBurst({ session, transport }: Connection, request: Block, reply: Block): boolean {
+function serveBurst({ session, transport, spin }: Connection, request: Block, reply: Block): boolean {
   for (let i = 0; i < BURST; i++) {
-    const received = transport.receive(request);
+    const received = i === 0 ? transport.receive(request) : receiveNext(transport, spin, request);
     if (received <= 0) return received === 0;
     const length = session.handle(received, transport.capacity);
     if (length > 0 && transport.send(reply, length) < 0 && length > OUT_HEADER.size) sendError(transport, reply);
   }
   return true;
+}
+
+function receiveNext(transport: Transport, spin: Spin, request: Block): number {
+  let received = 0;
+  for (let tries = spin.tries; tries > 0 && received === 0; tries--) received = transport.receive(request);
+  spin.learn(received !== 0);
+  return received;
 }
 
 /** The kernel has refused the reply, which only a bug of ours can lead to: whoever waits gets an error instead. */

@@ -134,6 +134,8 @@ export interface Features {
   readonly readOnly?: boolean;
   /** The kernel writes cached data back when it likes, and keeps size and mtime itself: for files that nobody else changes. */
   readonly writeback?: boolean;
+  /** `open` truncates where O_TRUNC says so; without it the kernel sends SETATTR. Not for those that are not asked to open. */
+  readonly truncatesOnOpen?: boolean;
   /** READDIRPLUS where the kernel guesses that attributes follow. */
   readonly readdirPlus?: boolean;
   /** fcntl(2) locks are ours, not the kernel's own. */

@@ -14,12 +14,13 @@ export const MAX_WRITE = MAX_PAGES * PAGE;
 const MAX_BACKGROUND = 16;
 
 const ALWAYS =
-  INIT_FLAG.ASYNC_READ | INIT_FLAG.ATOMIC_O_TRUNC | INIT_FLAG.BIG_WRITES | INIT_FLAG.ASYNC_DIO | INIT_FLAG.NO_OPEN_SUPPORT |
+  INIT_FLAG.ASYNC_READ | INIT_FLAG.BIG_WRITES | INIT_FLAG.ASYNC_DIO | INIT_FLAG.NO_OPEN_SUPPORT |
   INIT_FLAG.PARALLEL_DIROPS | INIT_FLAG.MAX_PAGES | INIT_FLAG.CACHE_SYMLINKS | INIT_FLAG.NO_OPENDIR_SUPPORT;
 
 export function wantedFlags(features: Features): number {
   return (
     ALWAYS |
+    (features.truncatesOnOpen === true ? INIT_FLAG.ATOMIC_O_TRUNC : 0) |
     (features.writeback === true ? INIT_FLAG.WRITEBACK_CACHE : 0) |
     (features.readdirPlus === true ? INIT_FLAG.DO_READDIRPLUS | INIT_FLAG.READDIRPLUS_AUTO : 0) |
     (features.posixLocks === true ? INIT_FLAG.POSIX_LOCKS : 0) |

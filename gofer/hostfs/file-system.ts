@@ -28,7 +28,8 @@ export class HostFileSystem implements FileSystem {
     this.features = {
       readOnly: loan.readOnly,
       readdirPlus: true,
-      writeback: exclusive && !loan.readOnly,
+      writeback: exclusive && loan.writeback === true,
+      truncatesOnOpen: !exclusive,
       autoInvalidate: !exclusive,
       killsPrivileges: true,
     };

@@ -2,6 +2,7 @@
  * What programs see of a lent directory is what they see of a file system of the kernel's own: guest/files.c runs on a tmpfs in the guest's
  * user namespace, and on a directory on the host's tmpfs lent in every way there is.
  */
+import { execFileSync } from "node:child_process";
 import { beforeAll, describe, expect, test, afterAll } from "vitest";
 import { removeWorkDir } from "../../support/paths.ts";
 import { freshDirectory, guestFile, runOnMount, shellOn, type Lending } from "./mounted.ts";
@@ -25,12 +26,16 @@ interface Way extends Lending {
 
 const WAYS: Record<string, Way> = {
   exclusive: { cache: "exclusive" },
+  "exclusive, written back later": { cache: "exclusive", writeback: true },
   shared: { cache: "shared" },
   "with owners recorded beside": { cache: "exclusive", ownership: { kind: "recorded" }, differs: UNRECORDED },
   "shared, with owners recorded beside": { cache: "shared", ownership: { kind: "recorded" }, differs: UNRECORDED },
   "exclusive, few descriptors": { cache: "exclusive", few: true },
   "shared, few descriptors": { cache: "shared", few: true },
 };
+
+/** Names, sizes, contents and link targets of all there is. */
+const SUM = "export LC_ALL=C; find . -type f -size -5000k | sort | xargs -d '\\n' md5sum | md5sum; find . ! -type d -printf '%p %y %s %l %T@\\n' | sort";
 
 let program = "";
 const native = new Map<string, string>();
@@ -54,11 +59,17 @@ test("the program has all its parts", () => {
 
 describe.each(Object.entries(WAYS))("lent %s", (_way, { few, differs, ...lending }) => {
   const lent = new Map<string, string>();
+  const from = freshDirectory();
   beforeAll(() => {
     const limits = { nodeFds: 4, dataFds: 8, nodes: 10_000 };
-    const done = shellOn(freshDirectory(), `exec ${program}`, lending, few === true ? { limits } : {});
+    const done = shellOn(from, `${program} && echo '--- end' && ${SUM}`, lending, few === true ? { limits } : {});
     expect(done).toMatchObject({ code: 0, stderr: "" });
     for (const [name, output] of parts(done.stdout)) lent.set(name, output);
+  });
+
+  test("the host has what the guest sees", () => {
+    const native = execFileSync("/bin/sh", ["-c", SUM], { cwd: from, encoding: "utf8" });
+    expect(lent.get("end")).toBe(`end\n${native}`);
   });
 
   test.each(PARTS)("%s", (part) => {

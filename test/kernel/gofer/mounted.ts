@@ -17,6 +17,7 @@ export interface Lent {
   readonly readOnly?: boolean;
   readonly cache?: CachePolicy;
   readonly ownership?: Ownership;
+  readonly writeback?: boolean;
 }
 
 export interface Setup {

@@ -82,7 +82,7 @@ function goferMain(): number {
   const exports = setup.lend.map((lent, i): Export => {
     const [root, fuse] = [roots[i], fuses[i]];
     if (root === undefined || fuse === undefined) throw new Error("a descriptor is missing");
-    return { root, fuse, readOnly: lent.readOnly ?? false, cache: lent.cache ?? "exclusive", ownership: lent.ownership ?? SAME_IDS };
+    return { root, fuse, readOnly: lent.readOnly ?? false, cache: lent.cache ?? "exclusive", ownership: lent.ownership ?? SAME_IDS, writeback: lent.writeback ?? false };
   });
   return runGofer(exports, { lifeline: lifelineRead, log: 2, ...(setup.limits === undefined ? {} : { limits: setup.limits }) });
 }
