@@ -8,13 +8,19 @@ import { ptrace } from "./syscalls/ptrace.ts";
 import { sync } from "./syscalls/sync.ts";
 import { sysinfo } from "./syscalls/sysinfo.ts";
 import { uname } from "./syscalls/uname.ts";
+import type { Meter } from "./watchdog.ts";
 
 type Handler = (call: Call, kernel: Kernel) => number;
 
 const HANDLERS: Readonly<Record<TrappedSyscall, Handler>> = { ptrace, sync, sysinfo, uname };
 
-export function dispatcher(kernel: Kernel): Handle {
+export function dispatcher(kernel: Kernel, meter: Meter): Handle {
   const table: (Handler | undefined)[] = [];
   for (const name of trappedSyscalls) table[syscallNumber("x86_64", name) ?? -1] = HANDLERS[name];
-  return (call) => table[call.nr]?.(call, kernel) ?? -ENOSYS;
+  return (call) => {
+    meter.begin(call.nr, call.pid);
+    const result = table[call.nr]?.(call, kernel) ?? -ENOSYS;
+    meter.end();
+    return result;
+  };
 }

@@ -12,6 +12,7 @@ import { dispatcher } from "./dispatch.ts";
 import type { Kernel } from "./kernel.ts";
 import { receiveFd } from "./messages.ts";
 import type { Platform, Source } from "./platform/platform.ts";
+import { LOOK_EVERY, type Meter, type Watchdog } from "./watchdog.ts";
 
 export interface SentryOptions {
   readonly kernel: Kernel;
@@ -20,14 +21,23 @@ export interface SentryOptions {
   readonly channel: Fd;
   /** A listening socket, at which processes that enter the sandbox later hand in their filters. */
   readonly door: Fd;
+  readonly observer: Observer;
+}
+
+/** Counts, and looks after the gofer (watchdog.ts). */
+export interface Observer {
+  readonly meter: Meter;
+  readonly watchdog: Watchdog;
+  /** Whether the gofer has ended because the guest's mounts are gone. */
+  readonly goferDone: () => boolean;
 }
 
 /** Filters: one for the first process, one for each `exec` that is under way. */
 const MAX_SOURCES = 1024;
 
 /** Returns when nobody is left to serve. @throws Error where the gofer has gone before. */
-export function serveSandbox({ kernel, platform, channel, door }: SentryOptions): void {
-  const handle = dispatcher(kernel);
+export function serveSandbox({ kernel, platform, channel, door, observer }: SentryOptions): void {
+  const handle = dispatcher(kernel, observer.meter);
   const polled = new PollSet(MAX_SOURCES);
   /** Beside `polled`, index for index. */
   const entries: Entry[] = [];
@@ -38,13 +48,16 @@ export function serveSandbox({ kernel, platform, channel, door }: SentryOptions)
   add({ kind: "peer", fd: channel });
   add({ kind: "door", fd: door });
   for (;;) {
-    polled.wait();
+    observer.watchdog.woken(polled.wait(LOOK_EVERY));
     // From the end: what is removed is replaced by an entry that has been served already.
     for (let i = polled.size - 1; i >= 0; i--) {
       const ready = polled.ready(i);
       const entry = entries[i];
       if (ready === 0 || entry === undefined) continue;
-      if (entry.kind === "gofer") throw new Error("the gofer has ended");
+      if (entry.kind === "gofer") {
+        if (observer.goferDone()) return;
+        throw new Error("the gofer has ended");
+      }
       if (!serve(entry, ready)) remove(i);
     }
     if (!entries.some(({ kind }) => kind === "source" || kind === "peer")) return;

@@ -25,7 +25,7 @@ import { parseConfig } from "../spec/validate.ts";
 import { openBindSources } from "./bind-sources.ts";
 import { handOver } from "./handover.ts";
 import { deniesSetgroups, setgroupsDenied, writeIdMaps, type IdMaps } from "./id-maps.ts";
-import { asGuest } from "../sandbox/guest.ts";
+import { asGuest, sysctlsOf } from "../sandbox/guest.ts";
 import { planGuestFiles } from "../sandbox/files.ts";
 import { claimRange } from "../sandbox/ids.ts";
 import type { Mode } from "../sandbox/mode.ts";
@@ -95,7 +95,7 @@ function createOrDestroy(options: CreateOptions): Container {
   // Until this descriptor is closed the container is `creating`; the kernel closes it where we are killed.
   using _lock = lock;
   try {
-    build(container, spec, console, lock, ids === undefined || files === undefined ? undefined : { ids, files }, options);
+    build(container, spec, console, lock, ids === undefined || files === undefined ? undefined : { ids, files, sysctls: sysctlsOf(configured, true) }, options);
     return container;
   } catch (error) {
     const rest = destroy(container, options.log);
@@ -165,7 +165,7 @@ function build(container: Container, spec: Spec, console: ConsoleTarget | undefi
   const [ours, theirs] = socketPair();
   const joining = inStep("cgroup", () => cgroup.openJoin(resources));
   setChildSubreaper(true);
-  const sandbox = plan === undefined ? undefined : inStep("sentry", () => startSandbox({ ...plan, spec, directory: container.directory, cgroup, joining }));
+  const sandbox = plan === undefined ? undefined : inStep("sentry", () => startSandbox({ ...plan, spec, directory: container.directory, cgroup }));
   using undo = new DisposableStack();
   if (sandbox !== undefined) undo.adopt(sandbox, (made) => made.end());
   const launch = prepareContainerLaunch(container, spec, console, theirs, cgroup, joining, sandbox, options);

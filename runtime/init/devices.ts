@@ -21,6 +21,9 @@ const DEFAULT_DEVICES: readonly LinuxDevice[] = [
   character("/dev/tty", 5, 0),
 ];
 
+/** Always a link into the container's devpts, whatever a configuration made from the host's /dev says. */
+const PTMX = "/dev/ptmx";
+
 const LINKS = [
   ["/proc/self/fd", "fd"],
   ["/proc/self/fd/0", "stdin"],
@@ -41,7 +44,7 @@ export function makeDevices(setup: Setup): void {
   const configured = spec.linux?.devices ?? [];
   const paths = new Set(configured.map(({ path }) => path));
   for (const device of DEFAULT_DEVICES) if (!paths.has(device.path)) makeDevice(setup.root, device, inUserNamespace);
-  for (const device of configured) makeDevice(setup.root, device, inUserNamespace);
+  for (const device of configured) if (device.path !== PTMX) makeDevice(setup.root, device, inUserNamespace);
   makeLinks(setup.root);
 }
 

@@ -47,6 +47,8 @@ export interface ProcessLaunch {
 export interface GuestLaunch {
   /** The id on the host that shall own the guest's user namespace, and with it have all rights over the guest: the sentry's. */
   readonly owner: number;
+  /** Set by the stage: those of namespaces that are joined, and do not belong to the guest's user namespace. */
+  readonly sysctls: Readonly<Record<string, string>>;
   /** The outer pid namespace, whose init is the sentry. The stage is born in it, so that init can have one inside. */
   readonly pidNamespace: Fd;
   /** The file systems that the gofer will serve, by names of our own: `root`, `system`, and one per volume. */

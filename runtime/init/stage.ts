@@ -16,6 +16,7 @@ import { MAX_FDS } from "../../linux/socket.ts";
 import type { GuestLaunch, ProcessLaunch } from "./launch.ts";
 import { createNamespaces, joinNamespaces } from "./namespaces.ts";
 import { awaitGo, rendezvous, reporting, send, type Birth } from "./protocol.ts";
+import { setSysctls } from "./sysctl.ts";
 import { setOomScore } from "./attributes.ts";
 
 /**
@@ -55,6 +56,7 @@ function enterNamespaces(launch: ProcessLaunch, create: readonly NamespaceFile[]
   // From here on we share namespaces with processes that may not look into us (CVE-2016-9962).
   setDumpable(false);
   inStep("join namespaces", () => joinNamespaces(launch.join));
+  inStep("sysctl", () => setSysctls(launch.hostProc, launch.guest?.sysctls ?? {}));
   inStep("user namespace", () => enterUserNamespace(launch));
   inStep("create namespaces", () => createNamespaces(create));
 }

@@ -1,7 +1,6 @@
 /** The gofer's process. */
 import { check } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
-import { writeAll } from "../../linux/file.ts";
 import { tryClone } from "../../linux/fork.unsafe.ts";
 import type { NodeResources } from "../../linux/inherited.unsafe.ts";
 import type { Export } from "../../gofer/export.ts";
@@ -9,7 +8,6 @@ import { runGofer } from "../../gofer/main.ts";
 import type { Served } from "../../gofer/serve.ts";
 import type { Uts } from "../../sentry/kernel.ts";
 import type { Machine } from "../../sentry/machine.ts";
-import type { Joining } from "../cgroups/index.ts";
 import type { GuestFiles } from "./files.ts";
 import { systemFiles } from "./system.ts";
 
@@ -19,7 +17,7 @@ export interface GoferRequest {
   readonly devices: readonly Fd[];
   readonly machine: Machine;
   readonly uts: Uts;
-  readonly joining: Joining;
+  readonly sysctls: Readonly<Record<string, string>>;
   readonly inherited: NodeResources;
 }
 
@@ -28,11 +26,10 @@ export interface GoferRequest {
  * Preconditions: children are born in the sandbox's pid namespace. @returns its pid.
  */
 export function startGofer(request: GoferRequest): number {
-  const { machine, uts, joining, inherited } = request;
+  const { machine, uts, inherited } = request;
   const exports = exportsOf(request);
-  const pid = tryClone({ namespaces: 0, cgroup: joining.birthplace }, () => {
-    for (const tasks of joining.tasks) writeAll(tasks, "0");
-    const system: Served = { fuse: deviceOf(request, "system"), fileSystem: systemFiles(machine, uts) };
+  const pid = tryClone({ namespaces: 0, cgroup: undefined }, () => {
+    const system: Served = { fuse: deviceOf(request, "system"), fileSystem: systemFiles(machine, uts, request.sysctls) };
     return runGofer(exports, { more: [system], keep: machine.descriptors, log: STDERR, resources: inherited });
   });
   return check(pid, "clone3");

@@ -1,11 +1,14 @@
 /** What a container's configuration becomes when it runs as the guest of a sandbox. */
 import { monotonicSeconds } from "../../linux/clock.ts";
-import type { LinuxNamespace, Spec } from "../spec/config.ts";
+import type { LinuxNamespace, LinuxNamespaceType, Spec } from "../spec/config.ts";
 import { ConfigError } from "../spec/report.ts";
 import type { IdRange } from "./ids.ts";
 
-/** Kernel file systems that tell of the host: the sandbox has its own in their place (runtime/sandbox/system.ts). */
-const REPLACED: ReadonlySet<string> = new Set(["sysfs", "cgroup", "cgroup2"]);
+/**
+ * Kernel file systems that tell of the host: the sandbox has its own in their place (runtime/sandbox/system.ts). And that of message queues,
+ * whose calls no guest has (policies/syscalls).
+ */
+const REPLACED: ReadonlySet<string> = new Set(["sysfs", "cgroup", "cgroup2", "mqueue"]);
 
 /** @throws ConfigError for what a sandbox cannot give. */
 export function asGuest(spec: Spec, { guest }: Pick<IdRange, "guest">): Spec {
@@ -16,6 +19,7 @@ export function asGuest(spec: Spec, { guest }: Pick<IdRange, "guest">): Spec {
     mounts: (spec.mounts ?? []).filter(({ type }) => !REPLACED.has(type ?? "")),
     linux: {
       ...spec.linux,
+      sysctl: sysctlsOf(spec, false),
       timeOffsets: spec.linux?.timeOffsets ?? sinceNow(),
       maskedPaths: outsideOfSystem(spec.linux?.maskedPaths),
       readonlyPaths: outsideOfSystem(spec.linux?.readonlyPaths),
@@ -42,6 +46,15 @@ export const GUEST_NAMESPACES = ["user", "pid", "mount", "time"] as const;
 function guestNamespaces(namespaces: readonly LinuxNamespace[]): LinuxNamespace[] {
   const missing = GUEST_NAMESPACES.filter((type) => !namespaces.some((namespace) => namespace.type === type));
   return [...namespaces, ...missing.map((type) => ({ type }))];
+}
+
+/**
+ * The sysctls of namespaces that the guest joins (`joined`), which only the host's root may set, or those of its own.
+ * Source: Linux net/sysctl_net.c net_ctl_permissions, ipc/ipc_sysctl.c ipc_permissions.
+ */
+export function sysctlsOf({ linux }: Spec, joined: boolean): Record<string, string> {
+  const isOwn = (type: LinuxNamespaceType) => linux?.namespaces?.some((namespace) => namespace.type === type && !namespace.path) === true;
+  return Object.fromEntries(Object.entries(linux?.sysctl ?? {}).filter(([name]) => isOwn(/^net[./]/.test(name) ? "network" : "ipc") !== joined));
 }
 
 /** The clocks that count from the host's start count from the guest's: `ps` and uptime agree then, and neither tells of the host. */

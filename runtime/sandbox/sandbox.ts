@@ -4,6 +4,10 @@
  *   runtime --+-- sentry    pid 1 of the outer pid namespace; unprivileged; answers the guest's trapped calls
  *             +-- gofer     in the same; jailed with the directories that are lent to the guest; serves its file systems
  *             +-- stage --- init    in a pid namespace inside, in a user namespace that the sentry owns
+ *
+ * Sentry and gofer stay in the cgroup of whoever called the runtime, an engine's monitor or shim, whose pod pays for them (a RuntimeClass's
+ * overhead is for that); the container's limits and statistics are the guest's alone. Inside of a memory limit the kernel would kill them
+ * first: what they share with the runtime's heap counts as theirs then.
  */
 import { randomUUID } from "node:crypto";
 import { availableParallelism } from "node:os";
@@ -11,7 +15,7 @@ import { SIGNALS } from "../../linux/abi/signal.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { check } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
-import { open, read, writeAll } from "../../linux/file.ts";
+import { open, read } from "../../linux/file.ts";
 import { tryClone } from "../../linux/fork.unsafe.ts";
 import { nodeResources, type NodeResources } from "../../linux/inherited.unsafe.ts";
 import { CLONE_NEW } from "../../linux/namespace.ts";
@@ -22,7 +26,7 @@ import { Machine } from "../../sentry/machine.ts";
 import { sendFd } from "../../sentry/messages.ts";
 import { notify } from "../../sentry/platform/notify.ts";
 import { serveSandbox } from "../../sentry/sentry.ts";
-import type { Cgroup, Joining } from "../cgroups/index.ts";
+import type { Cgroup } from "../cgroups/index.ts";
 import { bornIn } from "../container/handover.ts";
 import type { GuestLaunch } from "../init/launch.ts";
 import { fromWire, receive, rendezvous, reporting, send } from "../init/protocol.ts";
@@ -37,6 +41,8 @@ import type { IdRange } from "./ids.ts";
 export interface SandboxPlan {
   readonly ids: IdRange;
   readonly files: GuestFiles;
+  /** See `GuestLaunch`. */
+  readonly sysctls: Readonly<Record<string, string>>;
 }
 
 export interface SandboxRequest extends SandboxPlan {
@@ -45,7 +51,6 @@ export interface SandboxRequest extends SandboxPlan {
   /** The container's state directory. */
   readonly directory: string;
   readonly cgroup: Cgroup;
-  readonly joining: Joining;
 }
 
 const SENTRY_NAMESPACES = CLONE_NEW.pid | CLONE_NEW.mnt | CLONE_NEW.net | CLONE_NEW.ipc | CLONE_NEW.uts;
@@ -69,7 +74,7 @@ export class Sandbox {
     this.#inherited = inherited;
     this.channel = channel;
     const { ids, files } = request;
-    this.guest = { ...files, owner: ids.sentry, pidNamespace: open(`/proc/${sentry}/ns/pid`, fcntl.O_RDONLY), devices: new Map(), mounted: new Map() };
+    this.guest = { ...files, sysctls: request.sysctls, owner: ids.sentry, pidNamespace: open(`/proc/${sentry}/ns/pid`, fcntl.O_RDONLY), devices: new Map(), mounted: new Map() };
   }
 
   /** The stage's devices, which come in the order of `guest.fileSystems`. */
@@ -79,8 +84,8 @@ export class Sandbox {
 
   /** Starts the gofer. */
   serve(hostProc: Fd): void {
-    const { files, joining, spec } = this.#request;
-    const start = () => startGofer({ files, devices: this.#devices, machine: this.#machine, uts: utsOf(spec), joining, inherited: this.#inherited });
+    const { files, spec } = this.#request;
+    const start = () => startGofer({ files, devices: this.#devices, machine: this.#machine, uts: utsOf(spec), sysctls: { ...this.guest.sysctls, ...spec.linux?.sysctl }, inherited: this.#inherited });
     this.#gofer = bornIn(this.guest.pidNamespace, hostProc, start);
     using gofer = pidfdOpen(this.#gofer);
     sendFd(this.channel, "gofer", gofer);
@@ -107,19 +112,18 @@ const utsOf = ({ hostname, domainname }: Spec) => ({ nodename: hostname ?? "", d
 
 /** Forks the sentry. @throws SysError or what it reports */
 export function startSandbox(request: SandboxRequest): Sandbox {
-  const { ids, spec, directory, cgroup, joining } = request;
+  const { ids, spec, directory, cgroup } = request;
   const [theirs, channel] = socketPair();
   using path = open(directory, fcntl.O_PATH | fcntl.O_DIRECTORY);
   using door = listenUnix(`${path.procPath}/sentry.sock`, SOCK_SEQPACKET);
   const inherited = nodeResources();
   const machine = new Machine(openCgroupFiles(cgroup.paths), availableParallelism(), randomUUID(), firstProcessor());
   const body = () => {
-    for (const tasks of joining.tasks) writeAll(tasks, "0");
     const tasks = enterSentryJail({ id: ids.sentry, keep: [theirs, door, ids.lock, ...machine.descriptors], inherited });
     rendezvous(theirs, { kind: "ready" });
     exitNow(complaining("sentry", () => serveSandbox({ kernel: { machine, tasks, uts: utsOf(spec) }, platform: notify, channel: theirs, door })));
   };
-  const sentry = check(tryClone({ namespaces: SENTRY_NAMESPACES, cgroup: joining.birthplace }, () => reporting(theirs, body)), "clone3");
+  const sentry = check(tryClone({ namespaces: SENTRY_NAMESPACES, cgroup: undefined }, () => reporting(theirs, body)), "clone3");
   theirs.close();
   awaitReady(channel);
   return new Sandbox(request, sentry, channel, machine, inherited);

@@ -8,7 +8,7 @@ import { sysTree } from "../../sentry/system/sys.ts";
 
 
 /** `proc` and `sys` are what is mounted there; `empty` is for what is to be hidden. */
-export function systemFiles(machine: Machine, uts: Uts): FileSystem {
+export function systemFiles(machine: Machine, uts: Uts, sysctls: Readonly<Record<string, string>>): FileSystem {
   const empty = directory({ file: file(() => ""), directory: directory({}) });
-  return new SyntheticFileSystem(directory({ proc: procTree(machine, uts), sys: sysTree(machine), empty }));
+  return new SyntheticFileSystem(directory({ proc: procTree(machine, uts, sysctls), sys: sysTree(machine), empty }));
 }

@@ -8,7 +8,9 @@ import type { Machine } from "../machine.ts";
 import { directory, type SyntheticDirectory } from "../../gofer/synthetic.ts";
 import { constant, line } from "./lines.ts";
 
-export function procSys(machine: Machine, uts: Uts): SyntheticDirectory {
+/** @param set values that the configuration has set, by the name of sysctl(8). */
+export function procSys(machine: Machine, uts: Uts, set: Readonly<Record<string, string>>): SyntheticDirectory {
+  const settable = (name: string, value: string | number) => constant(set[name] ?? value);
   return directory({
     fs: directory({
       "aio-max-nr": constant(65536),
@@ -32,9 +34,9 @@ export function procSys(machine: Machine, uts: Uts): SyntheticDirectory {
       hostname: line(() => uts.nodename),
       io_uring_disabled: constant(2),
       keys: directory({ maxbytes: constant(0), maxkeys: constant(0) }),
-      msgmax: constant(8192),
-      msgmnb: constant(16384),
-      msgmni: constant(32000),
+      msgmax: settable("kernel.msgmax", 8192),
+      msgmnb: settable("kernel.msgmnb", 16384),
+      msgmni: settable("kernel.msgmni", 32000),
       ngroups_max: constant(65536),
       osrelease: constant(IDENTITY.release),
       ostype: constant(IDENTITY.sysname),
@@ -54,10 +56,11 @@ export function procSys(machine: Machine, uts: Uts): SyntheticDirectory {
       sched_rt_period_us: constant(1000000),
       sched_rt_runtime_us: constant(950000),
       seccomp: directory({ actions_avail: constant("kill_process kill_thread trap errno trace log allow") }),
-      sem: constant("32000\t1024000000\t500\t32000"),
-      shmall: constant("18446744073692774399"),
-      shmmax: constant("18446744073692774399"),
-      shmmni: constant(4096),
+      sem: settable("kernel.sem", "32000\t1024000000\t500\t32000"),
+      shmall: settable("kernel.shmall", "18446744073692774399"),
+      shmmax: settable("kernel.shmmax", "18446744073692774399"),
+      shm_rmid_forced: settable("kernel.shm_rmid_forced", 0),
+      shmmni: settable("kernel.shmmni", 4096),
       tainted: constant(0),
       "threads-max": constant(4194304),
       unprivileged_bpf_disabled: constant(2),

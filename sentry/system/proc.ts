@@ -12,7 +12,7 @@ const KIB = 1024;
 /** Clock ticks a second, as user space knows them. Source: time(7), "The software clock, HZ, and jiffies". */
 const TICKS = 100;
 
-export function procTree(machine: Machine, uts: Uts): SyntheticDirectory {
+export function procTree(machine: Machine, uts: Uts, sysctls: Readonly<Record<string, string>>): SyntheticDirectory {
   return directory({
     cmdline: constant(""),
     cpuinfo: file(() => cpuinfo(machine)),
@@ -24,7 +24,7 @@ export function procTree(machine: Machine, uts: Uts): SyntheticDirectory {
     diskstats: file(() => ""),
     stat: file(() => stat(machine)),
     swaps: file(() => "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"),
-    sys: procSys(machine, uts),
+    sys: procSys(machine, uts, sysctls),
     uptime: line(() => `${machine.uptime.toFixed(2)} 0.00`),
     version: line(() => `${IDENTITY.sysname} version ${IDENTITY.release} ${IDENTITY.version}`),
     vmstat: file(() => ""),
