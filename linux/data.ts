@@ -41,7 +41,8 @@ export function tryListEntries(fd: FdLike, into: Block, offset: number, size: nu
 /** lseek(2); `position` as two halves, since a directory's is any 64-bit value. @returns 0 or the negative errno. */
 export function trySeekDirectory(fd: FdLike, low: number, high: number): number {
   const position = high === 0 ? low : BigInt.asIntN(64, (BigInt(high) << 32n) | BigInt(low));
-  return Math.min(syscall(SYS.lseek, fdNumber(fd), position, 0), 0);
+  // The result of one beyond 2^53 comes as a bigint.
+  return Math.min(Number(syscall(SYS.lseek, fdNumber(fd), position, 0)), 0);
 }
 
 /** @param whence SEEK_DATA (3), SEEK_HOLE (4) or another of lseek(2). */
