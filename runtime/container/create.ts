@@ -26,7 +26,7 @@ import { openBindSources } from "./bind-sources.ts";
 import { handOver } from "./handover.ts";
 import { deniesSetgroups, setgroupsDenied, writeIdMaps, type IdMaps } from "./id-maps.ts";
 import { asGuest, sysctlsOf } from "../sandbox/guest.ts";
-import { planGuestFiles } from "../sandbox/files.ts";
+import { planGuestFiles, type GuestFiles } from "../sandbox/files.ts";
 import { claimRange } from "../sandbox/ids.ts";
 import type { Mode } from "../sandbox/mode.ts";
 import { startSandbox, type Sandbox, type SandboxPlan } from "../sandbox/sandbox.ts";
@@ -46,6 +46,8 @@ export interface Composed {
   readonly spec: Spec;
   readonly bindSources: ReadonlyMap<Mount, Fd>;
   readonly embedded: Embedded;
+  /** In sentry mode, what takes the place of `bindSources`. */
+  readonly files: GuestFiles | undefined;
 }
 
 export interface CreateOptions {
@@ -83,7 +85,7 @@ function createOrDestroy(options: CreateOptions): Container {
   using ids = options.mode === "sentry" ? inStep("sandbox ids", claimRange) : undefined;
   const spec = ids === undefined ? configured : asGuest(configured, ids);
   const rootfs = options.composed === undefined ? findRootfs(options.bundle, spec) : Container.directoryOf(options.root, options.id);
-  using files = ids === undefined ? undefined : inStep("files", () => planGuestFiles(configured, spec, rootfs));
+  using files = ids === undefined ? undefined : inStep("files", () => options.composed?.files ?? planGuestFiles(configured, spec, rootfs));
   const console = inStep("console socket", () => options.console(spec.process?.terminal === true));
   if (options.systemdCgroup) requireSystemd();
   const cgroup = inStep("cgroup", () =>

@@ -12,7 +12,7 @@ import { setXattr } from "../../linux/xattr.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MS_SLAVE } from "../../linux/abi/mount.ts";
 import { assertNever, inStep, SysError } from "../../linux/errors.ts";
-import { AT_FDCWD, type Fd } from "../../linux/fd.ts";
+import { AT_FDCWD, type Fd, type FdLike } from "../../linux/fd.ts";
 import { changeModeAt, changeOwner, makeDirectoryAt, open, openAt, symlinkAt, writeAll } from "../../linux/file.ts";
 import { attachMount, cloneTree, createMount, setMountAttributes } from "../../linux/mount.ts";
 import { makeDirectoryInRoot } from "../init/in-root.ts";
@@ -22,14 +22,18 @@ import type { UserIds } from "./identity.ts";
 const NO_PRIVILEGES = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 const PATH_DIRECTORY = fcntl.O_PATH | fcntl.O_DIRECTORY;
 
-/** @param at a directory of the host's to build on; only this mount namespace sees it. @returns the root's mount. */
-export function buildHostRoot(plan: HostPlan, user: UserIds, at: string): Fd {
+/**
+ * @param at a directory of the host's to build on; only this mount namespace sees it.
+ * @param lent the host's root as a gofer shows it; left out, the layers are the host's own directories.
+ * @returns the root's mount.
+ */
+export function buildHostRoot(plan: HostPlan, user: UserIds, at: string, lent?: Fd): Fd {
   const scratch = attachScratch(at);
   const root = ownDirectory(scratch, "root", 0o755, user);
   const tree = cloneTree(root, "", false);
   using target = open(at, PATH_DIRECTORY);
   attachMount(tree, target);
-  const build = { scratch, user, layers: 0 };
+  const build = { scratch, user, layers: 0, host: lent ?? AT_FDCWD };
   addEntries(plan.entries, "", tree, build);
   for (const { path, mode } of plan.throwAway) addThrowAway(path, mode, tree, build);
   return tree;
@@ -38,6 +42,8 @@ export function buildHostRoot(plan: HostPlan, user: UserIds, at: string): Fd {
 interface Build {
   readonly scratch: Fd;
   readonly user: UserIds;
+  /** What the host's paths are looked up in. */
+  readonly host: FdLike;
   /** How many have been made: the name of the next one. */
   layers: number;
 }
@@ -67,7 +73,7 @@ function addEntry(entry: RootEntry, path: string, parent: Fd, build: Build): voi
     case "link":
       return symlinkAt(entry.target, parent, entry.name);
     case "file":
-      return addFile(path, entry.name, parent);
+      return addFile(path, entry.name, parent, build);
     case "layered":
       return addLayered(path, entry, parent, build);
     case "composed": {
@@ -79,8 +85,8 @@ function addEntry(entry: RootEntry, path: string, parent: Fd, build: Build): voi
   }
 }
 
-function addFile(path: string, name: string, parent: Fd): void {
-  using tree = cloneTree(AT_FDCWD, path, false);
+function addFile(path: string, name: string, parent: Fd, { host }: Build): void {
+  using tree = cloneTree(host, pathIn(host, path), false);
   setMountAttributes(tree, { propagation: MS_SLAVE }, false);
   setMountAttributes(tree, { set: MOUNT_ATTR_RDONLY | NO_PRIVILEGES }, false);
   using target = openAt(parent, name, fcntl.O_CREAT | fcntl.O_EXCL | fcntl.O_RDONLY | fcntl.O_NOFOLLOW, { mode: 0o644 });
@@ -103,9 +109,12 @@ function addLayered(path: string, { name, directories }: Extract<RootEntry, { ki
 
 const STDERR = 2;
 
+/** An absolute path would lead to the host's own root whatever directory it is looked up in. */
+const pathIn = (host: FdLike, path: string): string => (host === AT_FDCWD ? path : `.${path}`);
+
 function makeLayer(path: string, directories: readonly OwnDirectory[], build: Build): Fd {
   const layer = String(build.layers++);
-  using lower = open(path, PATH_DIRECTORY);
+  using lower = openAt(build.host, pathIn(build.host, path), PATH_DIRECTORY);
   using upper = ownDirectory(build.scratch, layer, 0o755, build.user);
   for (const directory of directories) addOwnDirectory(upper, directory, build.user);
   return mountOverlay(build.scratch, lower, upper, `${layer}.work`, build.user);

@@ -24,6 +24,8 @@ export interface Identity {
 export const RANGE_START = 0x7000_0000;
 export const RANGE_SIZE = 0x1_0000;
 export const RANGES = 0x0fff;
+/** Those from here on are sandboxes' (runtime/sandbox/ids.ts). */
+export const OWN_RANGES = RANGES >> 1;
 
 /**
  * Root gives the sandbox a range of unprivileged ids of its own. Anybody else, and root of a user namespace that holds no such range,
@@ -61,9 +63,9 @@ function isMapped(start: number): boolean {
 
 /** The first range from this process's own number on that is not in `used`. */
 export function freeRange(used: ReadonlySet<number>): number {
-  for (let i = 0; i < RANGES; i++) {
-    const range = (process.pid + i) % RANGES;
+  for (let i = 0; i < OWN_RANGES; i++) {
+    const range = (process.pid + i) % OWN_RANGES;
     if (!used.has(range)) return range;
   }
-  throw new Error(`all ${RANGES} id ranges are in use`);
+  throw new Error(`all ${OWN_RANGES} id ranges are in use`);
 }

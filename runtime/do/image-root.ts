@@ -10,12 +10,12 @@ const PATH_DIRECTORY = fcntl.O_PATH | fcntl.O_DIRECTORY;
 
 /**
  * @param lower a detached mount of the directory; or its path, where it is opened with the sandbox's own rights.
- * @param owner of the root directory. @param at see `buildHostRoot`.
+ * @param owner of the root directory. @param at see `buildHostRoot`. @param attached whether `lower` is, already.
  */
-export function buildImageRoot(lower: Fd | string, owner: UserIds, at: string): Fd {
+export function buildImageRoot(lower: Fd | string, owner: UserIds, at: string, attached: boolean): Fd {
   const source = typeof lower === "string" ? open(lower, PATH_DIRECTORY) : lower;
   const scratch = attachScratch(at);
-  if (typeof lower !== "string") attachBelow(source, scratch);
+  if (typeof lower !== "string" && !attached) attachBelow(source, scratch);
   using upper = ownDirectory(scratch, "upper", statAt(source).mode & 0o7777, owner);
   const overlay = mountOverlay(scratch, source, upper, "work", owner);
   using target = open(at, PATH_DIRECTORY);

@@ -5,6 +5,9 @@ import process from "node:process";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { open } from "../../linux/file.ts";
+import { SAME_IDS, type Ownership } from "../../gofer/hostfs/ownership.ts";
+import { rangesOf } from "../sandbox/files.ts";
+import type { Mode } from "../sandbox/mode.ts";
 import { createUserNamespace } from "../container/bind-sources.ts";
 import { homeSecrets, planHostRoot } from "./host-plan.ts";
 import { buildHostRoot } from "./host-root.ts";
@@ -22,11 +25,14 @@ export interface SandboxRoot {
   readonly env: readonly string[];
   readonly cwd: string;
   readonly masked: readonly string[];
-  /** Runs in init. */
-  readonly build: (at: string) => Fd;
+  /** Runs in init. @param lent see `Embedded.buildRoot`. */
+  readonly build: (at: string, lent?: Fd) => Fd;
+  /** The directory that is below the throw-away layer, for a gofer. */
+  readonly lower: { readonly path: string; readonly ownership: Ownership };
 }
 
 export interface RootContext extends Omit<OpenOptions, "ownerOnDisk"> {
+  readonly mode: Mode;
   /** Number of the id range. */
   readonly range: number;
 }
@@ -43,9 +49,13 @@ export function hostRoot(options: DoOptions, { range, warn }: RootContext): Sand
     env: [...defaultEnvironment(), `HOME=${home}`, ...options.env],
     cwd: options.cwd ?? options.here,
     masked: plan.masked,
-    build: (at) => buildHostRoot(plan, identity.user, at),
+    build: (at, lent) => buildHostRoot(plan, identity.user, at, lent),
+    lower: { path: "/", ownership: NOBODYS },
   };
 }
+
+/** Everything on the host is somebody else's: what everybody may read is all that can be read. */
+const NOBODYS: Ownership = { kind: "kept", uids: [], gids: [] };
 
 /** By the user database; a caller who is not in it has what $HOME says, or none. */
 function callerHome(): string {
@@ -70,15 +80,20 @@ export async function imageRoot(path: string, options: DoOptions, context: RootC
   const { config } = rootfs;
   const args = [...(config?.entrypoint ?? []), ...(options.args.length > 0 ? options.args : (config?.command ?? []))];
   if (args.length === 0) throw new Error(`--rootfs ${path}: it names no command of its own; give one after --`);
-  const lower = start === undefined ? rootfs.path : openMapped(rootfs, identity, context);
+  const lower = start === undefined || context.mode === "sentry" ? rootfs.path : openMapped(rootfs, identity, context);
   return {
     identity,
     args,
     env: [...defaultEnvironment(), ...(config?.env ?? []), ...options.env],
     cwd: options.cwd ?? config?.workingDirectory ?? options.here,
     masked: homeSecrets({ lent: lentPaths(options), home: callerHome(), foreign: start !== undefined }),
-    build: (at) => buildImageRoot(lower, start === undefined ? identity.user : ROOT, at),
+    build: (at, lent) => buildImageRoot(lent ?? lower, start === undefined ? identity.user : ROOT, at, lent !== undefined),
+    lower: { path: rootfs.path, ownership: rootfs.unpacked ? ownershipBy(identity) : SAME_IDS },
   };
+}
+
+function ownershipBy({ uidMappings, gidMappings }: Identity): Ownership {
+  return { kind: "kept", uids: rangesOf(uidMappings), gids: rangesOf(gidMappings) };
 }
 
 function imageUser({ path, config }: Rootfs): UserIds {

@@ -16,6 +16,7 @@ import { Container } from "../container/store.ts";
 import type { Mount } from "../spec/config.ts";
 import { endWithRuntime, superviseProgram } from "./first-process.ts";
 import { freeRange } from "./identity.ts";
+import { lentFiles } from "./lent-files.ts";
 import { loanMount, openLoan } from "./lend.ts";
 import type { DoOptions } from "./options.ts";
 import { hostRoot, imageRoot, type RootContext, type SandboxRoot } from "./root.ts";
@@ -34,7 +35,7 @@ export async function runSandbox(globals: Globals, options: DoOptions): Promise<
   removeStale(root, temporaryRoot(), globals.log);
   const work = join(temporaryRoot(), `tssandbox-${id}`);
   try {
-    const context = { range: freeRange(usedRanges(root)), workDirectory: () => makeWorkDirectory(work), warn: (message: string) => globals.log.warn(message) };
+    const context = { mode: globals.mode, range: freeRange(usedRanges(root)), workDirectory: () => makeWorkDirectory(work), warn: (message: string) => globals.log.warn(message) };
     const sandbox = await prepareRoot(options, context);
     return await runIn(sandbox, { globals, root, id, options, range: context.range });
   } finally {
@@ -76,7 +77,7 @@ async function runIn(sandbox: SandboxRoot, session: Session): Promise<number> {
     id,
     bundle: root,
     composed: compose(sandbox, session, interactive),
-    mode: "namespace",
+    mode: globals.mode,
     systemdCgroup: globals.systemdCgroup,
     rootless: globals.rootless || sandbox.identity.rangeStart === undefined,
     console: (terminal) => (terminal ? (relay = openRelay()).target : undefined),
@@ -116,11 +117,13 @@ function compose(sandbox: SandboxRoot, { globals, options, range }: Session, int
     masked: sandbox.masked,
     annotations: own ? { [RANGE]: String(range) } : {},
   });
+  const sentry = globals.mode === "sentry";
   // Opened with root's rights; an ordinary user's are opened in the sandbox's own namespaces.
-  const bindSources = own ? new Map<Mount, Fd>(loans.map(([mount, loan]) => [mount, openLoan(loan, identity, (message) => globals.log.warn(message))])) : new Map<Mount, Fd>();
+  const bindSources = own && !sentry ? new Map<Mount, Fd>(loans.map(([mount, loan]) => [mount, openLoan(loan, identity, (message) => globals.log.warn(message))])) : new Map<Mount, Fd>();
   return {
     spec,
     bindSources,
+    files: sentry ? lentFiles(sandbox, loans) : undefined,
     embedded: { buildRoot: sandbox.build, prepared: endWithRuntime, run: (program) => superviseProgram(program, interactive) },
   };
 }

@@ -33,9 +33,10 @@ export interface GuestTrees {
 
 /**
  * The root file system: the gofer's, and over it, unless writes are to reach the host, a layer in memory that takes them and is gone with the
- * guest. And the sandbox's own files for /proc and /sys. @returns their mounts, attached.
+ * guest. And the sandbox's own files for /proc and /sys.
+ * @param build makes the root file system of the gofer's in another way. @returns their mounts, attached.
  */
-export function mountGuestFiles(guest: GuestLaunch, channel: Fd): GuestTrees {
+export function mountGuestFiles(guest: GuestLaunch, channel: Fd, build: ((lent: Fd) => Fd) | undefined): GuestTrees {
   const scratch = createMount("tmpfs", [["mode", "755"]], MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
   // Over the host's root, which is a place that every host has.
   using target = open("/", PATH_DIRECTORY);
@@ -45,6 +46,7 @@ export function mountGuestFiles(guest: GuestLaunch, channel: Fd): GuestTrees {
   const system = attachNew(scratch, "system", files.system);
   if (guest.rootWrites === "host") return { tree: attachNew(scratch, "root", files.root), system, scratch };
   using lower = attachNew(scratch, "lower", files.root);
+  if (build !== undefined) return { tree: build(lower), system, scratch };
   return { tree: attachNew(scratch, "root", layerOver(scratch, lower)), system, scratch };
 }
 

@@ -97,8 +97,11 @@ export interface ContainerLaunch extends ProcessLaunch {
 
 /** Parts of init that a container composed in memory brings along. All of them run in init. */
 export interface Embedded {
-  /** Builds the root file system on the directory `at`, which nothing else uses. @returns its mount, attached. */
-  readonly buildRoot: (at: string) => Fd;
+  /**
+   * Builds the root file system on the directory `at`, which nothing else uses. @param lent in sentry mode, the gofer's `root`, attached.
+   * @returns its mount, attached.
+   */
+  readonly buildRoot: (at: string, lent?: Fd) => Fd;
   /** Called when init has its last ids, and the runtime is still to be heard of. */
   readonly prepared: () => void;
   /** @param program turns the calling process into the program; does not return. */

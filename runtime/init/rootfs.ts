@@ -27,7 +27,7 @@ export function prepareRoot(launch: ContainerLaunch, enterCgroup: () => void): S
 type Trees = Pick<Setup, "system" | "scratch"> & { readonly tree: Fd };
 
 function makeTrees({ guest, channel, embedded, rootfs }: ContainerLaunch): Trees {
-  if (guest !== undefined) return mountGuestFiles(guest, channel);
+  if (guest !== undefined) return mountGuestFiles(guest, channel, embedded && ((lent) => embedded.buildRoot(rootfs, lent)));
   return { tree: embedded === undefined ? attachDirectory(rootfs) : embedded.buildRoot(rootfs), system: undefined, scratch: undefined };
 }
 

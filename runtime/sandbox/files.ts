@@ -44,26 +44,26 @@ export function planGuestFiles(configured: Spec, guest: Spec, rootfs: string): G
     const readOnly = (flags & MS_RDONLY) !== 0 || recursive.set !== 0;
     loans.set(name, { root: source, readOnly, cache: "shared", ownership, submounts: (flags & MS_REC) !== 0 });
   }
-  return {
-    loans,
-    volumes,
-    rootWrites,
-    sysfs: (configured.mounts ?? []).some(({ type }) => type === "sysfs"),
-    fileSystems: ["system", ...loans.keys()],
-    [Symbol.dispose]: () => closeAll([...loans.values()].map(({ root: fd }) => fd)),
-  };
+  const sysfs = (configured.mounts ?? []).some(({ type }) => type === "sysfs");
+  return guestFiles(loans, volumes, { rootWrites, sysfs });
+}
+
+/** @param loans by name, `root` among them. */
+export function guestFiles(loans: GuestFiles["loans"], volumes: GuestFiles["volumes"], settings: Pick<GuestFiles, "rootWrites" | "sysfs">): GuestFiles {
+  const close = () => closeAll([...loans.values()].map(({ root }) => root));
+  return { ...settings, loans, volumes, fileSystems: ["system", ...loans.keys()], [Symbol.dispose]: close };
 }
 
 function closeAll(fds: readonly Fd[]): void {
   for (const fd of fds) fd.close();
 }
 
-const ranges = (map: readonly LinuxIDMapping[]): IdRange[] => map.map(({ containerID, hostID, size }) => ({ container: containerID, host: hostID, size }));
+export const rangesOf = (map: readonly LinuxIDMapping[]): IdRange[] => map.map(({ containerID, hostID, size }) => ({ container: containerID, host: hostID, size }));
 
 /** Ids on the host's disk are those that the configuration maps; without maps they are the container's own, as under runc. */
 function ownershipOf({ linux }: Spec): Ownership {
   const { uidMappings = [], gidMappings = [] } = linux ?? {};
-  return uidMappings.length === 0 ? SAME_IDS : { kind: "kept", uids: ranges(uidMappings), gids: ranges(gidMappings) };
+  return uidMappings.length === 0 ? SAME_IDS : { kind: "kept", uids: rangesOf(uidMappings), gids: rangesOf(gidMappings) };
 }
 
 function rootWritesOf({ annotations }: Spec): "memory" | "host" {

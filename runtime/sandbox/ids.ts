@@ -8,7 +8,7 @@ import * as fcntl from "../../linux/abi/fcntl.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { open } from "../../linux/file.ts";
 import { lockFile } from "../../linux/flock.ts";
-import { RANGES, RANGE_SIZE, RANGE_START } from "../do/identity.ts";
+import { OWN_RANGES, RANGES, RANGE_SIZE, RANGE_START } from "../do/identity.ts";
 import type { LinuxIDMapping } from "../spec/config.ts";
 
 /** Above all guests' ranges. */
@@ -26,11 +26,12 @@ export interface IdRange extends Disposable {
 /** @throws SysError; Error where all ranges are in use. */
 export function claimRange(): IdRange {
   mkdirSync(DIRECTORY, { recursive: true, mode: 0o700 });
-  for (let i = 0; i < RANGES; i++) {
-    const range = (process.pid + i) % RANGES;
+  const count = RANGES - OWN_RANGES;
+  for (let i = 0; i < count; i++) {
+    const range = OWN_RANGES + ((process.pid + i) % count);
     const lock = open(`${DIRECTORY}/${range}`, fcntl.O_CREAT | fcntl.O_RDWR | fcntl.O_NOFOLLOW, { mode: 0o600 });
     if (lockFile(lock, "exclusive", false)) return { guest: { containerID: 0, hostID: RANGE_START + range * RANGE_SIZE, size: RANGE_SIZE }, sentry: SENTRIES_START + range, lock, [Symbol.dispose]: () => lock.close() };
     lock.close();
   }
-  throw new Error(`all ${RANGES} ranges of ids for sandboxes are in use`);
+  throw new Error(`all ${count} ranges of ids for sandboxes are in use`);
 }
