@@ -22,7 +22,7 @@ const REACHABLE = [
   "brk", "clock_gettime", "clock_nanosleep", "close", "copy_file_range", "exit", "exit_group", "fallocate", "fchmodat", "fchownat", "fcntl",
   "fdatasync", "flock", "fstat", "fstatfs", "fsync", "ftruncate", "futex", "getdents64", "getpid", "getrandom", "gettid", "getxattr",
   "inotify_add_watch", "inotify_rm_watch", "linkat", "listxattr", "lseek", "madvise", "mkdirat", "mknodat", "mmap", "mprotect", "mremap", "munmap",
-  "nanosleep", "openat", "openat2", "poll", "ppoll", "pread64", "pwrite64", "read", "readlinkat", "removexattr", "renameat2", "restart_syscall",
+  "nanosleep", "openat", "openat2", "pkey_mprotect", "poll", "ppoll", "pread64", "pwrite64", "read", "readlinkat", "removexattr", "renameat2", "restart_syscall",
   "rt_sigprocmask", "rt_sigreturn", "sched_yield", "setxattr", "statx", "symlinkat", "unlinkat", "utimensat", "write",
 ];
 /** The kernel's own, for its trampolines: no filter sees them, and whoever calls them from elsewhere gets SIGILL. Linux arch/x86/kernel/uprobes.c. */
