@@ -287,6 +287,7 @@ export class Machine {
       case "write": return this.#write(request);
       case "reset":
       case "power-off":
+        if (request.text !== "") this.#config.onGuestError?.(request.text);
         this.#end ??= { kind: request.kind };
         return [0, 0];
       case "failure":

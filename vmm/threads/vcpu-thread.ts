@@ -5,7 +5,7 @@
 import { isMainThread, workerData } from "node:worker_threads";
 import { addEvents } from "../../linux/eventfd.ts";
 import { messageOf } from "../../linux/errors.ts";
-import { setRunSignalMask, threadId } from "../../linux/kvm-vcpu.ts";
+import { getRegs, setRunSignalMask, threadId } from "../../linux/kvm-vcpu.ts";
 import { mappedElsewhere } from "../../linux/kvm-memory.unsafe.ts";
 import { ALL_SIGNALS, setSignalMask } from "../../linux/signal.ts";
 import { createSignalFd, signalMask, takeSignal } from "../../linux/signalfd.ts";
@@ -83,7 +83,7 @@ class VcpuThread {
       case "interrupted": return this.#interrupted();
       case "halt": return true;
       case "shutdown":
-        this.#tell("reset");
+        this.#tell("reset", `a triple fault at 0x${getRegs(this.#vcpu.fd).rip.toString(16)}`);
         return true;
       default: return false;
     }

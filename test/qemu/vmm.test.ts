@@ -1,0 +1,112 @@
+// The micro-VM with the real KVM API and stock kernels: QEMU emulates a processor with SVM, Debian runs in it, and in that our VMM boots
+// Debian's kernel again. vmm/facts.ts does it inside, this file judges.
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import { bundleForMachine } from "./vmm/bundle.ts";
+import { bootMachine } from "./machine.ts";
+import type { Machine } from "./machine.ts";
+
+/** As emulated: about 90 s on two idle cores. */
+const INSIDE_SECONDS = 240;
+
+let machine: Machine;
+let facts: Readonly<Record<string, unknown>> = {};
+
+beforeAll(async () => {
+  await bundleForMachine();
+  machine = await bootMachine({ cpu: "EPYC,+svm" });
+  const { stdout, stderr, status } = await machine.runScript("exec node dist/vmm-facts/tssandbox.cjs", { seconds: INSIDE_SECONDS });
+  if (status !== 0) throw new Error(`the run inside ended with ${status}:\n${stdout}${stderr}`);
+  facts = JSON.parse(stdout) as typeof facts;
+});
+
+afterAll(async () => {
+  await machine?.[Symbol.asyncDispose]();
+});
+
+const text = (name: string) => String(facts[name]);
+
+test("vm check says: hardware, in a virtual machine", () => {
+  expect(facts["check"]).toBe("nested");
+});
+
+describe("Debian's kernel with every device", () => {
+  test("comes up with two processors and the right time, and nothing went wrong on the way", () => {
+    expect(facts["everyDevice failed"]).toBeUndefined();
+    expect(facts["uname"]).toMatch(/^6\.1\.0-\d+-cloud-amd64$/);
+    expect(facts["processors"]).toBe("2");
+    expect(Math.abs(Number(facts["clock"]) - Number(facts["clock.host"]))).toBeLessThan(5);
+    expect(facts["exit status"]).toBe("1");
+    expect(facts["everyDevice.stderr"]).toBe("");
+  });
+
+  test("block: reads what is in the file, writes to it, has its serial number", () => {
+    expect(facts["block.read"]).toBe(facts["disk.sha256"]);
+    expect(facts["block.written"]).toBe("written-by-the-guest");
+    expect(facts["block.serial"]).toBe("tssandbox-disk");
+  });
+
+  test("rng is the kernel's source of entropy", () => {
+    expect(text("rng")).toMatch(/^virtio_rng\.0\n[0-9a-f]{64} /);
+  });
+
+  test("pmem shows its file", () => {
+    expect(facts["pmem"]).toBe("persistent");
+  });
+
+  test("fs: 100 MB through the gofer with the same checksum, and 5 MB back", () => {
+    expect(facts["fs.mount"]).toBe("big");
+    expect(facts["fs.read"]).toBe(facts["share.sha256"]);
+    expect(facts["fs.write"]).toMatch(/^[0-9a-f]{64}$/);
+    expect(facts["fs.write"]).toBe(facts["fs.written"]);
+  });
+
+  test("net: ping and HTTP to the host's side of the tap", () => {
+    expect(facts["net.up"]).toBe("2 packets transmitted, 2 packets received, 0% packet loss");
+    expect(facts["net.http"]).toBe("hello from the host");
+  });
+
+  test("vsock: a client to a port without a listener is told", () => {
+    expect(text("vsock.refused").trim()).toBe("closed");
+  });
+
+  test("balloon: the guest gives memory back", () => {
+    expect(Number(facts["balloon.before"]) - Number(facts["balloon.after"])).toBeGreaterThan(8 * 1024);
+  });
+
+  test("pauses, resumes, and refuses what it cannot do", () => {
+    expect([facts["pause"], facts["pause.twice"], facts["resume"]]).toEqual([{ ok: true }, { ok: true }, { ok: true }]);
+    expect(facts["after resume"]).toBe("still here");
+    expect(facts["bad command"]).toHaveProperty("error");
+    expect(facts["snapshot while running"]).toEqual({ error: "the machine is running: pause it first" });
+  });
+
+  test("powers off by ACPI", () => {
+    expect([facts["power-off status"], facts["serial"]]).toEqual([0, expect.stringContaining("reboot: Power down")]);
+  });
+});
+
+describe("snapshot", () => {
+  test("is taken while paused", () => {
+    expect(facts["snapshot failed"]).toBeUndefined();
+    expect([facts["snapshot.pause"], facts["snapshot"], facts["stopped status"]]).toEqual([{ ok: true }, { ok: true }, 4]);
+  });
+
+  test.for([1, 2])("clone %i goes on where the original was", (clone) => {
+    expect(facts[`clone ${clone}`]).toBe("42 kept");
+    expect(facts[`clone ${clone} ticks`]).toBe("slept");
+  });
+
+  test("clones have different randomness from the host", () => {
+    expect(facts["clone 1 hwrng"]).toMatch(/^[0-9a-f]{64} /);
+    expect(facts["clone 1 hwrng"]).not.toBe(facts["clone 2 hwrng"]);
+  });
+
+  test("a restore takes a fraction of a cold boot", () => {
+    expect(Number(facts["clone 2 ms"])).toBeLessThan(Number(facts["cold boot ms"]) / 3);
+  });
+
+  test("a damaged one is refused", () => {
+    expect([facts["damaged status"], facts["damaged"]]).toEqual([1, "tssandbox vmm: the snapshot is damaged: its checksum is wrong\n"]);
+  });
+});
