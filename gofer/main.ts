@@ -9,7 +9,7 @@ import type { Export } from "./export.ts";
 import { HostFileSystem } from "./hostfs/file-system.ts";
 import type { Limits } from "./hostfs/node-table.ts";
 import { enterJail } from "./jail.ts";
-import { serveGofer, type Served } from "./serve.ts";
+import { serveGofer, type Meter, type ServeOptions, type Served } from "./serve.ts";
 
 export interface GoferOptions {
   /** The gofer ends when the other end of this pipe or socket is closed. Left out: it ends with its last connection alone. */
@@ -23,6 +23,11 @@ export interface GoferOptions {
   readonly keep?: readonly FdLike[];
   /** For each export; from the process's own where left out. */
   readonly limits?: Limits;
+  /** For each export, then for each of `more`. */
+  readonly meters?: readonly Meter[];
+  readonly woken?: ServeOptions["woken"];
+  /** Is told why the gofer cannot go on, in the place of standard error. */
+  readonly report?: (message: string) => void;
 }
 
 const RLIMIT_NOFILE = 7;
@@ -62,11 +67,13 @@ export function runGofer(exports: readonly Export[], options: GoferOptions): num
       if (root === undefined) throw new Error("a root is missing");
       return { fuse, fileSystem: new HostFileSystem({ ...loan, root }, limits) };
     });
-    serveGofer([...served, ...(options.more ?? [])], options.lifeline === undefined ? {} : { lifeline: options.lifeline });
+    const metered = [...served, ...(options.more ?? [])].map((one, i): Served => ({ ...one, meter: options.meters?.[i] }));
+    serveGofer(metered, { woken: options.woken, ...(options.lifeline === undefined ? {} : { lifeline: options.lifeline }) });
     return 0;
   } catch (error) {
     const text = error instanceof SysError ? error.message : `${messageOf(error)}${process.env["TSSANDBOX_DEBUG"] === undefined ? "" : `\n${(error as Error).stack}`}`;
-    writeAll(2, `gofer: ${text}\n`);
+    if (options.report === undefined) writeAll(2, `gofer: ${text}\n`);
+    else options.report(text);
     return 1;
   }
 }

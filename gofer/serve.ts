@@ -5,7 +5,7 @@ import { permanentBlock, type Block } from "../linux/memory.unsafe.ts";
 import { PollSet } from "../linux/poll-set.ts";
 import { FuseDevice } from "./fuse/device.ts";
 import type { FileSystem } from "./fuse/file-system.ts";
-import { OUT_HEADER } from "./fuse/abi.ts";
+import { IN_HEADER, OUT_HEADER } from "./fuse/abi.ts";
 import { Session } from "./fuse/session.ts";
 import { BUFFER_SIZE, type Transport } from "./fuse/transport.ts";
 import { Spin } from "./spin.ts";
@@ -14,11 +14,20 @@ import { Spin } from "./spin.ts";
 export interface Served {
   readonly fuse: Fd;
   readonly fileSystem: FileSystem;
+  readonly meter?: Meter | undefined;
+}
+
+/** Is told when a request's handling begins, with its opcode and the caller's pid, and when it ends. */
+export interface Meter {
+  begin(opcode: number, pid: number): void;
+  end(): void;
 }
 
 export interface ServeOptions {
   /** The end of a pipe or socket: when the other end is closed, the gofer ends. */
   readonly lifeline?: FdLike;
+  /** Is called whenever the loop has waited for requests, with how many connections have some; 0 after so many milliseconds without any. */
+  readonly woken?: { readonly afterMs: number; readonly call: (ready: number) => void } | undefined;
 }
 
 /** Why the loop has ended. */
@@ -31,10 +40,12 @@ class Connection {
   readonly session: Session;
   readonly transport: Transport;
   readonly spin = new Spin();
+  readonly meter: Meter | undefined;
   readonly #served: Served;
 
   constructor(served: Served, request: Block, reply: Block) {
     this.#served = served;
+    this.meter = served.meter;
     this.transport = new FuseDevice(served.fuse);
     this.session = new Session(served.fileSystem, request, reply);
   }
@@ -59,7 +70,8 @@ export function serveGofer(served: readonly Served[], options: ServeOptions = {}
   for (const { transport } of connections) set.add(transport.fd, POLLIN);
   for (;;) {
     if (connections.length === 0) return "disconnected";
-    set.wait();
+    const ready = set.wait(options.woken?.afterMs);
+    options.woken?.call(ready);
     if (first > 0 && set.ready(0) !== 0) break;
     for (let i = connections.length - 1; i >= 0; i--) {
       const connection = connections[i];
@@ -76,11 +88,13 @@ export function serveGofer(served: readonly Served[], options: ServeOptions = {}
 }
 
 /** @returns false where the connection has ended. */
-function serveBurst({ session, transport, spin }: Connection, request: Block, reply: Block): boolean {
+function serveBurst({ session, transport, spin, meter }: Connection, request: Block, reply: Block): boolean {
   for (let i = 0; i < BURST; i++) {
     const received = i === 0 ? transport.receive(request) : receiveNext(transport, spin, request);
     if (received <= 0) return received === 0;
+    meter?.begin(request.view.getUint32(IN_HEADER.opcode, true), request.view.getUint32(IN_HEADER.pid, true));
     const length = session.handle(received, transport.capacity);
+    meter?.end();
     if (length > 0 && transport.send(reply, length) < 0 && length > OUT_HEADER.size) sendError(transport, reply);
   }
   return true;

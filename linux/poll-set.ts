@@ -35,9 +35,9 @@ export class PollSet {
     bytes.copyWithin(index * POLLFD_SIZE, last * POLLFD_SIZE, (last + 1) * POLLFD_SIZE);
   }
 
-  /** Waits for ever until one is ready. @returns how many are. */
-  wait(): number {
-    return check(retrying(SYS.poll, this.#set.address, this.#size, -1), "poll");
+  /** Waits until one is ready. @param timeoutMs -1 for ever; a signal lets it begin anew. @returns how many are; 0 after a time-out. */
+  wait(timeoutMs = -1): number {
+    return check(retrying(SYS.poll, this.#set.address, this.#size, timeoutMs), "poll");
   }
 
   /** What `wait` found for entry `index`: `POLL*`, 0 for nothing. */

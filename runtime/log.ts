@@ -13,7 +13,7 @@ export interface LogOptions {
   readonly debug: boolean;
 }
 
-type Level = "debug" | "info" | "warning" | "error";
+export type Level = "debug" | "info" | "warning" | "error";
 
 const STDERR = 2;
 
@@ -57,14 +57,23 @@ export class Logger {
   }
 
   #line(level: Level, message: string): string {
-    const time = new Date().toISOString();
-    if (this.#options.format === "json") return JSON.stringify({ level, msg: message, time });
-    return `time=${JSON.stringify(time)} level=${level} msg=${JSON.stringify(message)}`;
+    return logLine(this.#options.format, level, message);
+  }
+
+  /** Where the log goes, for processes that write to it themselves. */
+  get destination(): Pick<LogOptions, "file" | "format"> {
+    return this.#options;
   }
 }
 
+export function logLine(format: LogFormat, level: Level, message: string): string {
+  const time = new Date().toISOString();
+  if (format === "json") return JSON.stringify({ level, msg: message, time });
+  return `time=${JSON.stringify(time)} level=${level} msg=${JSON.stringify(message)}`;
+}
+
 /** A path may hold line ends and escape sequences: neither is to break the line, or a terminal. */
-function oneLine(message: string): string {
+export function oneLine(message: string): string {
   // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
   return message.replaceAll(/[\u0000-\u001f\u007f]/g, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }

@@ -28,7 +28,7 @@ import { deniesSetgroups, setgroupsDenied, writeIdMaps, type IdMaps } from "./id
 import { asGuest, sysctlsOf } from "../sandbox/guest.ts";
 import { planGuestFiles, type GuestFiles } from "../sandbox/files.ts";
 import { claimRange } from "../sandbox/ids.ts";
-import type { Mode } from "../sandbox/mode.ts";
+import { modeFor, type Mode } from "../sandbox/mode.ts";
 import { startSandbox, type Sandbox, type SandboxPlan } from "../sandbox/sandbox.ts";
 import { trapFilter } from "../sandbox/trap.ts";
 import { readText } from "./input.ts";
@@ -82,7 +82,8 @@ function createOrDestroy(options: CreateOptions): Container {
   validateId(options.id);
   Container.refuseTaken(options.root, options.id);
   const { spec: configured, text } = inStep("config.json", () => readBundle(options));
-  using ids = options.mode === "sentry" ? inStep("sandbox ids", claimRange) : undefined;
+  const mode = modeFor(options.mode, configured.annotations);
+  using ids = mode === "sentry" ? inStep("sandbox ids", claimRange) : undefined;
   const spec = ids === undefined ? configured : asGuest(configured, ids);
   const rootfs = options.composed === undefined ? findRootfs(options.bundle, spec) : Container.directoryOf(options.root, options.id);
   using files = ids === undefined ? undefined : inStep("files", () => options.composed?.files ?? planGuestFiles(configured, spec, rootfs));
@@ -93,7 +94,7 @@ function createOrDestroy(options: CreateOptions): Container {
   );
   refuseWithoutSelinux("linux.mountLabel", spec.linux?.mountLabel);
   const rdt = planRdt(spec.linux?.intelRdt, options.id);
-  const { container, lock } = inStep("state directory", () => Container.create(options.root, newRecord(options, spec, rootfs, cgroup, rdt), text));
+  const { container, lock } = inStep("state directory", () => Container.create(options.root, newRecord({ ...options, mode }, spec, rootfs, cgroup, rdt), text));
   // Until this descriptor is closed the container is `creating`; the kernel closes it where we are killed.
   using _lock = lock;
   try {
@@ -167,7 +168,7 @@ function build(container: Container, spec: Spec, console: ConsoleTarget | undefi
   const [ours, theirs] = socketPair();
   const joining = inStep("cgroup", () => cgroup.openJoin(resources));
   setChildSubreaper(true);
-  const sandbox = plan === undefined ? undefined : inStep("sentry", () => startSandbox({ ...plan, spec, directory: container.directory, cgroup }));
+  const sandbox = plan === undefined ? undefined : inStep("sentry", () => startSandbox({ ...plan, spec, directory: container.directory, cgroup, log: options.log }));
   using undo = new DisposableStack();
   if (sandbox !== undefined) undo.adopt(sandbox, (made) => made.end());
   const launch = prepareContainerLaunch(container, spec, console, theirs, cgroup, joining, sandbox, options);

@@ -9,6 +9,7 @@ import type { Served } from "../../gofer/serve.ts";
 import type { Uts } from "../../sentry/kernel.ts";
 import type { Machine } from "../../sentry/machine.ts";
 import type { GuestFiles } from "./files.ts";
+import type { Observation } from "./observation.ts";
 import { systemFiles } from "./system.ts";
 
 export interface GoferRequest {
@@ -19,23 +20,29 @@ export interface GoferRequest {
   readonly uts: Uts;
   readonly sysctls: Readonly<Record<string, string>>;
   readonly inherited: NodeResources;
+  readonly observation: Observation;
 }
 
-/**
- * Its standard error is the container's.
- * Preconditions: children are born in the sandbox's pid namespace. @returns its pid.
- */
+/** Preconditions: children are born in the sandbox's pid namespace. @returns its pid. */
 export function startGofer(request: GoferRequest): number {
-  const { machine, uts, inherited } = request;
+  const { machine, uts, inherited, observation } = request;
   const exports = exportsOf(request);
   const pid = tryClone({ namespaces: 0, cgroup: undefined }, () => {
     const system: Served = { fuse: deviceOf(request, "system"), fileSystem: systemFiles(machine, uts, request.sysctls) };
-    return runGofer(exports, { more: [system], keep: machine.descriptors, log: STDERR, resources: inherited });
+    const { log } = observation;
+    const code = runGofer(exports, {
+      more: [system],
+      keep: [...machine.descriptors, ...log.descriptors],
+      log: log.file,
+      resources: inherited,
+      report: (message) => log.error(`gofer: ${message}`),
+      ...observation.forGofer([...request.files.loans.keys(), "system"]),
+    });
+    if (code === 0) observation.goferDone();
+    return code;
   });
   return check(pid, "clone3");
 }
-
-const STDERR = 2;
 
 function exportsOf(request: GoferRequest): Export[] {
   return [...request.files.loans].map(([name, loan]) => ({ ...loan, fuse: deviceOf(request, name) }));

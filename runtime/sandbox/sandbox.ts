@@ -30,12 +30,15 @@ import type { Cgroup } from "../cgroups/index.ts";
 import { bornIn } from "../container/handover.ts";
 import type { GuestLaunch } from "../init/launch.ts";
 import { fromWire, receive, rendezvous, reporting, send } from "../init/protocol.ts";
+import type { Logger } from "../log.ts";
 import type { Spec } from "../spec/config.ts";
 import { complaining } from "./complaining.ts";
 import { openCgroupFiles } from "./cgroup-files.ts";
 import type { GuestFiles } from "./files.ts";
 import { startGofer } from "./gofer.ts";
 import type { IdRange } from "./ids.ts";
+import { Observation } from "./observation.ts";
+import { writeSandboxRecord } from "./record.ts";
 
 /** What is settled before anything is made. */
 export interface SandboxPlan {
@@ -51,6 +54,7 @@ export interface SandboxRequest extends SandboxPlan {
   /** The container's state directory. */
   readonly directory: string;
   readonly cgroup: Cgroup;
+  readonly log: Logger;
 }
 
 const SENTRY_NAMESPACES = CLONE_NEW.pid | CLONE_NEW.mnt | CLONE_NEW.net | CLONE_NEW.ipc | CLONE_NEW.uts;
@@ -64,14 +68,16 @@ export class Sandbox {
   readonly #sentry: number;
   readonly #machine: Machine;
   readonly #inherited: NodeResources;
+  readonly #observation: Observation;
   readonly #devices: Fd[] = [];
   #gofer: number | undefined;
 
-  constructor(request: SandboxRequest, sentry: number, channel: Fd, machine: Machine, inherited: NodeResources) {
+  constructor(request: SandboxRequest, sentry: number, channel: Fd, machine: Machine, inherited: NodeResources, observation: Observation) {
     this.#request = request;
     this.#sentry = sentry;
     this.#machine = machine;
     this.#inherited = inherited;
+    this.#observation = observation;
     this.channel = channel;
     const { ids, files } = request;
     this.guest = { ...files, sysctls: request.sysctls, owner: ids.sentry, pidNamespace: open(`/proc/${sentry}/ns/pid`, fcntl.O_RDONLY), devices: new Map(), mounted: new Map() };
@@ -85,10 +91,11 @@ export class Sandbox {
   /** Starts the gofer. */
   serve(hostProc: Fd): void {
     const { files, spec } = this.#request;
-    const start = () => startGofer({ files, devices: this.#devices, machine: this.#machine, uts: utsOf(spec), sysctls: { ...this.guest.sysctls, ...spec.linux?.sysctl }, inherited: this.#inherited });
+    const start = () => startGofer({ files, devices: this.#devices, machine: this.#machine, uts: utsOf(spec), sysctls: { ...this.guest.sysctls, ...spec.linux?.sysctl }, inherited: this.#inherited, observation: this.#observation });
     this.#gofer = bornIn(this.guest.pidNamespace, hostProc, start);
     using gofer = pidfdOpen(this.#gofer);
     sendFd(this.channel, "gofer", gofer);
+    writeSandboxRecord(this.#request, { sentry: this.#sentry, gofer: this.#gofer });
   }
 
   /** Closes this process's copies of what the sandbox's processes have. */
@@ -97,6 +104,7 @@ export class Sandbox {
     this.guest.pidNamespace.close();
     for (const device of this.#devices) device.close();
     this.#machine.close();
+    this.#observation.log.close();
   }
 
   /** After a failure: the kernel kills whatever is in the sandbox. */
@@ -112,21 +120,26 @@ const utsOf = ({ hostname, domainname }: Spec) => ({ nodename: hostname ?? "", d
 
 /** Forks the sentry. @throws SysError or what it reports */
 export function startSandbox(request: SandboxRequest): Sandbox {
-  const { ids, spec, directory, cgroup } = request;
+  const { ids, files, spec, directory, cgroup, log } = request;
   const [theirs, channel] = socketPair();
   using path = open(directory, fcntl.O_PATH | fcntl.O_DIRECTORY);
   using door = listenUnix(`${path.procPath}/sentry.sock`, SOCK_SEQPACKET);
   const inherited = nodeResources();
   const machine = new Machine(openCgroupFiles(cgroup.paths), availableParallelism(), randomUUID(), firstProcessor());
+  const observation = new Observation(directory, files.fileSystems, log);
   const body = () => {
-    const tasks = enterSentryJail({ id: ids.sentry, keep: [theirs, door, ids.lock, ...machine.descriptors], inherited });
+    observation.log.takeStreams();
+    const tasks = enterSentryJail({ id: ids.sentry, keep: [theirs, door, ids.lock, ...machine.descriptors, ...observation.log.descriptors], inherited });
     rendezvous(theirs, { kind: "ready" });
-    exitNow(complaining("sentry", () => serveSandbox({ kernel: { machine, tasks, uts: utsOf(spec) }, platform: notify, channel: theirs, door })));
+    const options = { kernel: { machine, tasks, uts: utsOf(spec) }, platform: notify, channel: theirs, door, observer: observation.forSentry() };
+    const code = complaining("sentry", observation.log, () => serveSandbox(options));
+    if (code === 0) observation.sentryDone();
+    exitNow(code);
   };
   const sentry = check(tryClone({ namespaces: SENTRY_NAMESPACES, cgroup: undefined }, () => reporting(theirs, body)), "clone3");
   theirs.close();
   awaitReady(channel);
-  return new Sandbox(request, sentry, channel, machine, inherited);
+  return new Sandbox(request, sentry, channel, machine, inherited, observation);
 }
 
 function awaitReady(channel: Fd): void {

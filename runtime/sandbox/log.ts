@@ -1,0 +1,94 @@
+/**
+ * The log of a sandbox's own processes. They keep no standard streams of the container: what they have to say goes to the runtime's log, where
+ * there is one, and to `sandbox.log` in the container's state directory, as do the last words of Node itself when it has to end.
+ */
+import { openSync, readFileSync } from "node:fs";
+import * as fcntl from "../../linux/abi/fcntl.ts";
+import { Fd } from "../../linux/fd.ts";
+import { duplicateOnto, open, writeAll } from "../../linux/file.ts";
+import { logLine, oneLine, type Level, type LogFormat, type Logger } from "../log.ts";
+
+const FILE = "sandbox.log";
+
+interface Target {
+  readonly fd: Fd;
+  readonly format: LogFormat;
+}
+
+const append = (path: string) => new Fd(openSync(path, "a", 0o600));
+
+export class SandboxLog {
+  readonly #own: Target;
+  readonly #others: readonly Target[];
+
+  /** @param directory the container's state directory. @throws SysError */
+  constructor(directory: string, { destination: { file, format } }: Logger) {
+    this.#own = { fd: append(`${directory}/${FILE}`), format: "text" };
+    this.#others = file === undefined ? [] : [{ fd: append(file), format }];
+  }
+
+  warn(message: string): void {
+    this.#write("warning", message);
+  }
+
+  error(message: string): void {
+    this.#write("error", message);
+  }
+
+  #write(level: Level, message: string): void {
+    for (const { fd, format } of this.#targets) writeAll(fd, `${logLine(format, level, oneLine(message))}\n`);
+  }
+
+  get #targets(): readonly Target[] {
+    return [this.#own, ...this.#others];
+  }
+
+  /** To be kept by whoever is confined. */
+  get descriptors(): readonly Fd[] {
+    return this.#targets.map(({ fd }) => fd);
+  }
+
+  /** `sandbox.log` itself. */
+  get file(): Fd {
+    return this.#own.fd;
+  }
+
+  /** Gives the container's streams up. In a forked child. */
+  takeStreams(): void {
+    using nothing = open("/dev/null", fcntl.O_RDWR);
+    duplicateOnto(nothing, 0);
+    duplicateOnto(nothing, 1);
+    duplicateOnto(this.file, 2);
+  }
+
+  close(): void {
+    for (const { fd } of this.#targets) fd.close();
+  }
+}
+
+const WARNING = /^time=\S+ level=warning /;
+const PREFIX = /^time=\S+ level=\S+ msg=/;
+const MOST_WORDS = 3;
+
+/** Why a sandbox's own processes say that they have ended, beginning with the first; undefined where they say nothing. */
+export function lastWords(directory: string): string | undefined {
+  let text: string;
+  try {
+    text = readFileSync(`${directory}/${FILE}`, "utf8");
+  } catch {
+    return undefined;
+  }
+  const words = text.split("\n").filter((line) => line.trim() !== "" && !WARNING.test(line)).map(wordsOf);
+  return words.length === 0 ? undefined : words.slice(0, MOST_WORDS).join("; ");
+}
+
+/** Of a line of the log, or of one that is not of our making. */
+function wordsOf(line: string): string {
+  const message = line.replace(PREFIX, "");
+  if (message === line) return oneLine(line);
+  try {
+    return String(JSON.parse(message));
+  } catch {
+    return message;
+  }
+}

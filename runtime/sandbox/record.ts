@@ -1,0 +1,83 @@
+/** What `debug` and the end of a container need to know of its sandbox: `sandbox.json` in the container's state directory, written once. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { ENOENT } from "../../linux/abi/errno.ts";
+import { isErrno } from "../../linux/errors.ts";
+import type { CachePolicy } from "../../gofer/export.ts";
+import { countersIn, type SandboxCounters } from "../../sentry/debug-counters.ts";
+import { processInfo } from "../container/process-info.ts";
+import type { GuestFiles } from "./files.ts";
+import type { IdRange } from "./ids.ts";
+
+const FILE = "sandbox.json";
+/** See sentry/debug-counters.ts. */
+export const COUNTERS = "counters";
+
+/** A process of the sandbox's own, by its pid on the host. */
+export interface OwnProcess {
+  readonly pid: number;
+  /** See `ContainerRecord`. */
+  readonly startTime: string;
+}
+
+export interface ConnectionRecord {
+  readonly name: string;
+  /** Where it is mounted; undefined for `system`, which is in many places. */
+  readonly destination: string | undefined;
+  /** Undefined for what is made up. */
+  readonly cache: CachePolicy | undefined;
+  readonly readOnly: boolean;
+}
+
+export interface SandboxRecord {
+  readonly policy: string;
+  readonly sentry: OwnProcess;
+  readonly gofer: OwnProcess;
+  /** On the host. */
+  readonly ids: { readonly guest: { readonly first: number; readonly count: number }; readonly sentry: number };
+  /** Where writes to the root file system go. */
+  readonly rootWrites: "memory" | "host";
+  /** In the order of the counters. */
+  readonly connections: readonly ConnectionRecord[];
+}
+
+interface Known {
+  readonly directory: string;
+  readonly ids: Pick<IdRange, "guest" | "sentry">;
+  readonly files: Pick<GuestFiles, "fileSystems" | "loans" | "volumes" | "rootWrites">;
+}
+
+export function writeSandboxRecord({ directory, ids, files }: Known, pids: { readonly sentry: number; readonly gofer: number }): void {
+  const record: SandboxRecord = {
+    policy: "balanced",
+    sentry: ownProcess(pids.sentry),
+    gofer: ownProcess(pids.gofer),
+    ids: { guest: { first: ids.guest.hostID, count: ids.guest.size }, sentry: ids.sentry },
+    rootWrites: files.rootWrites,
+    connections: files.fileSystems.map((name) => connection(name, files)),
+  };
+  writeFileSync(`${directory}/${FILE}`, JSON.stringify(record), { mode: 0o600 });
+}
+
+/** One that has ended meanwhile has no start time: it is taken for ended later, too. */
+const ownProcess = (pid: number): OwnProcess => ({ pid, startTime: processInfo(pid)?.startTime ?? "" });
+
+function connection(name: string, { loans, volumes }: Known["files"]): ConnectionRecord {
+  const loan = loans.get(name);
+  const mount = [...volumes].find(([, volume]) => volume.name === name)?.[0];
+  return { name, destination: name === "root" ? "/" : mount?.destination, cache: loan?.cache, readOnly: loan?.readOnly ?? true };
+}
+
+/** @returns undefined where the container has no sandbox. */
+export function readSandboxRecord(directory: string): SandboxRecord | undefined {
+  try {
+    return JSON.parse(readFileSync(`${directory}/${FILE}`, "utf8")) as SandboxRecord;
+  } catch (error) {
+    if (isErrno(error, ENOENT)) return undefined;
+    throw error;
+  }
+}
+
+export function readCounters(directory: string, { connections }: SandboxRecord): SandboxCounters {
+  const content = readFileSync(`${directory}/${COUNTERS}`);
+  return countersIn({ view: new DataView(content.buffer, content.byteOffset, content.length) }, connections.length);
+}
