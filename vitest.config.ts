@@ -14,8 +14,10 @@ export default defineConfig({
   test: {
     pool: "forks",
     projects: [
-      lane("unit", ["{linux,policies,runtime}/**/*.test.ts"], 10),
+      lane("unit", ["{linux,policies,runtime,sentry,gofer}/**/*.test.ts"], 10),
       lane("kernel", ["test/kernel/**/*.test.ts"], 60, { exclude: process.env["TSSANDBOX_IN_QEMU"] === undefined ? onlyInQemu : [] }),
+      // Attacks and floods, one file at a time: what they exhaust is not to look like another's failure.
+      lane("hostile", ["test/hostile/**/*.test.ts"], 120, { fileParallelism: false, sequence: { groupOrder: 1 } }),
       lane("engines", ["test/engines/**/*.test.ts"], 300),
       // One machine at a time: each takes both CPUs.
       lane("qemu", ["test/qemu/**/*.test.ts"], 600, { fileParallelism: false, sequence: { groupOrder: 1 } }),

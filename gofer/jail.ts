@@ -12,7 +12,6 @@
  * The order: closing first, since a namespace is entered by whoever still holds a descriptor of another; files before Landlock, Landlock before
  * seccomp, which then refuses all that was needed for the rest.
  */
-import { compile } from "seccomp-bpf-ts";
 import { EPERM } from "../linux/abi/errno.ts";
 import { O_PATH, O_RDONLY, O_WRONLY } from "../linux/abi/fcntl.ts";
 import * as ll from "../linux/abi/landlock.ts";
@@ -31,7 +30,7 @@ import { CLONE_NEW, unshare } from "../linux/namespace.ts";
 import { clearAmbientCapabilities, dropFromBoundingSet, setDumpable, setKeepCapabilities, setNoNewPrivileges } from "../linux/prctl.ts";
 import { changeDirectoryTo, setResourceLimit, setUmask, waitPid } from "../linux/process.ts";
 import { setSeccompFilter } from "../linux/seccomp.ts";
-import { goferPolicy } from "./policy.ts";
+import { goferFilter } from "./compiled.ts";
 
 export interface JailRoot {
   /** O_PATH, a directory or a regular file; the jail closes it and returns another. */
@@ -77,7 +76,7 @@ export function enterJail(options: JailOptions): Fd[] {
   inStep("identity", () => dropIdentity(privileged, neededCapabilities(options.roots)));
   setNoNewPrivileges();
   inStep("landlock", () => restrictFiles(options.roots, roots));
-  inStep("seccomp", () => setSeccompFilter(compile(goferPolicy()), 0));
+  inStep("seccomp", () => setSeccompFilter(goferFilter(), 0));
   return roots;
 }
 

@@ -1,6 +1,8 @@
 /**
  * The system calls of a gofer, an allow list: what answering requests takes, and what V8 does in any process (memory, locks, JIT). Learned by
  * running the tests under strace(1), with forced collection and deoptimisation; then fixed. Everything else is EPERM.
+ *
+ * Loaded as compiled.ts has it: after a change run `node gofer/generate.ts`.
  */
 import type { ArgCheck, Policy, Rule } from "seccomp-bpf-ts";
 
@@ -39,7 +41,8 @@ export function goferPolicy(): Policy {
       allow("inotify_add_watch inotify_rm_watch"),
       // Memory of V8 and malloc, never shared with another process or file. It must be able to make it executable: the JIT.
       allow("mmap", [without(3, MAP_SHARED)]),
-      allow("munmap mprotect mremap brk"),
+      // pkey_mprotect: for its code, on processors with protection keys.
+      allow("munmap mprotect pkey_mprotect mremap brk"),
       allow("madvise"),
       // Time, locks within the process, signals' return, the end.
       allow("futex clock_gettime clock_nanosleep nanosleep sched_yield getpid gettid rt_sigprocmask rt_sigreturn restart_syscall getrandom"),

@@ -1,4 +1,15 @@
-/** The sentry's own confinement: it may be taken over by its guest, and must then have every right over that guest and none over anything else. */
+/**
+ * The sentry's own confinement: it may be taken over by its guest, and must then have every right over that guest and none over anything else.
+ *
+ *   session               its own: no terminal
+ *   mount namespace       an empty root; a procfs of the sandbox's pid namespace, attached to nothing
+ *   inherited descriptors closed, but those that are named
+ *   limits                no core, no locked memory, bounded descriptors and memory
+ *   identity              an unprivileged id of the sandbox's own, not dumpable: the kernel sees to that when ids change (prctl(2))
+ *   seccomp               policy.ts, an allow list
+ *
+ * No Landlock: tasks that are not born in its domain, and the guest's are not, could no longer have their memory read.
+ */
 import { MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MS_REC, MS_SLAVE } from "../linux/abi/mount.ts";
 import * as fcntl from "../linux/abi/fcntl.ts";
 import { setGroupId, setGroups, setUserId } from "../linux/credentials.ts";
@@ -8,7 +19,9 @@ import { open } from "../linux/file.ts";
 import { dropInherited, type NodeResources } from "../linux/inherited.unsafe.ts";
 import { attachMount, createEmptyDirectory, createMount, MNT_DETACH, mount, pivotRoot, unmount } from "../linux/mount.ts";
 import { setNoNewPrivileges } from "../linux/prctl.ts";
-import { changeDirectory, changeDirectoryTo, newSession } from "../linux/process.ts";
+import { changeDirectory, changeDirectoryTo, getResourceLimit, newSession, setResourceLimit } from "../linux/process.ts";
+import { setSeccompFilter } from "../linux/seccomp.ts";
+import { sentryFilter } from "./compiled.ts";
 import { Tasks } from "./tasks.ts";
 
 export interface SentryJail {
@@ -30,6 +43,7 @@ export function enterSentryJail({ id, keep, inherited }: SentryJail): Tasks {
   const proc = inStep("procfs", () => createMount("proc", [["subset", "pid"]], MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
   inStep("empty root", emptyRoot);
   inStep("descriptors", () => dropInherited([...keep, proc], inherited));
+  inStep("limits", setLimits);
   inStep("identity", () => {
     setGroups([]);
     setGroupId(id);
@@ -37,6 +51,31 @@ export function enterSentryJail({ id, keep, inherited }: SentryJail): Tasks {
   });
   setNoNewPrivileges();
   return new Tasks(proc);
+}
+
+/** The last step, after which there is nothing left but to serve: what that does not take is refused. */
+export function refuseOtherCalls(): void {
+  inStep("seccomp", () => setSeccompFilter(sentryFilter(), 0));
+}
+
+/** RLIMIT_* numbers and their values. Source: Linux include/uapi/asm-generic/resource.h. */
+const LIMITS = {
+  core: [4, 0],
+  memlock: [8, 0],
+  msgqueue: [12, 0],
+  sigpending: [11, 64],
+  // The sources of serveSandbox, and what it holds besides.
+  nofile: [7, 2048],
+  // Private memory: the heap's own limit is far below.
+  data: [2, 1 << 30],
+} as const;
+
+function setLimits(): void {
+  for (const [name, [number, value]] of Object.entries(LIMITS)) {
+    const { hard } = getResourceLimit(number);
+    const limit = hard < BigInt(value) ? hard : BigInt(value);
+    setResourceLimit(number, limit, limit, name);
+  }
 }
 
 function emptyRoot(): void {

@@ -21,7 +21,7 @@ import { nodeResources, type NodeResources } from "../../linux/inherited.unsafe.
 import { CLONE_NEW } from "../../linux/namespace.ts";
 import { exitNow, kill, pidfdOpen, waitPid } from "../../linux/process.ts";
 import { listenUnix, socketPair, SOCK_SEQPACKET } from "../../linux/socket.ts";
-import { enterSentryJail } from "../../sentry/jail.ts";
+import { enterSentryJail, refuseOtherCalls } from "../../sentry/jail.ts";
 import { Machine } from "../../sentry/machine.ts";
 import { sendFd } from "../../sentry/messages.ts";
 import { notify } from "../../sentry/platform/notify.ts";
@@ -132,7 +132,10 @@ export function startSandbox(request: SandboxRequest): Sandbox {
     const tasks = enterSentryJail({ id: ids.sentry, keep: [theirs, door, ids.lock, ...machine.descriptors, ...observation.log.descriptors], inherited });
     rendezvous(theirs, { kind: "ready" });
     const options = { kernel: { machine, tasks, uts: utsOf(spec) }, platform: notify, channel: theirs, door, observer: observation.forSentry() };
-    const code = complaining("sentry", observation.log, () => serveSandbox(options));
+    const code = complaining("sentry", observation.log, () => {
+      refuseOtherCalls();
+      serveSandbox(options);
+    });
     if (code === 0) observation.sentryDone();
     exitNow(code);
   };

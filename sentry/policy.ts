@@ -1,0 +1,68 @@
+/**
+ * The system calls of a sentry, an allow list: what answering its guest takes, and what V8 does in any process (memory, locks, JIT). Learned
+ * by running it under strace(1) with forced collection, compilation and deoptimisation; then fixed. Everything else is EPERM.
+ *
+ * Loaded as compiled.ts has it: after a change run `node sentry/generate.ts`.
+ */
+import { NOTIFY_COMMANDS } from "../linux/seccomp-notify.ts";
+import { bits, named } from "../policies/syscalls/checks.ts";
+import { compileAllowList } from "../policies/syscalls/filter.ts";
+import { denied, native, type Group } from "../policies/syscalls/row.ts";
+
+const MAP_SHARED = 1;
+const CLOCK_MONOTONIC = 1;
+
+export const sentryCalls: readonly Group[] = [
+  {
+    reason: "Waiting for calls, for listeners, and for the gofer's end",
+    names: "poll accept4 recvmsg close",
+    outcome: native,
+  },
+  {
+    reason: "Taking and answering calls; no other command of any device, terminal or file system",
+    names: "ioctl",
+    cases: [named(1, NOTIFY_COMMANDS, native)],
+    outcome: denied("EPERM"),
+  },
+  {
+    reason: "The guest's memory: the kernel asks for ptrace's right over the task, which the sentry has over its own guest alone",
+    names: "process_vm_readv process_vm_writev",
+    outcome: native,
+  },
+  {
+    reason: "The guest's tasks, in a procfs that hangs nowhere; there is no other file to open",
+    names: "openat2 read",
+    outcome: native,
+  },
+  { reason: "The cgroup's limits and use, by descriptors of before", names: "pread64", outcome: native },
+  {
+    reason: "A line on standard error before its end, and the eventfd by which V8 wakes libuv: nobody reads it, but libuv aborts where it cannot write",
+    names: "write",
+    outcome: native,
+  },
+  {
+    reason: "Memory of V8 and malloc. Never shared with a process or a file; executable it must be, for V8 compiles as it runs",
+    names: "mmap",
+    cases: [{ what: "private flags", anyOf: [[bits(3, MAP_SHARED, 0)]], outcome: native }],
+    outcome: denied("EPERM"),
+  },
+  {
+    reason: "The same. pkey_mprotect is what V8 uses for its code on processors with protection keys",
+    names: "munmap mprotect pkey_mprotect mremap brk madvise",
+    outcome: native,
+  },
+  {
+    reason: "Uptime, where the vDSO does not have it",
+    names: "clock_gettime",
+    cases: [named(0, { CLOCK_REALTIME: 0, CLOCK_MONOTONIC }, native)],
+    outcome: denied("EPERM"),
+  },
+  {
+    reason: "Locks within the process, seeds, a signal's return, a stop's end, and its own",
+    names: "futex sched_yield getpid gettid getrandom rt_sigprocmask rt_sigreturn restart_syscall exit exit_group",
+    outcome: native,
+  },
+];
+
+/** struct sock_filter[]; takes tens of milliseconds. */
+export const compileSentryFilter = (): Uint8Array => compileAllowList(sentryCalls, "EPERM");
