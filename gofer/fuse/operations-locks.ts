@@ -40,4 +40,7 @@ const SETLK: Operation = {
   },
 };
 
-export const lockOperations = { GETLK, SETLK } as const;
+/** -EAGAIN means that it has to wait: the session keeps the request. */
+const SETLKW: Operation = { atLeast: abi.LK_IN.size, run: SETLK.run };
+
+export const lockOperations = { GETLK, SETLK, SETLKW } as const;

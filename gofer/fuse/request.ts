@@ -26,6 +26,16 @@ export class Request {
     return length >= IN_HEADER.size && length <= this.block.size && this.block.view.getUint32(IN_HEADER.len, true) === length;
   }
 
+  /** The message, to be restored later. */
+  copy(): Uint8Array {
+    return this.block.bytes.slice(0, this.#end);
+  }
+
+  restore(message: Uint8Array): void {
+    this.block.bytes.set(message);
+    this.begin(message.length);
+  }
+
   get opcode(): number { return this.block.view.getUint32(IN_HEADER.opcode, true); }
   get uniqueLow(): number { return this.block.view.getUint32(IN_HEADER.unique, true); }
   get uniqueHigh(): number { return this.block.view.getUint32(IN_HEADER.unique + 4, true); }

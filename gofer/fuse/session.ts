@@ -2,9 +2,9 @@
  * One FUSE connection: takes a request that lies in a buffer, asks the file system, leaves the reply in another buffer. It knows nothing of
  * where requests come from (see transport.ts), and takes every byte for hostile: in `vm` mode a guest kernel writes them.
  */
-import { EINVAL, EIO, ENOSYS, EROFS } from "../../linux/abi/errno.ts";
+import { EAGAIN, EINTR, EINVAL, EIO, ENOSYS, EROFS } from "../../linux/abi/errno.ts";
 import type { Block } from "../../linux/memory.unsafe.ts";
-import { INIT_IN, OP, type OpName } from "./abi.ts";
+import { INIT_IN, INTERRUPT_IN, OP, type OpName } from "./abi.ts";
 import { Call, NO_REPLY, type Operation } from "./call.ts";
 import type { FileSystem } from "./file-system.ts";
 import { negotiate, type Agreement } from "./negotiate.ts";
@@ -28,6 +28,9 @@ const MUTATING: readonly number[] = [
   OP.SETATTR, OP.SYMLINK, OP.MKNOD, OP.MKDIR, OP.UNLINK, OP.RMDIR, OP.RENAME, OP.RENAME2, OP.LINK, OP.WRITE, OP.SETXATTR, OP.REMOVEXATTR,
   OP.CREATE, OP.FALLOCATE, OP.COPY_FILE_RANGE, OP.TMPFILE,
 ];
+
+/** More than that get EAGAIN, as if they had not wanted to wait. */
+const MAX_WAITING = 1024;
 
 type State = { readonly kind: "new" } | { readonly kind: "open"; readonly agreement: Agreement } | { readonly kind: "ended" };
 
@@ -63,10 +66,49 @@ export class Session {
     if (!request.begin(length)) return 0;
     const { opcode } = request;
     this.#reply.begin(capacity);
-    const result = this.#run(opcode);
+    const result = this.#keepWaiting(opcode, this.#run(opcode));
     if (result === NO_REPLY || SILENT.includes(opcode)) return 0;
     if (result < 0) return this.#reply.finish(request.uniqueLow, request.uniqueHigh, result, 0);
     return this.#reply.finish(request.uniqueLow, request.uniqueHigh, 0, result);
+  }
+
+  /** Requests that wait for a lock, by their number. */
+  readonly #waiting = new Map<string, Uint8Array>();
+
+  /** Whether some wait: `retryWaiting` is to be called again soon. */
+  get hasWaiting(): boolean {
+    return this.#waiting.size > 0;
+  }
+
+  #keepWaiting(opcode: number, result: number): number {
+    const request = this.#request;
+    if (opcode === OP.INTERRUPT) this.#interrupt();
+    if (opcode !== OP.SETLKW || result !== -EAGAIN || this.#waiting.size >= MAX_WAITING) return result;
+    this.#waiting.set(`${request.uniqueHigh}:${request.uniqueLow}`, request.copy());
+    return NO_REPLY;
+  }
+
+  /** Whoever has been told to give up is answered EINTR at the next `retryWaiting`. */
+  #interrupt(): void {
+    if (this.#request.payload < INTERRUPT_IN.size) return;
+    const key = `${this.#request.u32(4)}:${this.#request.u32(0)}`;
+    if (this.#waiting.has(key)) this.#interrupted.push(key);
+  }
+
+  readonly #interrupted: string[] = [];
+
+  /** Asks again for what has had to wait. @returns the length of a reply that is due now, 0 for none; to be called until it is 0. */
+  retryWaiting(capacity: number): number {
+    for (const [key, message] of this.#waiting) {
+      this.#request.restore(message);
+      this.#reply.begin(capacity);
+      const result = this.#interrupted.includes(key) ? -EINTR : this.#run(OP.SETLKW);
+      if (result === -EAGAIN) continue;
+      this.#waiting.delete(key);
+      return this.#reply.finish(this.#request.uniqueLow, this.#request.uniqueHigh, Math.min(result, 0), 0);
+    }
+    this.#interrupted.length = 0;
+    return 0;
   }
 
   #run(opcode: number): number {

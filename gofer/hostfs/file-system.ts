@@ -12,6 +12,7 @@ import * as attributes from "./attributes.ts";
 import * as directories from "./directories.ts";
 import * as files from "./files.ts";
 import { Host } from "./host.ts";
+import * as locks from "./locks.ts";
 import * as names from "./names.ts";
 import type { Limits } from "./node-table.ts";
 import * as xattrs from "./xattrs.ts";
@@ -31,6 +32,8 @@ export class HostFileSystem implements FileSystem {
       writeback: exclusive && loan.writeback === true,
       truncatesOnOpen: !exclusive,
       autoInvalidate: !exclusive,
+      posixLocks: !exclusive,
+      flockLocks: !exclusive,
       killsPrivileges: true,
     };
   }
@@ -40,7 +43,7 @@ export class HostFileSystem implements FileSystem {
   }
 
   forget(node: number, count: number): void {
-    this.host.nodes.forget(node, count);
+    this.host.forget(node, count);
   }
 
   getAttributes(node: number, handle: number, out: AttributesReply): number {
@@ -115,6 +118,21 @@ export class HostFileSystem implements FileSystem {
 
   write(node: number, handle: number, position: number, from: Block, at: number, size: number, kill: boolean): number {
     return files.write(this.host, node, handle, position, from, at, size, kill);
+  }
+
+  /** Answered ENOSYS once, and not asked any more, where locks are not ours. */
+  flush(node: number, _handle: number, lock: Lock): number {
+    if (this.host.opensItself) return -ENOSYS;
+    locks.dropLocks(this.host, node, lock);
+    return 0;
+  }
+
+  getLock(node: number, _handle: number, lock: Lock): number {
+    return locks.getLock(this.host, node, lock);
+  }
+
+  setLock(node: number, handle: number, lock: Lock): number {
+    return locks.setLock(this.host, node, handle, lock);
   }
 
   release(_node: number, handle: number, _lock: Lock): number {

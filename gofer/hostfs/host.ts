@@ -7,6 +7,7 @@ import { StatBuffer } from "../../linux/stat-buffer.ts";
 import type { Loan } from "../export.ts";
 import { ESTALE } from "./errnos.ts";
 import { HandleTable } from "./handles.ts";
+import { LockTable } from "./locks.ts";
 import { DEFAULT_LIMITS, NodeTable, type Limits } from "./node-table.ts";
 import type { HostNode } from "./node.ts";
 import { ownerOf, type Owner } from "./owner.ts";
@@ -26,6 +27,7 @@ export class Host {
   readonly nodes: NodeTable;
   readonly handles: HandleTable;
   readonly owner: Owner;
+  readonly locks = new LockTable();
   /** OPEN and OPENDIR are not asked: descriptors belong to nodes. */
   readonly opensItself: boolean;
 
@@ -91,7 +93,15 @@ export class Host {
     node.dataWritable = writable;
   }
 
+  /** The kernel gives `count` references back. */
+  forget(id: number, count: number): void {
+    const node = this.nodes.get(id);
+    this.nodes.forget(id, count);
+    if (node?.dead === true) this.locks.dropAll(node);
+  }
+
   destroy(): void {
+    this.locks.clear();
     this.handles.clear();
     this.nodes.clear();
   }
