@@ -26,6 +26,15 @@ export function tryWaitPid(pid: number): { pid: number; status: ExitStatus } | u
   return wait4(pid, WNOHANG);
 }
 
+/** Reaps all children that have ended. @returns whether there are no others. */
+export function reapChildren(): boolean {
+  for (;;) {
+    const reaped = retrying(SYS.wait4, -1, 0, WNOHANG, 0);
+    if (reaped === -ECHILD) return true;
+    if (check(reaped, "wait4") === 0) return false;
+  }
+}
+
 function wait4(pid: number, options: number): { pid: number; status: ExitStatus } | undefined {
   using s = scratch();
   const word = s.reserve(8);

@@ -1,12 +1,16 @@
 import { rmSync } from "node:fs";
 import { createContainer } from "../container/create.ts";
 import { destroyContainer } from "../container/delete.ts";
-import { catchSignals, openRelay, supervise, type Relay, type Terminal } from "../container/foreground.ts";
+import { catchSignals, openRelay, reapSandbox, supervise, type Relay, type Terminal } from "../container/foreground.ts";
 import { openConsole } from "../container/launch.ts";
 import { startContainer } from "../container/start.ts";
+import { sandboxFailure } from "../sandbox/failure.ts";
 import type { Globals } from "../globals.ts";
 import type { Registry } from "./registry.ts";
 import { addCreateOptions, createOptions, type CreateFlags } from "./create.ts";
+
+/** What a shell makes of SIGKILL, by which the kernel ends a sandbox's guest. */
+const KILLED = 137;
 
 interface RunFlags extends CreateFlags {
   readonly detach?: boolean;
@@ -38,6 +42,9 @@ async function runContainer(globals: Globals, id: string, flags: RunFlags): Prom
     if (signals === undefined) return 0;
     globals.log.flush();
     const code = await supervise(container.record.pid, signals, terminal);
+    const failure = code === KILLED ? sandboxFailure(container.directory) : undefined;
+    if (failure !== undefined) globals.log.error(`the sandbox has failed: ${failure}`);
+    reapSandbox(container);
     if (flags.keep !== true) destroyContainer(container, globals.log);
     return code;
   } catch (error) {

@@ -3,11 +3,12 @@ import process from "node:process";
 import { ReadStream } from "node:tty";
 import { SIGNALS } from "../../linux/abi/signal.ts";
 import type { Fd } from "../../linux/fd.ts";
-import { kill, shellCode, tryWaitPid, type ExitStatus } from "../../linux/process.ts";
+import { kill, reapChildren, shellCode, tryWaitPid, type ExitStatus } from "../../linux/process.ts";
 import { receiveMessage, socketPair } from "../../linux/socket.ts";
 import { getWindowSize, isTerminal, rawMode, restoreTerminal, saveTerminal, setWindowSize } from "../../linux/tty.ts";
-import { now } from "../../linux/sleep.ts";
+import { now, waitUntil } from "../../linux/sleep.ts";
 import type { ConsoleTarget } from "../init/launch.ts";
+import type { Container } from "./store.ts";
 
 /** Signals that are passed on. SIGCHLD is ours, SIGWINCH becomes a window size, SIGURG is not for anybody. */
 const FORWARDED = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGPIPE", "SIGALRM", "SIGTERM", "SIGCONT", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGXCPU", "SIGXFSZ", "SIGVTALRM", "SIGIO", "SIGPWR"] as const;
@@ -117,6 +118,16 @@ export async function supervise(pid: number, signals: Signals, terminal: Termina
     terminal.restore();
   }
   return shellCode(status);
+}
+
+const SANDBOX_END_MS = 1000;
+
+/**
+ * In sentry mode sentry and gofer are children of this process too. They end with the guest, but a pid namespace's init only when all in it are
+ * reaped.
+ */
+export function reapSandbox({ record }: Container): void {
+  if (record.mode === "sentry") waitUntil(SANDBOX_END_MS, reapChildren);
 }
 
 function exitOf(pid: number): Promise<ExitStatus> {

@@ -10,7 +10,7 @@ import { getWindowSize, isTerminal } from "../../linux/tty.ts";
 import type { Globals } from "../globals.ts";
 import { createContainer, type Composed } from "../container/create.ts";
 import { destroyContainer } from "../container/delete.ts";
-import { catchSignals, killAtSecondRequest, openRelay, supervise, type Relay, type Terminal } from "../container/foreground.ts";
+import { catchSignals, killAtSecondRequest, openRelay, reapSandbox, supervise, type Relay, type Terminal } from "../container/foreground.ts";
 import { startContainer } from "../container/start.ts";
 import { Container } from "../container/store.ts";
 import type { Mount } from "../spec/config.ts";
@@ -95,6 +95,7 @@ async function runIn(sandbox: SandboxRoot, session: Session): Promise<number> {
     return await superviseWithin(options.timeoutMs, container.record.pid, () => supervise(container.record.pid, signals, terminal));
   } finally {
     terminal?.restore();
+    reapSandbox(container);
     destroyContainer(container, globals.log);
   }
 }
