@@ -6,6 +6,7 @@ import { Command, CommanderError, Option } from "commander";
 import { effectiveUid } from "../linux/credentials.ts";
 import { inUserNamespace } from "./container/id-maps.ts";
 import { registerCreate } from "./commands/create.ts";
+import { registerDebug } from "./commands/debug.ts";
 import { registerDelete } from "./commands/delete.ts";
 import { registerDo } from "./commands/do.ts";
 import { registerEvents } from "./commands/events.ts";
@@ -88,6 +89,7 @@ const COMMANDS: Readonly<Record<string, (registry: Registry) => void>> = {
   spec: registerSpec,
   features: registerFeatures,
   syscalls: registerSyscalls,
+  debug: registerDebug,
   do: registerDo,
 };
 

@@ -1,6 +1,7 @@
 import type { Registry } from "./registry.ts";
 import { statusOf } from "../container/status.ts";
 import { Container } from "../container/store.ts";
+import { sandboxFailure } from "../sandbox/failure.ts";
 import { print } from "./print.ts";
 
 /** A container as `state` and `list` show it. */
@@ -17,8 +18,11 @@ export function registerState({ program, action }: Registry): void {
     .description("print a container's state as JSON")
     .action(
       action((globals, id: string) => {
+        const container = Container.open(globals.root, id);
+        const state = describeContainer(container);
+        const failure = state.status === "stopped" ? sandboxFailure(container.directory) : undefined;
         // runc leaves the owner to `list`.
-        print(JSON.stringify({ ...describeContainer(Container.open(globals.root, id)), owner: "" }, null, 2));
+        print(JSON.stringify({ ...state, owner: "", sandboxFailure: failure }, null, 2));
         return 0;
       }),
     );

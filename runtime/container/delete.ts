@@ -4,6 +4,7 @@ import { SIGNALS } from "../../linux/abi/signal.ts";
 import { waitUntil } from "../../linux/sleep.ts";
 import { runHooksWarning } from "../hooks.ts";
 import type { Logger } from "../log.ts";
+import { sandboxFailure } from "../sandbox/failure.ts";
 import { validateId } from "../spec/id.ts";
 import { removeRdt } from "./intel-rdt.ts";
 import { isAlive } from "./process-info.ts";
@@ -25,6 +26,8 @@ export function deleteContainer(root: string, id: string, force: boolean, log: L
   if (!force && status !== "stopped" && status !== "created") {
     throw new ContainerError(`cannot delete container ${id} that is not stopped: ${status}`);
   }
+  const failure = status === "stopped" ? sandboxFailure(container.directory) : undefined;
+  if (failure !== undefined) log.warn(`the sandbox of ${id} had failed: ${failure}`);
   // Whoever creates it holds the lock; without its init it gives up.
   if (status === "creating") cgroupOf(container).kill(SIGNALS.SIGKILL);
   if (!destroyContainer(container, log) && !force) throw missing(root, id);

@@ -5,6 +5,7 @@ import { isErrno } from "../../linux/errors.ts";
 import type { CachePolicy } from "../../gofer/export.ts";
 import { countersIn, type SandboxCounters } from "../../sentry/debug-counters.ts";
 import { processInfo } from "../container/process-info.ts";
+import type { LinuxIDMapping, Spec } from "../spec/config.ts";
 import type { GuestFiles } from "./files.ts";
 import type { IdRange } from "./ids.ts";
 
@@ -33,7 +34,7 @@ export interface SandboxRecord {
   readonly sentry: OwnProcess;
   readonly gofer: OwnProcess;
   /** On the host. */
-  readonly ids: { readonly guest: { readonly first: number; readonly count: number }; readonly sentry: number };
+  readonly ids: { readonly guest: readonly LinuxIDMapping[]; readonly sentry: number };
   /** Where writes to the root file system go. */
   readonly rootWrites: "memory" | "host";
   /** In the order of the counters. */
@@ -42,16 +43,18 @@ export interface SandboxRecord {
 
 interface Known {
   readonly directory: string;
-  readonly ids: Pick<IdRange, "guest" | "sentry">;
+  readonly ids: Pick<IdRange, "sentry">;
+  /** As the guest gets it. */
+  readonly spec: Spec;
   readonly files: Pick<GuestFiles, "fileSystems" | "loans" | "volumes" | "rootWrites">;
 }
 
-export function writeSandboxRecord({ directory, ids, files }: Known, pids: { readonly sentry: number; readonly gofer: number }): void {
+export function writeSandboxRecord({ directory, ids, spec, files }: Known, pids: { readonly sentry: number; readonly gofer: number }): void {
   const record: SandboxRecord = {
     policy: "balanced",
     sentry: ownProcess(pids.sentry),
     gofer: ownProcess(pids.gofer),
-    ids: { guest: { first: ids.guest.hostID, count: ids.guest.size }, sentry: ids.sentry },
+    ids: { guest: spec.linux?.uidMappings ?? [], sentry: ids.sentry },
     rootWrites: files.rootWrites,
     connections: files.fileSystems.map((name) => connection(name, files)),
   };
