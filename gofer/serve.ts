@@ -30,6 +30,9 @@ export interface ServeOptions {
   readonly woken?: { readonly afterMs: number; readonly call: (ready: number) => void } | undefined;
 }
 
+/** How often a lock that somebody on the host holds is tried again. */
+const LOCK_RETRY_MS = 20;
+
 /** Why the loop has ended. */
 export type ServeEnd = "disconnected" | "lifeline";
 
@@ -70,7 +73,8 @@ export function serveGofer(served: readonly Served[], options: ServeOptions = {}
   for (const { transport } of connections) set.add(transport.fd, POLLIN);
   for (;;) {
     if (connections.length === 0) return "disconnected";
-    const ready = set.wait(options.woken?.afterMs);
+    const waiting = connections.some(({ session }) => session.hasWaiting);
+    const ready = set.wait(waiting ? LOCK_RETRY_MS : options.woken?.afterMs);
     options.woken?.call(ready);
     if (first > 0 && set.ready(0) !== 0) break;
     for (let i = connections.length - 1; i >= 0; i--) {
@@ -82,9 +86,18 @@ export function serveGofer(served: readonly Served[], options: ServeOptions = {}
       const last = connections.pop();
       if (last !== undefined && i < connections.length) connections[i] = last;
     }
+    for (const connection of connections) retryLocks(connection, reply);
   }
   for (const connection of connections) connection.end();
   return "lifeline";
+}
+
+/** Somebody may have given a lock back: the guest, or anybody on the host. */
+function retryLocks({ session, transport }: Connection, reply: Block): void {
+  if (!session.hasWaiting) return;
+  for (let length = session.retryWaiting(transport.capacity); length > 0; length = session.retryWaiting(transport.capacity)) {
+    transport.send(reply, length);
+  }
 }
 
 /** @returns false where the connection has ended. */

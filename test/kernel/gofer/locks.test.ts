@@ -11,19 +11,22 @@ afterAll(removeWorkDir);
 
 /** In the guest: is it free, take it at all events, say so. Python has fcntl(2) locks, flock(1) the others. */
 const SCRIPTS = {
-  flock: 'flock -n f true; echo "now $?"; flock f echo then',
+  flock: 'flock -n f true; echo "now $?"; touch asked; flock f echo then',
   fcntl: `python3 -c "
 import fcntl
 f = open('f', 'r+')
 try: fcntl.lockf(f, fcntl.LOCK_EX | fcntl.LOCK_NB); print('now 0')
 except BlockingIOError: print('now 1')
+open('asked', 'w')
 fcntl.lockf(f, fcntl.LOCK_EX); print('then')"`,
 };
+/** Until half a second after the guest has asked. */
+const UNTIL_ASKED = "touch held; while ! test -e asked; do sleep 0.05; done; sleep 0.5";
 const HOLD = {
-  flock: "exec flock f sh -c 'touch held; sleep 1.5'",
+  flock: `exec flock f sh -c '${UNTIL_ASKED}'`,
   fcntl: `exec python3 -c "
-import fcntl, time
-f = open('f', 'r+'); fcntl.lockf(f, fcntl.LOCK_EX); open('held', 'w'); time.sleep(1.5)"`,
+import fcntl, os
+f = open('f', 'r+'); fcntl.lockf(f, fcntl.LOCK_EX); os.system('${UNTIL_ASKED}')"`,
 };
 
 test.each([
