@@ -9,6 +9,8 @@ import { cgroupMembers, commandOf, eventually, isAlive, parentOf } from "./suppo
 const MODE = "dev.tssandbox.mode=sentry";
 const RELEASE = "6.12.0-tssandbox";
 
+const sandboxed = (...options: string[]) => ["--annotation", MODE, ...options];
+
 describe("podman", () => {
   let podman: Podman;
   beforeAll(async () => {
@@ -16,7 +18,6 @@ describe("podman", () => {
   });
   afterAll(async () => podman?.[Symbol.asyncDispose]());
 
-  const sandboxed = (...options: string[]) => ["--annotation", MODE, ...options];
   const run = (...args: string[]) => podman.podman("run", "--rm", ...sandboxed(...args));
 
   test("a Debian image: its programs, dpkg, a user of its own", async () => {
