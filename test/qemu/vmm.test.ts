@@ -6,8 +6,8 @@ import { bundleForMachine } from "./vmm/bundle.ts";
 import { bootMachine } from "./machine.ts";
 import type { Machine } from "./machine.ts";
 
-/** As emulated: about 90 s on two idle cores. */
-const INSIDE_SECONDS = 240;
+/** As emulated: about 75 s on two idle cores, 200 on busy ones. */
+const INSIDE_SECONDS = 360;
 
 let machine: Machine;
 let facts: Readonly<Record<string, unknown>> = {};
@@ -71,7 +71,7 @@ describe("Debian's kernel with every device", () => {
   });
 
   test("balloon: the guest gives memory back", () => {
-    expect(Number(facts["balloon.before"]) - Number(facts["balloon.after"])).toBeGreaterThan(8 * 1024);
+    expect(Number(facts["balloon.before"]) - Number(facts["balloon.after"])).toBeGreaterThan(32 * 1024);
   });
 
   test("pauses, resumes, and refuses what it cannot do", () => {

@@ -73,20 +73,14 @@ export class Block implements VirtioDevice {
     const host = this.#host;
     if (host === undefined) return;
     serve(host, queue, (chain) => {
-      const delay = this.#delay(chain);
-      if (delay === 0) return this.#handle(chain);
+      const delay = Math.max(0, ...this.#limits.map(({ limit }) => limit.delay));
+      if (delay === 0) {
+        for (const { limit, cost } of this.#limits) limit.take(cost(chain));
+        return this.#handle(chain);
+      }
       host.loop.after(delay, () => this.#host === host && this.notified(queue));
       return undefined;
     });
-  }
-
-  /** Milliseconds until the limits let this request through; it is then asked again. */
-  #delay(chain: Chain): number {
-    for (const { limit, cost } of this.#limits) {
-      const delay = limit.take(cost(chain));
-      if (delay > 0) return delay;
-    }
-    return 0;
   }
 
   /** The last writable byte is the status, in front of it is the data that was read. */

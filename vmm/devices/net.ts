@@ -98,12 +98,15 @@ export class Net implements VirtioDevice {
 
   /** What the tap does not take, because it is malformed or too long, is lost, as on a wire. */
   #send(host: DeviceHost, chain: Chain): number | undefined {
-    const delay = this.#limits.transmit?.take(chain.readableSize) ?? 0;
+    const delay = this.#limits.transmit?.delay ?? 0;
     if (delay > 0) {
       host.loop.after(delay, () => this.#host === host && this.#transmit(host));
       return undefined;
     }
-    if (tryWriteFrom(this.#options.tap, slices(chain.readable, 0, MAX_PACKET)) !== "later") return 0;
+    if (tryWriteFrom(this.#options.tap, slices(chain.readable, 0, MAX_PACKET)) !== "later") {
+      this.#limits.transmit?.take(chain.readableSize);
+      return 0;
+    }
     this.#setWatch({ sending: true });
     return undefined;
   }
@@ -132,7 +135,8 @@ export class Net implements VirtioDevice {
       return false;
     }
     queue.push(chain, size);
-    const delay = this.#limits.receive?.take(size) ?? 0;
+    this.#limits.receive?.take(size);
+    const delay = this.#limits.receive?.delay ?? 0;
     if (delay === 0) return true;
     this.#setWatch({ receiving: false });
     host.loop.after(delay, () => this.#host === host && this.#setWatch({ receiving: true }));

@@ -15,13 +15,16 @@ export class RateLimit {
     this.#at = now();
   }
 
-  /** Takes `amount`, and more than there is if there is anything: what is owed delays the next. @returns 0, or the milliseconds to wait first. */
-  take(amount: number): number {
+  /** 0, or the milliseconds until something may be taken. */
+  get delay(): number {
     const now = this.#now();
     this.#tokens = Math.min(this.#burst, this.#tokens + ((now - this.#at) / 1000) * this.#perSecond);
     this.#at = now;
-    if (this.#tokens <= 0) return Math.max(1, (-this.#tokens / this.#perSecond) * 1000);
+    return this.#tokens > 0 ? 0 : Math.max(1, (-this.#tokens / this.#perSecond) * 1000);
+  }
+
+  /** Takes `amount`, which may be more than there is: what is owed delays the next. */
+  take(amount: number): void {
     this.#tokens -= amount;
-    return 0;
   }
 }

@@ -91,7 +91,7 @@ test("a virtio window shows its device", () => {
 test("a driver of forty stores gets random bytes, by doorbell and interrupt status", () => {
   const [DESC, AVAIL, USED, DATA] = [0x6_0000, 0x6_1000, 0x6_2000, 0x7_0000];
   const register = (offset: number, value: number) => asm.store(WINDOW + offset, value);
-  const waitForUsed = [0x83, 0x3d, ...[0, 0x20, 6, 0], 0x00, 0x74, 0xf7]; // cmp dword [USED], 0; je back
+  const waitForUsed = [0x83, 0x3d, 0, 0x20, 6, 0, 0x00, 0x74, 0xf7]; // cmp dword [USED], 0; je back
   const { machine, end } = run([
     ...register(0x70, 1), ...register(0x70, 3), ...register(0x24, 1), ...register(0x20, 1), ...register(0x70, 11),
     ...register(0x30, 0), ...register(0x38, 4), ...register(0x80, DESC), ...register(0x90, AVAIL), ...register(0xa0, USED), ...register(0x44, 1),

@@ -24,9 +24,10 @@ function numbers(expressions: Record<string, string>): Record<string, number> {
   return Object.fromEntries([...probe(lines.join("\n"))].map(([name, value]) => [name, Number(value)]));
 }
 
+const offset = (member: string) => `offsetof(struct kvm_run, ${member})`;
+
 test("sizes and offsets are the kernel's", () => {
   const { io, mmio, internal } = structs.RUN;
-  const offset = (member: string) => `offsetof(struct kvm_run, ${member})`;
   const pairs: readonly (readonly [ours: number, c: string])[] = [
     [structs.REGS_SIZE, "sizeof(struct kvm_regs)"], [structs.SREGS_SIZE, "sizeof(struct kvm_sregs)"],
     [structs.CPUID_ENTRY_SIZE, "sizeof(struct kvm_cpuid_entry2)"],

@@ -80,6 +80,7 @@ async function everyDevice(): Promise<void> {
   facts["fs.written"] = sha256(readFileSync(`${SHARE}/fromguest`));
   await note("net.up", "ip addr add 10.99.0.2/24 dev eth0 && ip link set eth0 up && ping -c 2 -W 5 10.99.0.1 | tail -2 | head -1");
   const server = createServer((socket) => socket.end("HTTP/1.0 200 OK\r\n\r\nhello from the host\n")).listen(8099, "10.99.0.1");
+  await once(server, "listening");
   await note("net.http", "wget -qO- http://10.99.0.1:8099/");
   server.close();
   facts["vsock.refused"] = await greet(vsock, 1234);
@@ -91,8 +92,11 @@ async function everyDevice(): Promise<void> {
   facts["snapshot while running"] = await guest.control({ do: "snapshot", path: "/run/x" });
   await note("balloon.before", "awk '/MemAvailable/ {print $2}' /proc/meminfo");
   await guest.control({ do: "balloon", megabytes: 96 });
-  await sleep(3000);
-  await note("balloon.after", "awk '/MemAvailable/ {print $2}' /proc/meminfo");
+  for (let second = 0; second < 20; second++) {
+    await note("balloon.after", "awk '/MemAvailable/ {print $2}' /proc/meminfo");
+    if (Number(facts["balloon.before"]) - Number(facts["balloon.after"]) > 32 * 1024) break;
+    await sleep(1000);
+  }
   await note("interrupts", "grep -c virtio /proc/interrupts");
   // poweroff ends the shell, so nobody answers.
   await guest.run("poweroff -f", 20).catch(() => undefined);
