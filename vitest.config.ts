@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 
-// Lanes: `unit` needs nothing but Node; `kernel` needs root on a Linux host; `engines` installs and starts real
-// engines; `qemu` boots a virtual machine. Each is a vitest project, so that `--project NAME` runs it alone.
+// Lanes: `unit` needs nothing but Node; `kernel` needs root on a Linux host; `sandbox` runs real programs of a Debian tree, which it builds, in
+// sandboxes; `engines` installs and starts real engines; `qemu` boots a virtual machine. Each is a vitest project, so that `--project NAME` runs it alone.
 const lane = (name: string, include: string[], timeoutSeconds: number, more: object = {}) => ({
   extends: true as const,
   test: { name, include, testTimeout: timeoutSeconds * 1000, hookTimeout: timeoutSeconds * 1000, ...more },
@@ -16,6 +16,7 @@ export default defineConfig({
     projects: [
       lane("unit", ["{linux,policies,runtime,sentry,gofer}/**/*.test.ts"], 10),
       lane("kernel", ["test/kernel/**/*.test.ts"], 60, { exclude: process.env["TSSANDBOX_IN_QEMU"] === undefined ? onlyInQemu : [] }),
+      lane("sandbox", ["test/sandbox/**/*.test.ts"], 300),
       // Attacks and floods, one file at a time: what they exhaust is not to look like another's failure.
       lane("hostile", ["test/hostile/**/*.test.ts"], 120, { fileParallelism: false, sequence: { groupOrder: 1 } }),
       lane("engines", ["test/engines/**/*.test.ts"], 300),

@@ -63,7 +63,7 @@ async function debianRoot(root: string): Promise<void> {
 }
 
 /** The mirror of bookworm that this machine's apt uses. */
-async function debianMirror(): Promise<string> {
+export async function debianMirror(): Promise<string> {
   const targets = await checked(["apt-get", "indextargets", "--format", "$(CODENAME) $(SITE)"]);
   const mirror = /^bookworm (\S+)$/m.exec(targets)?.[1];
   if (mirror === undefined) throw new Error("apt knows no source of bookworm");

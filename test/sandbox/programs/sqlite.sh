@@ -1,0 +1,7 @@
+set -e; cd "$(mktemp -d)"
+sqlite3 base 'create table t (id integer primary key, name text unique, value real); with recursive n(i) as (select 1 union all select i+1 from n where i<5000) insert into t select i, "name " || i, i / 7.0 from n; select count(*), sum(value) from t'
+for i in $(seq 50); do echo "insert into t (name, value) values ('single $i', $i);"; done | sqlite3 base; sqlite3 base 'select max(id), count(*) from t; pragma integrity_check'
+sqlite3 base 'pragma journal_mode=wal; insert into t (name) values ("in wal"); select name from t order by id desc limit 1'; (for i in $(seq 100); do echo "pragma busy_timeout=10000; insert into t (name) values ('left $i');"; done | sqlite3 base > left) & (for i in $(seq 100); do echo "pragma busy_timeout=10000; insert into t (name) values ('right $i');"; done | sqlite3 base > right); wait
+sqlite3 base 'select count(*) from t; pragma wal_checkpoint(truncate); vacuum; pragma integrity_check; pragma journal_mode=delete'; ls; sqlite3 base .dump | grep -v right | grep -v left | sed 's/^INSERT INTO t VALUES([0-9]*/INSERT/' | sort | md5sum
+sqlite3 base "pragma mmap_size=100000000; select sum(length(name)) from t; attach 'other' as o; create table o.u as select * from t where id < 10; select count(*) from o.u"; sqlite3 base 'begin exclusive; select 1;' ; sqlite3 base 'nonsense' 2>&1 || echo "failed $?"; sqlite3 /dev/full 'create table x(y)' 2>&1 || echo "failed $?"
+echo done

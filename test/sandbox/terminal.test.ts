@@ -1,0 +1,49 @@
+/** Job control on a real terminal: the same dialogue natively and in a sandbox, with the same text on the screen. */
+import { afterAll, expect, test } from "vitest";
+import { removeWorkDir } from "../support/paths.ts";
+import { runBoth, type Command } from "./support.ts";
+
+afterAll(removeWorkDir);
+
+const PROMPT = /\$ $/;
+const CONTROL_C = "\x03";
+const CONTROL_Z = "\x1a";
+const CONTROL_BACKSLASH = "\x1c";
+const END = "\x04";
+
+/** Each line is typed at the prompt; an array's further elements once its pattern has appeared. */
+const shell: Command = {
+  args: ["/bin/bash", "--norc", "--noprofile", "-i"],
+  dialogue: [
+    [/# $/, "PS1='$ '; bind 'set enable-bracketed-paste off'; stty -echo; started() { sh -c 'echo started >&2; exec \"$@\"' sh \"$@\"; }; echo ready\n"],
+    [/ready\r\n\$ $/, "tty | sed 's/[0-9]*$//'; stty size; ps -o stat=,tty= -p $$ | sed 's/[0-9]*$//'\n"],
+    [PROMPT, "echo before; cat\n"],
+    [/before\r\n$/, `typed\n${END}`],
+    [/typed\r\n\$ $/, "started sleep 100 | sleep 101\n"],
+    [/started\r\n$/, CONTROL_Z],
+    [/Stopped[^]*\$ $/, "jobs; ps -o stat= -C sleep | cut -c1\n"],
+    [PROMPT, "bg; jobs -r\n"],
+    [PROMPT, "fg\n"],
+    [/sleep 101\r\n$/, CONTROL_C],
+    [PROMPT, "echo status $?; sleep 0.2 & wait $!; echo waited\n"],
+    [/waited\r\n[^]*\$ $/, "started sleep 100\n"],
+    [/started\r\n$/, CONTROL_BACKSLASH],
+    [/Quit[^]*\$ $/, "cat < /dev/tty & until ps -o stat= -p $! | grep -q T; do sleep 0.05; done; jobs %%\n"],
+    [/Stopped +cat < .dev.tty\r\n\$ $/, "kill -9 %%; while kill -0 $! 2> /dev/null; do sleep 0.05; done; jobs\n"],
+    [/Killed[^]*\$ $/, "(trap 'echo resized' WINCH; stty rows 40 cols 90; sleep 0.1; stty size)\n"],
+    [/40 90\r\n\$ $/, "set +m; python3 -c 'import os, pty; print(pty.spawn([\"sh\", \"-c\", \"tty | tr -d 0-9; stty size; exit 3\"]))'\n"],
+    [/\n768\r\n\$ $/, "suspended() { kill -STOP $BASHPID; echo resumed; }; set -m; suspended & sleep 0.2; kill -CONT %%; wait; exec 3> /dev/tty; echo by name >&3\n"],
+    [/by name\r\n[^]*\$ $/, "disown -a; trap 'echo hung up' HUP; kill -HUP $$; trap - HUP; exit 5\n"],
+  ],
+};
+
+/** Process ids, as bash tells them of jobs. */
+const normalised = (text: string) => text.replace(/\[(\d+)\] \d+\r$/gm, "[$1] PID").replace(/^(\/bin\/bash: line \d+:|bash:) +\d+ /gm, "$1 PID ");
+
+test("bash with jobs", async () => {
+  const { native, sandbox } = await runBoth(shell);
+  expect(native.code, native.stdout).toBe(5);
+  expect(native.stdout).toMatch(/resized[^]*resumed[^]*hung up/);
+  expect(normalised(sandbox.stdout)).toBe(normalised(native.stdout));
+  expect(sandbox.code).toBe(5);
+});
