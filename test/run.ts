@@ -19,7 +19,7 @@ const CHECKS: readonly (readonly [name: string, ...command: string[]])[] = [
   ["lint", join(bin, "oxlint"), "--deny-warnings"],
 ];
 
-const LANES = ["unit", "kernel", "hostile", "engines", "qemu"] as const;
+const LANES = ["unit", "kernel", "sandbox", "hostile", "engines", "qemu"] as const;
 type Lane = (typeof LANES)[number];
 
 /** What the tests run on the host, beyond a minimal Debian. Each lane that needs more installs it itself. */
