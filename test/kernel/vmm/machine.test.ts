@@ -25,13 +25,15 @@ interface Run {
 
 interface Options {
   readonly devices?: readonly VirtioDevice[];
+  /** Runs once `when` holds; at once without that. */
   readonly during?: (machine: Machine) => void;
+  readonly when?: (machine: Machine) => boolean;
   readonly commandLine?: string;
 }
 
 let count = 0;
 
-function run(code: readonly number[], { devices = [], during, commandLine = "" }: Options = {}): Run {
+function run(code: readonly number[], { devices = [], during, when = () => true, commandLine = "" }: Options = {}): Run {
   const output = join(folder, `console${count++}`);
   const consoleFd = openSync(output, "w");
   const complaints: string[] = [];
@@ -41,12 +43,16 @@ function run(code: readonly number[], { devices = [], during, commandLine = "" }
   for (const device of devices) machine.addDevice(device);
   machine.load({ kernel: pvhKernel([...code, ...asm.powerOff(), ...asm.halt()]), commandLine });
   machine.start();
-  if (during !== undefined) machine.loop.after(200, () => during(machine));
+  if (during !== undefined) once(machine, when, during);
   machine.loop.after(10_000, () => machine.stop());
   const end = machine.run();
   machine.endThreads();
   closeSync(consoleFd);
   return { end, machine, console: readFileSync(output, "utf8"), complaints };
+}
+
+function once(machine: Machine, when: (machine: Machine) => boolean, action: (machine: Machine) => void): void {
+  machine.loop.after(10, () => (when(machine) ? action(machine) : once(machine, when, action)));
 }
 
 const word = (machine: Machine, address: number) => machine.memory.view(address, 4)?.getUint32(0, true);
@@ -110,17 +116,20 @@ test("a driver of forty stores gets random bytes, by doorbell and interrupt stat
 /** inc dword [RESULT]; jmp back */
 const INCREMENT = [0xff, 0x05, 0, 0, 5, 0, 0xeb, 0xf8];
 
+const hasCounted = (machine: Machine) => word(machine, RESULT) !== 0;
+
 test("a guest that never exits is paused, resumed and stopped", () => {
   const seen: number[] = [];
   const look = (machine: Machine) => seen.push(word(machine, RESULT) ?? 0);
   const { end } = run(INCREMENT, {
+    when: hasCounted,
     during: (machine) => {
       machine.pause();
       look(machine);
       machine.loop.turn(20);
       look(machine);
       machine.resume();
-      machine.loop.after(100, () => {
+      once(machine, () => word(machine, RESULT) !== seen[0], () => {
         look(machine);
         machine.stop();
       });
@@ -144,7 +153,7 @@ test("what KVM cannot emulate ends the machine, with the reason", () => {
 
 test("a state is saved and gone on from in another machine", () => {
   let saved: ReturnType<Machine["saveState"]> | undefined;
-  const first = run(INCREMENT, { devices: [new Rng()], during: (it) => { it.pause(); saved = it.saveState(); it.stop(); } });
+  const first = run(INCREMENT, { devices: [new Rng()], when: hasCounted, during: (it) => { it.pause(); saved = it.saveState(); it.stop(); } });
   const before = word(first.machine, RESULT) ?? 0;
   const copy = new Machine({ vcpus: 1, memoryBytes: 16 << 20, consoleFd: 2, vcpuProgram: VCPU_PROGRAM });
   copy.addDevice(new Rng());
@@ -152,7 +161,8 @@ test("a state is saved and gone on from in another machine", () => {
   if (saved === undefined) throw new Error("nothing was saved");
   copy.restoreState(saved);
   copy.start();
-  copy.loop.after(300, () => copy.stop());
+  once(copy, () => word(copy, RESULT) !== before, () => copy.stop());
+  copy.loop.after(10_000, () => copy.stop());
   expect(copy.run()).toEqual({ kind: "stopped" });
   copy.endThreads();
   expect(word(copy, RESULT)).toBeGreaterThan(before);
