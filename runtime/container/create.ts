@@ -28,6 +28,7 @@ import { deniesSetgroups, setgroupsDenied, writeIdMaps, type IdMaps } from "./id
 import { asGuest, sysctlsOf } from "../sandbox/guest.ts";
 import { planGuestFiles, type GuestFiles } from "../sandbox/files.ts";
 import { claimRange } from "../sandbox/ids.ts";
+import { lastWords } from "../sandbox/log.ts";
 import { modeFor, type Mode } from "../sandbox/mode.ts";
 import { startSandbox, type Sandbox, type SandboxPlan } from "../sandbox/sandbox.ts";
 import { trapFilter } from "../sandbox/trap.ts";
@@ -100,7 +101,9 @@ function createOrDestroy(options: CreateOptions): Container {
   try {
     build(container, spec, console, lock, ids === undefined || files === undefined ? undefined : { ids, files, sysctls: sysctlsOf(configured, true) }, options);
     return container;
-  } catch (error) {
+  } catch (cause) {
+    const words = lastWords(container.directory);
+    const error = words === undefined ? cause : new Error(`${messageOf(cause)}; ${words}`, { cause });
     const rest = destroy(container, options.log);
     if (rest === undefined) throw error;
     throw new Error(`${messageOf(error)}; and cleaning up failed: ${rest}; use: delete --force ${options.id}`, { cause: error });

@@ -1,0 +1,56 @@
+// Handlers that take too long are told of: a gofer that waits for a slow directory of the host, and a sentry that is stopped.
+import { expect } from "vitest";
+import { describeRuntime } from "../../support/contract.ts";
+import { until } from "../../support/until.ts";
+import { inspect, installGuest, SENTRY, slowDirectory, stateFile } from "./support.ts";
+
+const lines = (log: string) => log.trim().split("\n").map((line) => line.replace(/^time="[^"]+" /, ""));
+
+describeRuntime("watchdog", ({ test, make }) => {
+  test("the sentry reports a gofer that hangs, while it hangs and once; the gofer itself how long it took", async () => {
+    await using c = make({ args: ["sh", "-c", "cat /slow/late; echo done; sleep 1021"] });
+    const slow = await slowDirectory(c, 5500);
+    c.spec.mounts.push({ destination: "/slow", type: "bind", source: slow, options: ["bind"] });
+    c.bundle.write();
+    await c.mustBegin(SENTRY);
+    await until("the report", () => stateFile(c, "sandbox.log").includes("has not ended"), 5000);
+    const { connections } = await inspect(c);
+    const busy = connections.find(({ destination }) => destination === "/slow")?.busy;
+    expect([busy?.name, (busy?.sinceMs ?? 0) > 1000]).toEqual(["READ", true]);
+    await c.outputMatching(/late\ndone/, 8000);
+    const name = connections.find(({ destination }) => destination === "/slow")?.name ?? "";
+    const during = `level=warning msg="gofer: READ in ${name} for task ${busy?.sandboxPid} has not ended after`;
+    const after = `level=warning msg="gofer: READ in ${name} for task ${busy?.sandboxPid} took`;
+    expect(lines(stateFile(c, "sandbox.log"))).toEqual([expect.stringMatching(new RegExp(`^${during} [123]\\d{3} ms"$`)), expect.stringMatching(new RegExp(`^${after} 5[56]\\d\\d ms"$`))]);
+  });
+
+  test("the gofer reports a sentry that hangs, and the sentry itself how long it took", async () => {
+    await using c = make({ args: ["/uname-times", "1000000000"] });
+    installGuest(c, "uname-times");
+    await c.mustBegin(SENTRY);
+    const { sentry } = await inspect(c);
+    // Its handlers do not wait for anything: it is stopped in one.
+    await until("a stop within a handler", async () => {
+      process.kill(sentry.pid, "SIGSTOP");
+      const { busy } = await inspect(c);
+      if (busy === undefined) process.kill(sentry.pid, "SIGCONT");
+      return busy?.name === "uname";
+    });
+    try {
+      await until("the gofer's report", () => stateFile(c, "sandbox.log").includes("has not ended"), 6000);
+    } finally {
+      process.kill(sentry.pid, "SIGCONT");
+    }
+    await until("the sentry's report", () => stateFile(c, "sandbox.log").includes("took"));
+    expect(lines(stateFile(c, "sandbox.log"))).toEqual([
+      expect.stringMatching(/^level=warning msg="sentry: uname of task \d+ has not ended after [1234]\d{3} ms"$/),
+      expect.stringMatching(/^level=warning msg="sentry: uname of task \d+ took \d{4} ms"$/),
+    ]);
+  });
+
+  test("what is quick is not reported", async () => {
+    await using c = make({ args: ["sh", "-c", "uname; sleep 3; cat /etc/passwd >/dev/null; uname"] });
+    expect(await c.run({ ...SENTRY, flags: ["--keep"] })).toMatchObject({ code: 0 });
+    expect(stateFile(c, "sandbox.log")).toBe("");
+  });
+});
