@@ -97,14 +97,14 @@ test("a virtio window shows its device", () => {
 test("a driver of forty stores gets random bytes, by doorbell and interrupt status", () => {
   const [DESC, AVAIL, USED, DATA] = [0x6_0000, 0x6_1000, 0x6_2000, 0x7_0000];
   const register = (offset: number, value: number) => asm.store(WINDOW + offset, value);
-  const waitForUsed = [0x83, 0x3d, 0, 0x20, 6, 0, 0x00, 0x74, 0xf7]; // cmp dword [USED], 0; je back
+  const waitForInterrupt = [0x83, 0x3d, 0x60, 0, 0, 0xd0, 0x00, 0x74, 0xf7]; // cmp dword [InterruptStatus], 0; je back
   const { machine, end } = run([
     ...register(0x70, 1), ...register(0x70, 3), ...register(0x24, 1), ...register(0x20, 1), ...register(0x70, 11),
     ...register(0x30, 0), ...register(0x38, 4), ...register(0x80, DESC), ...register(0x90, AVAIL), ...register(0xa0, USED), ...register(0x44, 1),
     ...register(0x70, 15),
     ...asm.store(DESC, DATA), ...asm.store(DESC + 8, 32), ...asm.store(DESC + 12, 2),
     ...asm.store(AVAIL, 0x1_0000), ...register(0x50, 0),
-    ...waitForUsed,
+    ...waitForInterrupt,
     ...asm.copy(WINDOW + 0x60, RESULT), ...register(0x64, 1), ...asm.copy(WINDOW + 0x60, RESULT + 4),
   ], { devices: [new Rng()] });
   expect(end).toEqual({ kind: "power-off" });
