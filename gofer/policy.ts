@@ -38,7 +38,7 @@ export function goferPolicy(): Policy {
       ...[F_GETFL, F_SETFL, F_OFD_GETLK, F_OFD_SETLK].map((command) => allow("fcntl", [int(1, command)])),
       allow("getxattr setxattr listxattr removexattr"),
       // Changes on the host that the guest's kernel is told of.
-      allow("inotify_add_watch inotify_rm_watch"),
+      allow("inotify_init1 inotify_add_watch inotify_rm_watch"),
       // Memory of V8 and malloc, never shared with another process or file. It must be able to make it executable: the JIT.
       allow("mmap", [without(3, MAP_SHARED)]),
       // pkey_mprotect: for its code, on processors with protection keys.

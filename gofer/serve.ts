@@ -6,6 +6,7 @@ import { PollSet } from "../linux/poll-set.ts";
 import { FuseDevice } from "./fuse/device.ts";
 import type { FileSystem } from "./fuse/file-system.ts";
 import { IN_HEADER, OUT_HEADER } from "./fuse/abi.ts";
+import { Notifier } from "./fuse/notify.ts";
 import { Session } from "./fuse/session.ts";
 import { BUFFER_SIZE, type Transport } from "./fuse/transport.ts";
 import { Spin } from "./spin.ts";
@@ -43,6 +44,10 @@ class Connection {
   readonly session: Session;
   readonly transport: Transport;
   readonly spin = new Spin();
+  readonly notifier: Notifier;
+  /** Places in the poll set. */
+  at = -1;
+  changesAt = -1;
   readonly meter: Meter | undefined;
   readonly #served: Served;
 
@@ -50,6 +55,7 @@ class Connection {
     this.#served = served;
     this.meter = served.meter;
     this.transport = new FuseDevice(served.fuse);
+    this.notifier = new Notifier(this.transport);
     this.session = new Session(served.fileSystem, request, reply);
   }
 
@@ -66,30 +72,44 @@ class Connection {
 export function serveGofer(served: readonly Served[], options: ServeOptions = {}): ServeEnd {
   const request = permanentBlock(BUFFER_SIZE);
   const reply = permanentBlock(BUFFER_SIZE);
-  const connections = served.map((one) => new Connection(one, request, reply));
-  const set = new PollSet(served.length + 1);
-  if (options.lifeline !== undefined) set.add(options.lifeline, 0);
-  const first = set.size;
-  for (const { transport } of connections) set.add(transport.fd, POLLIN);
-  for (;;) {
-    if (connections.length === 0) return "disconnected";
+  let connections = served.map((one) => new Connection(one, request, reply));
+  let set = arrange(connections, options.lifeline);
+  while (connections.length > 0) {
     const waiting = connections.some(({ session }) => session.hasWaiting);
     const ready = set.wait(waiting ? LOCK_RETRY_MS : options.woken?.afterMs);
     options.woken?.call(ready);
-    if (first > 0 && set.ready(0) !== 0) break;
-    for (let i = connections.length - 1; i >= 0; i--) {
-      const connection = connections[i];
-      if (connection === undefined || (set.ready(first + i) & (POLLIN | POLLERR | POLLHUP)) === 0) continue;
-      if (serveBurst(connection, request, reply)) continue;
-      connection.end();
-      set.remove(first + i);
-      const last = connections.pop();
-      if (last !== undefined && i < connections.length) connections[i] = last;
+    if (options.lifeline !== undefined && set.ready(0) !== 0) {
+      for (const connection of connections) connection.end();
+      return "lifeline";
     }
-    for (const connection of connections) retryLocks(connection, reply);
+    const left = connections.filter((connection) => serveReady(connection, set, request, reply));
+    if (left.length === connections.length) continue;
+    connections = left;
+    set = arrange(connections, options.lifeline);
   }
-  for (const connection of connections) connection.end();
-  return "lifeline";
+  return "disconnected";
+}
+
+/** The lifeline first, then for each connection its device, and where its file system learns of changes. */
+function arrange(connections: readonly Connection[], lifeline: FdLike | undefined): PollSet {
+  const set = new PollSet(2 * connections.length + 1);
+  if (lifeline !== undefined) set.add(lifeline, 0);
+  for (const connection of connections) {
+    connection.at = set.add(connection.transport.fd, POLLIN);
+    const { changes } = connection.session.fileSystem;
+    if (changes !== undefined) connection.changesAt = set.add(changes.fd, POLLIN);
+  }
+  return set;
+}
+
+/** What others have done comes first, so that no answer is given that is known to be old. @returns false where the connection has ended. */
+function serveReady(connection: Connection, set: PollSet, request: Block, reply: Block): boolean {
+  const { session, notifier, at, changesAt } = connection;
+  if (changesAt >= 0 && set.ready(changesAt) !== 0) session.fileSystem.changes?.take(notifier);
+  const alive = (set.ready(at) & (POLLIN | POLLERR | POLLHUP)) === 0 || serveBurst(connection, request, reply);
+  if (alive) retryLocks(connection, reply);
+  else connection.end();
+  return alive;
 }
 
 /** Somebody may have given a lock back: the guest, or anybody on the host. */

@@ -98,7 +98,7 @@ export const FSYNC_FDATASYNC = 1 << 0;
 export const LK_FLOCK = 1 << 0;
 export const RELEASE_FLOCK_UNLOCK = 1 << 1;
 
-export const NOTIFY = { INVAL_INODE: 2, INVAL_ENTRY: 3, DELETE: 6 } as const;
+export const NOTIFY = { INVAL_INODE: 2 } as const;
+/** Since 7.44, Linux 6.16. */
+export const NOTIFY_INC_EPOCH = 8;
 export const NOTIFY_INVAL_INODE_OUT = { ino: 0, off: 8, len: 16, size: 24 } as const;
-export const NOTIFY_INVAL_ENTRY_OUT = { parent: 0, namelen: 8, flags: 12, size: 16 } as const;
-export const NOTIFY_DELETE_OUT = { parent: 0, child: 8, namelen: 16, size: 24 } as const;

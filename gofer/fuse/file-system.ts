@@ -147,8 +147,26 @@ export interface Features {
   readonly killsPrivileges?: boolean;
 }
 
+/** What the kernel is told of changes that it has not asked for. */
+export interface ChangeSink {
+  /** Attributes, and with them contents whose time has changed. */
+  attributesChanged(node: number): void;
+  /** Some name somewhere: every one is looked up anew. */
+  namesChanged(): void;
+}
+
+/** Where a file system learns that others have changed it. */
+export interface Changes {
+  /** Becomes readable. */
+  readonly fd: number;
+  take(sink: ChangeSink): void;
+  /** Is called when a request that changes something has been answered. */
+  discard(): void;
+}
+
 export interface FileSystem {
   readonly features: Features;
+  readonly changes?: Changes | undefined;
 
   lookup(parent: number, name: CString, out: Entry): number;
   /** The kernel gives `count` references back. */

@@ -123,7 +123,9 @@ export class Session {
     caller.uid = this.#request.uid;
     caller.gid = this.#request.gid;
     caller.pid = this.#request.pid;
-    return this.#checked(operation.run(this.#call));
+    const result = this.#checked(operation.run(this.#call));
+    if (this.fileSystem.changes !== undefined && MUTATING.includes(opcode)) this.fileSystem.changes.discard();
+    return result;
   }
 
   /** The protocol takes errnos from 1 to 511 or so, and no more than what fits. */

@@ -5,7 +5,7 @@ import { FileSystemStat, tryAllocate } from "../../linux/data.ts";
 import type { Block } from "../../linux/memory.unsafe.ts";
 import type { Loan } from "../export.ts";
 import type {
-  AttributesReply, Caller, Change, DirectorySink, Entry, Features, FileSystem, FileSystemStatistics, Lock, Opened,
+  AttributesReply, Caller, Change, Changes, DirectorySink, Entry, Features, FileSystem, FileSystemStatistics, Lock, Opened,
 } from "../fuse/file-system.ts";
 import { tryReadLink } from "../../linux/at.ts";
 import * as attributes from "./attributes.ts";
@@ -20,11 +20,13 @@ import * as xattrs from "./xattrs.ts";
 export class HostFileSystem implements FileSystem {
   readonly features: Features;
   readonly host: Host;
+  readonly changes: Changes | undefined;
   readonly #statistics = new FileSystemStat();
 
   /** Owns the loan's root from now on. @throws SysError */
   constructor(loan: Loan, limits?: Limits) {
     this.host = new Host(loan, limits);
+    this.changes = this.host.watches;
     const exclusive = loan.cache === "exclusive";
     this.features = {
       readOnly: loan.readOnly,

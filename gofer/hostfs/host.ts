@@ -1,6 +1,7 @@
 /** What all parts of a lent directory share: the loan, its nodes and handles, and buffers. */
 import { EBADF, EISDIR, ENOTDIR } from "../../linux/abi/errno.ts";
 import { O_DIRECTORY, O_NONBLOCK, O_RDONLY, O_RDWR } from "../../linux/abi/fcntl.ts";
+import type { CString } from "../../linux/c-string.ts";
 import { check } from "../../linux/errors.ts";
 import { FdLink } from "../../linux/fd-link.ts";
 import { StatBuffer } from "../../linux/stat-buffer.ts";
@@ -11,6 +12,7 @@ import { LockTable } from "./locks.ts";
 import { DEFAULT_LIMITS, NodeTable, type Limits } from "./node-table.ts";
 import type { HostNode } from "./node.ts";
 import { ownerOf, type Owner } from "./owner.ts";
+import { Watches } from "./watches.ts";
 
 const HOUR_MS = 3_600_000;
 /** How long the kernel may believe, for each policy. A name that is not there may be made by others at any moment. */
@@ -28,6 +30,8 @@ export class Host {
   readonly handles: HandleTable;
   readonly owner: Owner;
   readonly locks = new LockTable();
+  /** For shared loans. */
+  readonly watches: Watches | undefined;
   /** OPEN and OPENDIR are not asked: descriptors belong to nodes. */
   readonly opensItself: boolean;
 
@@ -39,6 +43,7 @@ export class Host {
     check(this.stat.ofFd(loan.root), "statx", "root of an export");
     this.nodes = new NodeTable(loan.root.release(), this.stat, limits, loan.submounts === true);
     this.handles = new HandleTable(limits.dataFds);
+    this.watches = this.opensItself ? undefined : Watches.create(this.link, (dir, name) => this.knownEntry(dir, name));
     this.owner = ownerOf(loan.ownership, this.link);
   }
 
@@ -93,14 +98,23 @@ export class Host {
     node.dataWritable = writable;
   }
 
+  /** The node of an entry, if the kernel knows it. */
+  knownEntry(dir: HostNode, name: CString): HostNode | undefined {
+    const fd = this.nodes.fdOf(dir);
+    return fd < 0 || this.stat.ofEntry(fd, name) < 0 ? undefined : this.nodes.find(this.stat);
+  }
+
   /** The kernel gives `count` references back. */
   forget(id: number, count: number): void {
     const node = this.nodes.get(id);
     this.nodes.forget(id, count);
-    if (node?.dead === true) this.locks.dropAll(node);
+    if (node?.dead !== true) return;
+    this.locks.dropAll(node);
+    this.watches?.unwatch(node);
   }
 
   destroy(): void {
+    this.watches?.close();
     this.locks.clear();
     this.handles.clear();
     this.nodes.clear();

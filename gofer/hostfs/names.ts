@@ -24,6 +24,7 @@ export function lookup(host: Host, parentId: number, name: CString, out: Entry):
   const parent = host.nodes.get(parentId);
   const dir = host.directoryFd(parent);
   if (dir < 0 || parent === undefined) return dir;
+  host.watches?.watch(parent, dir);
   const known = host.opensItself ? undefined : lookAt(host, dir, name);
   if (known !== undefined) return answerKnown(host, known, parent, name, out);
   const fd = host.nodes.openEntry(dir, name);

@@ -19,7 +19,6 @@ const STRUCTS: Record<string, string> = {
   FLUSH_IN: "fuse_flush_in", READ_IN: "fuse_read_in", WRITE_IN: "fuse_write_in", FSYNC_IN: "fuse_fsync_in", SETXATTR_IN: "fuse_setxattr_in",
   GETXATTR_IN: "fuse_getxattr_in", ACCESS_IN: "fuse_access_in", INTERRUPT_IN: "fuse_interrupt_in", FALLOCATE_IN: "fuse_fallocate_in",
   LSEEK_IN: "fuse_lseek_in", COPY_FILE_RANGE_IN: "fuse_copy_file_range_in", NOTIFY_INVAL_INODE_OUT: "fuse_notify_inval_inode_out",
-  NOTIFY_INVAL_ENTRY_OUT: "fuse_notify_inval_entry_out", NOTIFY_DELETE_OUT: "fuse_notify_delete_out",
 };
 /** Table -> prefix of its names in C. */
 const NUMBERS: Record<string, string> = { OP: "FUSE_", INIT_FLAG: "FUSE_", FATTR: "FATTR_", FOPEN: "FOPEN_", NOTIFY: "FUSE_NOTIFY_" };
@@ -30,8 +29,8 @@ const SINGLE: Record<string, string> = {
 };
 /** Ours alone: the versions we speak. */
 const OWN = ["MINOR", "OLDEST_MINOR"];
-/** Since 7.39, which Debian 12's headers (7.38) do not have; checked by the running kernel in statx.test.ts. */
-const NEWER = new Set(["STATX_OUT", "STATX_IN", "OP.STATX"]);
+/** Since 7.39, which Debian 12's headers (7.38) do not have; checked by the running kernel in contract.test.ts and changes.test.ts. */
+const NEWER = new Set(["STATX_OUT", "STATX_IN", "OP.STATX", "NOTIFY_INC_EPOCH"]);
 /** Fields of a struct within the struct, or that had another name in 7.38. */
 const NESTED: Record<string, string> = { "LK_IN.start": "lk.start", "LK_IN.end": "lk.end", "LK_IN.type": "lk.type", "LK_IN.pid": "lk.pid", "OPEN_OUT.backing_id": "padding" };
 

@@ -21,7 +21,7 @@ function run(name: string, ...args: string[]): unknown {
 const REACHABLE = [
   "brk", "clock_gettime", "clock_nanosleep", "close", "copy_file_range", "exit", "exit_group", "fallocate", "fchmodat", "fchownat", "fcntl",
   "fdatasync", "flock", "fstat", "fstatfs", "fsync", "ftruncate", "futex", "getdents64", "getpid", "getrandom", "gettid", "getxattr",
-  "inotify_add_watch", "inotify_rm_watch", "linkat", "listxattr", "lseek", "madvise", "mkdirat", "mknodat", "mmap", "mprotect", "mremap", "munmap",
+  "inotify_add_watch", "inotify_init1", "inotify_rm_watch", "linkat", "listxattr", "lseek", "madvise", "mkdirat", "mknodat", "mmap", "mprotect", "mremap", "munmap",
   "nanosleep", "openat", "openat2", "pkey_mprotect", "poll", "ppoll", "pread64", "pwrite64", "read", "readlinkat", "removexattr", "renameat2", "restart_syscall",
   "rt_sigprocmask", "rt_sigreturn", "sched_yield", "setxattr", "statx", "symlinkat", "unlinkat", "utimensat", "write",
 ];

@@ -37,10 +37,10 @@ export interface Setup {
   readonly limits?: Limits;
 }
 
-const SCRIPT = join(import.meta.dirname, "scripts", "on-mount.ts");
+export const ON_MOUNT = join(import.meta.dirname, "scripts", "on-mount.ts");
 
 export function runOnMount(setup: Setup, timeoutMs = 30_000): Finished {
-  return runScript(SCRIPT, [JSON.stringify(setup)], undefined, timeoutMs);
+  return runScript(ON_MOUNT, [JSON.stringify(setup)], undefined, timeoutMs);
 }
 
 /** The same, all of it by an ordinary user without capabilities. */
@@ -49,7 +49,7 @@ export function runRootless(setup: Setup, uid: number): Finished {
   execFileSync("mknod", ["-m", "666", device, "c", "10", "229"]);
   for (const { from } of setup.lend) chownSync(from, uid, uid);
   const ids = ["--reuid", String(uid), "--regid", String(uid), "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"];
-  const command = [...ids, nodePath, ...FORK_FLAGS, SCRIPT, JSON.stringify({ ...setup, device })];
+  const command = [...ids, nodePath, ...FORK_FLAGS, ON_MOUNT, JSON.stringify({ ...setup, device })];
   const done = spawnSync("setpriv", command, { encoding: "utf8", timeout: 30_000 });
   return { code: done.status, signal: done.signal, stdout: done.stdout, stderr: done.stderr };
 }
