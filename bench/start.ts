@@ -9,13 +9,17 @@ import { join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { bundle } from "../scripts/bundle.ts";
+import { PARTS } from "../scripts/parts.ts";
 import { makeBenchBundle, type BenchBundle } from "./bundle.ts";
 import { fetchRunsc } from "./runsc.ts";
 
 const root = join(import.meta.dirname, "..");
 const node = join(root, "node_modules/node/bin/node");
-/** Bytecode for all functions is there before the fork; baseline code at the first call, since a child's profile dies with it. */
-const RESIDENT_FLAGS = ["--single-threaded", "--v8-pool-size=0", "--min-semi-space-size=16", "--always-sparkplug"];
+/**
+ * A small heap, since each fork copies its page tables and each exec takes them down. Bytecode that only children use is kept, although the
+ * parent never runs it; and what the parent has not optimised, no child optimises for its short life.
+ */
+const RESIDENT_FLAGS = ["--single-threaded", "--v8-pool-size=0", "--min-semi-space-size=1", "--max-semi-space-size=1", "--no-flush-bytecode", "--no-maglev", "--expose-gc"];
 const residentBundle = join(root, ".cache/bench/resident");
 
 /** One thing that is timed. @returns milliseconds. */
@@ -98,7 +102,7 @@ function summarise(name: string, times: readonly number[]): Row {
   return { name, median: sorted[Math.floor(sorted.length / 2)] ?? NaN, min: sorted[0] ?? NaN, max: sorted.at(-1) ?? NaN };
 }
 
-await bundle(join(root, "bench/resident.ts"), residentBundle, RESIDENT_FLAGS);
+await bundle(join(root, "bench/resident.ts"), residentBundle, RESIDENT_FLAGS, PARTS);
 const rounds = Number(process.argv[2] ?? 20);
 using target = makeBenchBundle();
 using resident = new Resident(target.path);

@@ -72,29 +72,33 @@ export async function runCli(args: readonly string[]): Promise<number> {
   return code;
 }
 
+const pauseAndResume = (registry: Registry) => registerPause(registry);
+
+/** Those that are loaded at first use (scripts/build.ts) are not named before that. */
 const COMMANDS: Readonly<Record<string, (registry: Registry) => void>> = {
   create: registerCreate,
   start: registerStart,
   run: registerRun,
   exec: registerExec,
   state: registerState,
-  list: registerList,
+  list: (registry) => registerList(registry),
   kill: registerKill,
   delete: registerDelete,
-  ps: registerPs,
-  pause: registerPause,
-  resume: registerPause,
-  update: registerUpdate,
-  events: registerEvents,
-  spec: registerSpec,
-  features: registerFeatures,
-  syscalls: registerSyscalls,
-  debug: registerDebug,
-  do: registerDo,
+  ps: (registry) => registerPs(registry),
+  pause: pauseAndResume,
+  resume: pauseAndResume,
+  update: (registry) => registerUpdate(registry),
+  events: (registry) => registerEvents(registry),
+  spec: (registry) => registerSpec(registry),
+  features: (registry) => registerFeatures(registry),
+  syscalls: (registry) => registerSyscalls(registry),
+  debug: (registry) => registerDebug(registry),
+  do: (registry) => registerDo(registry),
 };
 
 /** Setting all commands up costs a tenth of a start: only those are that the arguments name, or all where they name none. */
 function commandsFor(args: readonly string[]): ReadonlySet<(registry: Registry) => void> {
+  if (args[0] === "--version" || args[0] === "-v") return new Set();
   const named = args.flatMap((arg) => (Object.hasOwn(COMMANDS, arg) ? (COMMANDS[arg] ?? []) : []));
   return new Set(named.length === 0 || args[0] === "help" ? Object.values(COMMANDS) : named);
 }

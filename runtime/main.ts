@@ -15,4 +15,7 @@ function reportBug(error: unknown): never {
 
 process.on("uncaughtException", reportBug);
 // Node's own way out takes milliseconds that a container's start would have to pay; everything is written synchronously.
-void runCli(userArguments()).then(exitNow, reportBug);
+// Not before this module has come to its end: only then can parts of the program be loaded (scripts/parts.ts).
+void Promise.resolve()
+  .then(() => runCli(userArguments()))
+  .then(exitNow, reportBug);

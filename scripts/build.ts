@@ -2,8 +2,10 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
+import { encodeFilter } from "../runtime/do/filter.ts";
 import { VERSION } from "../runtime/version.ts";
 import { bundle } from "./bundle.ts";
+import { PARTS } from "./parts.ts";
 
 const root = join(import.meta.dirname, "..");
 
@@ -11,7 +13,7 @@ const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as
 if (manifest.version !== VERSION) throw new Error(`package.json says ${manifest.version}, runtime/version.ts ${VERSION}`);
 
 const flags = readFileSync(join(root, "bin/tssandbox"), "utf8").match(/--(single-threaded|v8-pool-size=\S+|m\S+-semi-space-size=\S+)/g) ?? [];
-await bundle(join(root, "runtime/main.ts"), join(root, "dist"), flags, { TSSANDBOX_COMMIT: JSON.stringify(commit()) });
+await bundle(join(root, "runtime/main.ts"), join(root, "dist"), flags, PARTS, { TSSANDBOX_COMMIT: JSON.stringify(commit()), TSSANDBOX_DO_FILTER: JSON.stringify(encodeFilter()) });
 
 linkForNpx(join(root, "node_modules/.bin"));
 

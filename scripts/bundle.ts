@@ -1,18 +1,21 @@
 /**
  * Bundles a program with its bytecode, for a fast start (docs/decisions/0002-cold-start.md). In the folder that is named:
- *   main.cjs       everything in one CommonJS file
+ *   main.cjs       what every start needs, as one function with the parameters of a CommonJS module
  *   main.cache     V8's bytecode for all of its functions
- *   tssandbox.cjs  loads the two
+ *   NAME.cjs, NAME.cache   the same for a part that is loaded at first use
+ *   tssandbox.cjs  loads them
  *   koffi.node     the FFI addon
  */
 import { spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmdirSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import process from "node:process";
-import { build, type Plugin } from "esbuild";
+import type { Plugin } from "esbuild";
+import { buildParts, type Part } from "./parts.ts";
 
 const scripts = import.meta.dirname;
+const root = dirname(scripts);
 
 /** Modules that Node itself has loaded by then. All others take milliseconds, and most commands never use them. */
 const LOADED: ReadonlySet<string> = new Set(["node:events", "node:fs", "node:os", "node:path"]);
@@ -31,15 +34,15 @@ const lazyBuiltins: Plugin = {
   },
 };
 
-/** @param flags V8's, as the program will be started with: V8 takes a cache only from the same version with the same flags. */
-export async function bundle(entry: string, target: string, flags: readonly string[], define: Record<string, string> = {}): Promise<void> {
+/**
+ * @param flags V8's, as the program will be started with: V8 takes a cache only from the same version with the same flags.
+ * @param parts what is loaded at first use only (scripts/parts.ts).
+ */
+export async function bundle(entry: string, target: string, flags: readonly string[], parts: readonly Part[] = [], define: Record<string, string> = {}): Promise<void> {
   // Each file takes its place by rename: a program that runs meanwhile keeps the one it has mapped.
   mkdirSync(target, { recursive: true });
   const folder = mkdtempSync(`${target}.new-`);
-  await build({
-    entryPoints: [entry],
-    outfile: join(folder, "main.cjs"),
-    bundle: true,
+  const texts = await buildParts(root, entry, parts, {
     platform: "node",
     format: "cjs",
     target: "node26",
@@ -53,16 +56,19 @@ export async function bundle(entry: string, target: string, flags: readonly stri
     legalComments: "none",
     define,
   });
+  for (const [name, text] of texts) {
+    writeFileSync(join(folder, `${name}.cjs`), `(function (exports, require, module, __filename, __dirname) { ${text}\n});`);
+    makeCodeCache(folder, name, flags);
+  }
   copyFileSync(addonPath(), join(folder, "koffi.node"));
   copyFileSync(join(scripts, "loader.cjs"), join(folder, "tssandbox.cjs"));
-  makeCodeCache(folder, flags);
   for (const name of readdirSync(folder)) renameSync(join(folder, name), join(target, name));
   rmdirSync(folder);
 }
 
-function makeCodeCache(folder: string, flags: readonly string[]): void {
-  const result = spawnSync(process.execPath, [...flags, join(scripts, "code-cache.cjs"), join(folder, "main.cjs"), join(folder, "main.cache")], { encoding: "utf8" });
-  if (result.status !== 0) throw new Error(`code cache: ${result.stderr}`);
+function makeCodeCache(folder: string, name: string, flags: readonly string[]): void {
+  const result = spawnSync(process.execPath, [...flags, join(scripts, "code-cache.cjs"), join(folder, `${name}.cjs`), join(folder, `${name}.cache`)], { encoding: "utf8" });
+  if (result.status !== 0) throw new Error(`code cache of ${name}: ${result.stderr}`);
 }
 
 function addonPath(): string {

@@ -8,10 +8,10 @@ const [bundle, cache] = process.argv.slice(2);
 // Off again before the cache is made: V8 compares the flags that were set at both ends.
 setFlagsFromString("--no-lazy");
 setFlagsFromString("--no-flush-bytecode");
-const source = `(function (exports, require, module, __filename, __dirname) { ${readFileSync(bundle, "latin1")}\n});`;
+const source = readFileSync(bundle, "latin1");
 const script = new Script(source, { filename: bundle });
 setFlagsFromString("--lazy");
-setFlagsFromString("--flush-bytecode");
+if (!process.execArgv.includes("--no-flush-bytecode")) setFlagsFromString("--flush-bytecode");
 const data = script.createCachedData();
 if (new Script(source, { filename: bundle, cachedData: data }).cachedDataRejected) throw new Error("V8 rejects the cache that it has just made");
 writeFileSync(cache, data);

@@ -14,17 +14,33 @@ import type { Logger } from "../log.ts";
  */
 export function prepareSeccomp(config: LinuxSeccomp | undefined, stateOf: (pid: number) => object, log: Logger): SeccompLaunch | undefined {
   if (config === undefined) return undefined;
-  const { policy, flags, unknown } = importOci(config, { nativeArch: "x86_64" });
+  const known = compiledBefore.get(config);
+  // What it allows is asked where there is a label, which its containers do not have.
+  if (known !== undefined) return { ...known, allows: () => false, listener: undefined };
+  const { program, flags, policy, unknown, notifies } = compileFilter(config);
   for (const name of unknown) log.debug(`seccomp: no system call is called ${name}; left out`);
+  return { program, flags, allows: (nr, args) => allows(policy, nr, args), listener: notifies ? openListener(config, stateOf) : undefined };
+}
+
+export interface CompiledFilter {
+  readonly program: Uint8Array;
+  /** SECCOMP_FILTER_FLAG_*. */
+  readonly flags: number;
+}
+
+const compiledBefore = new WeakMap<LinuxSeccomp, CompiledFilter>();
+
+/** Compiling takes some 10 ms, and the compiler must be loaded for it: tells of a configuration that the build has compiled, and that has no listener. */
+export function useCompiled(config: LinuxSeccomp, filter: CompiledFilter): void {
+  compiledBefore.set(config, filter);
+}
+
+/** @throws ConfigError where it cannot be a filter. */
+export function compileFilter(config: LinuxSeccomp) {
+  const { policy, flags, unknown } = importOci(config, { nativeArch: "x86_64" });
   const complete = withOurExec(policy);
-  const program = compile(complete);
   const notifies = [policy.defaultAction, ...policy.rules.map(({ action }) => action)].includes("notify");
-  return {
-    program,
-    flags: encodeFlags({ ...flags, newListener: notifies }),
-    allows: (nr, args) => allows(complete, nr, args),
-    listener: notifies ? openListener(config, stateOf) : undefined,
-  };
+  return { program: compile(complete), flags: encodeFlags({ ...flags, newListener: notifies }), policy: complete, unknown, notifies };
 }
 
 /**

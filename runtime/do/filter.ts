@@ -1,5 +1,6 @@
 /** The filter of a sandbox: the default profile, and no way to leave a program behind that runs as somebody else. */
 import type { LinuxSeccomp } from "../spec/config.ts";
+import { compileFilter, useCompiled, type CompiledFilter } from "../container/seccomp.ts";
 import { defaultProfile } from "../../policies/profiles/namespace-default.ts";
 
 /** S_ISUID | S_ISGID. Source: inode(7). */
@@ -21,6 +22,25 @@ const without = (index: number, bits: number) => ({ index, op: "SCMP_CMP_MASKED_
  * mode is given. openat2(2) has its mode in memory, where no filter sees it; with ENOSYS libraries fall back to openat(2).
  */
 export function sandboxFilter(): LinuxSeccomp {
+  const filter = composeFilter();
+  if (typeof TSSANDBOX_DO_FILTER === "string") useCompiled(filter, decodeFilter(TSSANDBOX_DO_FILTER));
+  return filter;
+}
+
+/** Set by the build: `encodeFilter` of this filter. */
+declare const TSSANDBOX_DO_FILTER: string | undefined;
+
+export function encodeFilter(): string {
+  const { program, flags } = compileFilter(composeFilter());
+  return `${flags}:${Buffer.from(program).toString("base64")}`;
+}
+
+function decodeFilter(text: string): CompiledFilter {
+  const [flags, program] = text.split(":");
+  return { flags: Number(flags), program: Buffer.from(program ?? "", "base64") };
+}
+
+function composeFilter(): LinuxSeccomp {
   const profile = defaultProfile([]) as LinuxSeccomp;
   const special = new Set([...Object.keys(MODE_ARGUMENT), "openat2"]);
   const others = (profile.syscalls ?? []).map((call) => ({ ...call, names: call.names.filter((name) => !special.has(name)) }));
