@@ -51,6 +51,11 @@ test("a device node that lies in a lent directory cannot be opened, nor another 
   expect(run("a device of the host within")).toEqual({ opened: "EACCES", made: "EPERM" });
 });
 
+test("the device that it serves cannot be changed by its descriptor", () => {
+  // Not mounted yet: a read says so, and that it got as far as the device.
+  expect(run("the device node")).toEqual({ chmod: "EROFS", chown: "EROFS", read: "EPERM" });
+});
+
 test("every system call that is not on the list is refused", () => {
   const others = [...syscallTable("x86_64").keys()].filter((name) => !REACHABLE.includes(name) && !UNFILTERED.includes(name));
   expect(others.length).toBeGreaterThan(290);

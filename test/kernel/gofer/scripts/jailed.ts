@@ -8,6 +8,12 @@ import { O_CREAT, O_PATH, O_RDONLY, O_RDWR } from "../../../../linux/abi/fcntl.t
 import { AT_FDCWD, type Fd } from "../../../../linux/fd.ts";
 import { listDirectory, makeNodeAt, open, openAt, pipe, readAll, readLinkAt, statAt, tryOpenAt, writeAll } from "../../../../linux/file.ts";
 import { fork } from "../../../../linux/fork.unsafe.ts";
+import { CLONE_NEW, unshare } from "../../../../linux/namespace.ts";
+import { tryChangeMode, tryChangeOwner } from "../../../../linux/at.ts";
+import { tryRead } from "../../../../linux/data.ts";
+import { FdLink } from "../../../../linux/fd-link.ts";
+import { permanentBlock } from "../../../../linux/memory.unsafe.ts";
+import { openFuseDevice } from "../../../../gofer/fuse/open-device.ts";
 import { seccompFilters } from "../../../../linux/ptrace.ts";
 import { waitPid } from "../../../../linux/process.ts";
 import { syscall } from "../../../../linux/syscall.unsafe.ts";
@@ -25,13 +31,13 @@ function lend(base: string): { rw: Fd; ro: Fd } {
 }
 
 /** The value that `act` returns in the jail. `meanwhile` runs outside, while the jailed process waits. */
-function inJail(base: string, act: (rw: Fd, ro: Fd) => unknown, meanwhile?: (pid: number) => unknown, before?: (base: string) => void): unknown {
+function inJail(base: string, act: (rw: Fd, ro: Fd) => unknown, meanwhile?: (pid: number) => unknown, before?: (base: string) => void, keep: readonly Fd[] = []): unknown {
   const { rw, ro } = lend(base);
   before?.(base);
   const [result, report] = pipe();
   const [wait, go] = pipe();
   const pid = fork(() => {
-    const [insideRw, insideRo] = enterJail({ ...JAIL, roots: [{ fd: rw, readOnly: false }, { fd: ro, readOnly: true }], keep: [report, wait], log: 2 });
+    const [insideRw, insideRo] = enterJail({ ...JAIL, roots: [{ fd: rw, readOnly: false }, { fd: ro, readOnly: true }], keep: [report, wait, ...keep], log: 2 });
     if (insideRw === undefined || insideRo === undefined) return 1;
     writeAll(report, JSON.stringify(act(insideRw, insideRo)));
     report.close();
@@ -95,6 +101,12 @@ defineCases({
       using outside = open(join(path, "rw"), O_RDONLY);
       makeNodeAt(outside, "zero", 0o020666, 0x105);
     }),
+  "the device node": (base = "") => {
+    unshare(CLONE_NEW.mnt, "mnt");
+    const fuse = openFuseDevice();
+    const link = new FdLink().of(fuse.number);
+    return inJail(base, () => ({ chmod: outcome(tryChangeMode(link, 0o600)), chown: outcome(tryChangeOwner(fuse, 0, 0)), read: outcome(tryRead(fuse, permanentBlock(8192), 0, 8192)) }), undefined, undefined, [fuse]);
+  },
   "refused": (base = "", names = "") => inJail(base, () => callsRefused(names.split(","))),
   "state": (base = "") =>
     inJail(base, () => null, (pid) => {

@@ -3,7 +3,7 @@
  * this one, which does not touch the files; the gofer; the guest, in user and mount namespaces of its own, who makes the mounts.
  */
 import process from "node:process";
-import { O_PATH, O_RDWR, O_WRONLY } from "../../../../linux/abi/fcntl.ts";
+import { O_PATH, O_WRONLY } from "../../../../linux/abi/fcntl.ts";
 import { MS_BIND, MS_NODEV, MS_NOSUID, MS_PRIVATE, MS_RDONLY, MS_REC } from "../../../../linux/abi/mount.ts";
 import { effectiveGid, effectiveUid, setGroupId, setGroups, setUserId } from "../../../../linux/credentials.ts";
 import { createExecStub, prepareExec } from "../../../../linux/exec.unsafe.ts";
@@ -16,6 +16,7 @@ import { changeDirectory, kill, shellCode, waitPid } from "../../../../linux/pro
 import { receiveMessage, sendMessage, socketPair } from "../../../../linux/socket.ts";
 import type { Export } from "../../../../gofer/export.ts";
 import { SAME_IDS } from "../../../../gofer/hostfs/ownership.ts";
+import { openFuseDevice } from "../../../../gofer/fuse/open-device.ts";
 import { runGofer } from "../../../../gofer/main.ts";
 import type { Lent, Setup } from "../mounted.ts";
 
@@ -94,13 +95,13 @@ function guestMain(): number {
     unshare(CLONE_NEW.user, "user");
     sendMessage(theirs, new Uint8Array([1]));
     receiveMessage(theirs);
+    unshare(CLONE_NEW.mnt, "mnt");
+    mount("none", "/", "", MS_REC | MS_PRIVATE);
     // The device node belongs to the real root, who this process still is to the kernel.
-    const devices = setup.lend.map(() => open(setup.device ?? "/dev/fuse", O_RDWR));
+    const devices = setup.lend.map(() => openFuseDevice(setup.device));
     if (setup.device === undefined) setGroups([]);
     setGroupId(0);
     setUserId(0);
-    unshare(CLONE_NEW.mnt, "mnt");
-    mount("none", "/", "", MS_REC | MS_PRIVATE);
     for (const [i, lent] of setup.lend.entries()) mountFuse(lent, devices[i]);
     sendMessage(theirs, new Uint8Array([1]), devices);
     for (const fd of devices) fd.close();
