@@ -12,7 +12,6 @@ import { randomBytes } from "node:crypto";
 import { Worker } from "node:worker_threads";
 import { POLLIN } from "../linux/abi/poll.ts";
 import { addEvents, createEventFd, takeEvents } from "../linux/eventfd.ts";
-import type { Fd } from "../linux/fd.ts";
 import { KVM_MEM_READONLY } from "../linux/abi/kvm.ts";
 import { mapForever } from "../linux/kvm-memory.unsafe.ts";
 import { msrIndices, supportedCpuid } from "../linux/kvm.ts";
@@ -38,12 +37,6 @@ import { Mailbox, MAILBOX_BYTES, type Command, type Phase, type Request } from "
 import type { VirtioDevice } from "./virtio/device.ts";
 import { INTERRUPT_STATUS_WORDS, InterruptStatus } from "./virtio/interrupt-status.ts";
 import { MmioTransport, QUEUE_NOTIFY, type TransportState } from "./virtio/transport.ts";
-
-/** Memory that a machine is made with, where it is not new: a snapshot's. */
-export interface GivenMemory {
-  readonly memory: GuestMemory;
-  readonly file: Fd;
-}
 
 export interface MachineConfig {
   /** 1 to 32. */
@@ -91,7 +84,6 @@ const sharedWords = (count: number) => new Int32Array(new SharedArrayBuffer(coun
 export class Machine {
   readonly loop = new Loop();
   readonly memory: GuestMemory;
-  readonly memoryFile: Fd;
   readonly vm = Vm.create();
   readonly #config: MachineConfig;
   readonly #vcpus: readonly RunningVcpu[];
@@ -104,11 +96,10 @@ export class Machine {
   #pmemEnd: number;
   #end: End | undefined;
 
-  constructor(config: MachineConfig, given?: GivenMemory) {
+  /** @param memory a snapshot's; new where left out. */
+  constructor(config: MachineConfig, memory: GuestMemory = createGuestMemory(config.memoryBytes)) {
     this.#config = config;
-    const { memory, file } = given ?? createGuestMemory(config.memoryBytes);
     this.memory = memory;
-    this.memoryFile = file;
     this.#pmemEnd = Math.max(HIGH_MEMORY_START, ...memory.regions.map(({ start, size }) => start + size));
     this.vm.addMemory(memory);
     this.vm.createPlatform();
@@ -116,6 +107,8 @@ export class Machine {
     this.#events = new EventDevice(this.vm);
     this.#vcpus = this.#createVcpus();
     this.loop.watch(this.#doorbell.number, POLLIN, () => this.#answerAll());
+    // They take their time to start, and wait then: memory and devices are prepared meanwhile.
+    for (const vcpu of this.#vcpus) this.#startThread(vcpu);
   }
 
   #createVcpus(): readonly RunningVcpu[] {
@@ -124,7 +117,9 @@ export class Machine {
       const handle = this.vm.createVcpu(id);
       setCpuid(handle.fd, guestCpuid(supported, { id, count: this.#config.vcpus }));
       const buffer = new SharedArrayBuffer(MAILBOX_BYTES);
-      return { handle, buffer, mailbox: new Mailbox(buffer) };
+      const mailbox = new Mailbox(buffer);
+      mailbox.setCommand("pause");
+      return { handle, buffer, mailbox };
     });
   }
 
@@ -214,9 +209,9 @@ export class Machine {
     this.#events.raise(EVENT_POWER_BUTTON);
   }
 
-  /** Starts the vCPUs' threads. */
+  /** Lets the vCPUs run. */
   start(): void {
-    for (const vcpu of this.#vcpus) this.#startThread(vcpu);
+    this.resume();
   }
 
   #startThread({ handle, buffer }: RunningVcpu): void {

@@ -12,7 +12,7 @@ import { parseConfig, type VmConfig } from "./config.ts";
 import { serveControl, type ControlCommand } from "./control.ts";
 import { addDevice, openFile, withFile } from "./create-device.ts";
 import { Machine, type End, type MachineState } from "./machine.ts";
-import { mapGuestMemory } from "./memory.ts";
+import { restoreGuestMemory } from "./memory.ts";
 import { readSnapshot, writeSnapshot } from "./snapshot/file.ts";
 
 const STATUS: Record<End["kind"], number> = { "power-off": 0, reset: 3, stopped: 4, failed: 1 };
@@ -56,13 +56,18 @@ function restoreMachine(config: VmConfig, options: Options): Machine {
   const file = new Fd(openFile(source.file, "r"));
   const { state, memoryOffset, memorySize } = readSnapshot(file);
   if (memorySize !== options.memoryBytes) throw new Error(`the snapshot has ${memorySize / MIB} MiB of memory, the machine ${config.memoryMegabytes}`);
-  const machine = new Machine(options, { memory: mapGuestMemory(file, memorySize, "copy-on-write", memoryOffset), file });
+  const machine = new Machine(options, restoreGuestMemory(file, memorySize, memoryOffset));
   prepare(machine, config);
   machine.restoreState(state as MachineState);
   return machine;
 }
 
-function prepare(machine: Machine, { devices, control, source }: VmConfig): void {
+function saveMachine(machine: Machine, path: string): void {
+  using file = new Fd(openSync(path, "wx", 0o600));
+  writeSnapshot(file, machine.saveState(), machine.memory);
+}
+
+function prepare(machine: Machine, { devices, control }: VmConfig): void {
   const balloons = devices.map((device) => addDevice(machine, device));
   const balloon = balloons.find((found) => found !== undefined);
   let paused = false;
@@ -78,8 +83,7 @@ function prepare(machine: Machine, { devices, control, source }: VmConfig): void
         return;
       case "snapshot":
         if (!paused) throw new Error("the machine is running: pause it first");
-        if (source.kind === "snapshot") throw new Error("a machine that was restored is not saved again: its memory is in two places");
-        return writeSnapshot(new Fd(openSync(command.path, "wx")), machine.saveState(), machine.memory, machine.memoryFile);
+        return saveMachine(machine, command.path);
       case "balloon":
         if (balloon === undefined) throw new Error("the machine has no balloon");
         return balloon.setTarget(command.megabytes * MIB);

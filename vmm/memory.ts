@@ -2,10 +2,8 @@
  * Guest memory as the devices see it. Every address and length that comes from the guest is checked here, against what is mapped; whoever
  * reads a field twice may get two values, because the guest runs meanwhile: read once, check, use the copy.
  */
-import { ftruncateSync } from "node:fs";
-import { createMemfd } from "../linux/memfd.ts";
-import type { Fd } from "../linux/fd.ts";
-import { discardPages, mapForever } from "../linux/kvm-memory.unsafe.ts";
+import type { FdLike } from "../linux/fd.ts";
+import { discardPages, mapForever, mapGuestForever } from "../linux/kvm-memory.unsafe.ts";
 import type { Block } from "../linux/memory.unsafe.ts";
 import { memoryRanges } from "./layout.ts";
 
@@ -15,8 +13,8 @@ export interface MemoryRegion {
   readonly size: number;
   /** The same memory in this process. */
   readonly block: Block;
-  /** Where it begins in the file. */
-  readonly fileOffset: number;
+  /** Where it begins, when all of memory is one sequence: in a snapshot. */
+  readonly offset: number;
 }
 
 export class GuestMemory {
@@ -51,7 +49,7 @@ export class GuestMemory {
     return region === undefined ? undefined : region.start + (part.byteOffset - region.block.bytes.byteOffset);
   }
 
-  /** Gives whole pages back to the host; they read as zeroes from then on. What is not memory is left alone. */
+  /** Gives whole pages back to the host; see `discardPages` for how they read then. What is not memory is left alone. */
   discard(address: number, size: number): void {
     for (const { start, size: regionSize, block } of this.regions) {
       const offset = address - start;
@@ -72,20 +70,22 @@ export function join64(low: number, high: number): number {
   return (high >>> 0) * 2 ** 32 + (low >>> 0);
 }
 
-/** Memory of `size` bytes, a multiple of 2 MiB, in a file without a name that can be handed to others. */
-export function createGuestMemory(size: number): { memory: GuestMemory; file: Fd } {
+/** New memory of `size` bytes, a multiple of 2 MiB. */
+export function createGuestMemory(size: number): GuestMemory {
   if (size <= 0 || size % (2 << 20) !== 0) throw new RangeError(`guest memory of ${size} bytes: not a multiple of 2 MiB`);
-  const file = createMemfd("tssandbox-guest-memory");
-  ftruncateSync(file.number, size);
-  return { memory: mapGuestMemory(file, size), file };
+  return layOut(size, (length) => mapGuestForever(length));
 }
 
-/** Maps a file as guest memory. @param sharing `copy-on-write` leaves the file as it is. */
-export function mapGuestMemory(file: Fd, size: number, sharing: "shared" | "copy-on-write" = "shared", fileStart = 0): GuestMemory {
-  let fileOffset = 0;
+/** The content of a file from `start` on as guest memory. What the guest writes is its own copy: the file stays as it is. */
+export function restoreGuestMemory(file: FdLike, size: number, start: number): GuestMemory {
+  return layOut(size, (length, offset) => mapForever(file, length, "copy-on-write", start + offset));
+}
+
+function layOut(size: number, map: (length: number, offset: number) => Block): GuestMemory {
+  let next = 0;
   return new GuestMemory(memoryRanges(size).map(({ start, size: length }) => {
-    const region = { start, size: length, block: mapForever(file, length, sharing, fileStart + fileOffset), fileOffset };
-    fileOffset += length;
-    return region;
+    const offset = next;
+    next += length;
+    return { start, size: length, block: map(length, offset), offset };
   }));
 }

@@ -3,7 +3,7 @@
  *
  *   0      magic, format version, length of the state, offset and size of memory, SHA-256 of the state    (one page)
  *   4096   the state: JSON
- *   ...    memory as it was, holes where it was never touched; page-aligned, so that it can be mapped
+ *   ...    memory as it was, holes where it was all zeroes; page-aligned, so that it can be mapped
  *
  * The state's checksum is verified at every restore. Memory is mapped copy-on-write, not read, so its checksum would cost more than the
  * restore; whoever can write to the file owns the guest.
@@ -12,7 +12,6 @@ import { createHash } from "node:crypto";
 import { ftruncateSync, readSync, writeSync } from "node:fs";
 import type { FdLike } from "../../linux/fd.ts";
 import { fdNumber } from "../../linux/fd.ts";
-import { nextData } from "../../linux/kvm-memory.unsafe.ts";
 import type { GuestMemory } from "../memory.ts";
 
 const MAGIC = "TSSBSNAP";
@@ -21,7 +20,7 @@ export const FORMAT_VERSION = 1;
 const PAGE = 4096;
 const HASH_OFFSET = 40;
 const MAX_STATE = 64 << 20;
-const CHUNK = 1 << 20;
+const CHUNK = 64 << 10;
 
 export interface SnapshotFile {
   readonly state: unknown;
@@ -43,8 +42,8 @@ export function decodeState(content: Uint8Array): unknown {
   });
 }
 
-/** Writes a snapshot into an empty file. @param memoryFile the file behind `memory`. */
-export function writeSnapshot(fd: FdLike, state: unknown, memory: GuestMemory, memoryFile: FdLike): void {
+/** Writes a snapshot into an empty file. No vCPU may run meanwhile. */
+export function writeSnapshot(fd: FdLike, state: unknown, memory: GuestMemory): void {
   const target = fdNumber(fd);
   const content = encodeState(state);
   const memoryOffset = Math.ceil((PAGE + content.length) / PAGE) * PAGE;
@@ -56,18 +55,18 @@ export function writeSnapshot(fd: FdLike, state: unknown, memory: GuestMemory, m
   header.writeBigUInt64LE(BigInt(memory.size), 24);
   header.set(sha256(content), HASH_OFFSET);
   ftruncateSync(target, memoryOffset + memory.size);
-  for (const region of memory.regions) copyData(memoryFile, region.fileOffset, region.block.bytes, target, memoryOffset + region.fileOffset);
+  for (const { block, offset } of memory.regions) writeSparse(target, block.bytes, memoryOffset + offset);
   writeAllAt(target, content, PAGE);
   // Last: a file without it is no snapshot.
   writeAllAt(target, header, 0);
 }
 
-/** Copies what was ever touched, and leaves holes for the rest. */
-function copyData(memoryFile: FdLike, fileOffset: number, bytes: Uint8Array, target: number, targetOffset: number): void {
-  for (let range = nextData(memoryFile, fileOffset); range !== undefined; range = nextData(memoryFile, range.end)) {
-    const [start, end] = [Math.max(range.start - fileOffset, 0), Math.min(range.end - fileOffset, bytes.length)];
-    if (start >= bytes.length) return;
-    for (let at = start; at < end; at += CHUNK) writeAllAt(target, bytes.subarray(at, Math.min(at + CHUNK, end)), targetOffset + at);
+/** Leaves a hole for every chunk that is all zeroes. */
+function writeSparse(target: number, bytes: Uint8Array, targetOffset: number): void {
+  const zeroes = Buffer.alloc(CHUNK);
+  for (let at = 0; at < bytes.length; at += CHUNK) {
+    const chunk = bytes.subarray(at, at + CHUNK);
+    if (zeroes.compare(chunk, 0, chunk.length, 0, chunk.length) !== 0) writeAllAt(target, chunk, targetOffset + at);
   }
 }
 

@@ -71,7 +71,7 @@ test("the memory map covers memory and nothing else, in order, around the hole",
   ]);
 });
 
-const load = (kernel: Uint8Array, commandLine = "") => loadKernel(createGuestMemory(4 << 20).memory, { kernel, commandLine });
+const load = (kernel: Uint8Array, commandLine = "") => loadKernel(createGuestMemory(4 << 20), { kernel, commandLine });
 
 describe("kernels", () => {
   test("an ELF file is entered by its PVH note", () => {
@@ -91,7 +91,7 @@ describe("kernels", () => {
   });
 
   test("an initramfs that does not fit is refused", () => {
-    const { memory } = createGuestMemory(4 << 20);
+    const memory = createGuestMemory(4 << 20);
     expect(() => loadKernel(memory, { kernel: pvhKernel([0xf4]), initramfs: new Uint8Array(4 << 20), commandLine: "" })).toThrow("too small");
   });
 });

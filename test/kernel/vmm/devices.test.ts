@@ -33,7 +33,7 @@ function write(transport: MmioTransport, register: number, value: number): void 
 
 /** A device behind its transport, set up by a driver that takes `features` of the low word. */
 function attach(device: VirtioDevice, features = 0) {
-  const { memory } = createGuestMemory(4 << 20);
+  const memory = createGuestMemory(4 << 20);
   const loop = new Loop();
   const interrupts = new InterruptStatus(new Int32Array(new SharedArrayBuffer(INTERRUPT_STATUS_WORDS * 4)));
   let raised = 0;
@@ -73,7 +73,7 @@ function attach(device: VirtioDevice, features = 0) {
 const device = () => new Block({ fd: openSync("/dev/null", "r"), readOnly: true });
 
 const bare = () => {
-  const { memory } = createGuestMemory(2 << 20);
+  const memory = createGuestMemory(2 << 20);
   const interrupts = new InterruptStatus(new Int32Array(new SharedArrayBuffer(INTERRUPT_STATUS_WORDS * 4)));
   return new MmioTransport({ device: device(), memory, loop: new Loop(), interrupts, window: 0, raise: () => undefined });
 };
@@ -256,7 +256,7 @@ describe("balloon", () => {
   });
 
   test("memory that is given back reads as zeroes; what is not memory is left alone", () => {
-    const { memory } = createGuestMemory(4 << 20);
+    const memory = createGuestMemory(4 << 20);
     memory.write(0x1000, Uint8Array.of(1));
     memory.write(0x2000, Uint8Array.of(2));
     memory.discard(0x1000, 4096);

@@ -72,7 +72,7 @@ const devices: Record<string, (memory: GuestMemory) => VirtioDevice> = {
 };
 
 function setUp(make: (memory: GuestMemory) => VirtioDevice) {
-  const { memory } = createGuestMemory(MEMORY);
+  const memory = createGuestMemory(MEMORY);
   const loop = new Loop();
   const interrupts = new InterruptStatus(new Int32Array(new SharedArrayBuffer(INTERRUPT_STATUS_WORDS * 4)));
   let complaints = 0;

@@ -9,7 +9,7 @@ const DATA = 0x8_0000;
 const plain = { eventIndex: false, indirect: true };
 
 function setUp(size = 8, features = plain) {
-  const { memory } = createGuestMemory(MEMORY);
+  const memory = createGuestMemory(MEMORY);
   const driver = new Driver(memory, ringAddresses(size));
   return { memory, driver, queue: new SplitQueue(memory, driver.addresses, features) };
 }
@@ -104,7 +104,7 @@ test.for([
   ["a table that runs over the end", { descriptors: MEMORY - 64 }],
   ["an address near 2^64", { driver: 2 ** 64 - 2 }],
 ] as const)("%s is refused", ([, change]) => {
-  const { memory } = createGuestMemory(MEMORY);
+  const memory = createGuestMemory(MEMORY);
   expect(() => new SplitQueue(memory, { ...ringAddresses(8), ...change }, plain)).toThrow(QueueError);
 });
 

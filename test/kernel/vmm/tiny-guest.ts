@@ -24,7 +24,7 @@ export interface TinyOptions {
 /** A VM with one vCPU about to run `code` in real mode, all segments at 0, the stack below the code. */
 export function tinyGuest(code: readonly number[], options: TinyOptions = {}): TinyGuest {
   const vm = Vm.create();
-  const { memory, file } = createGuestMemory(options.memoryBytes ?? 2 << 20);
+  const memory = createGuestMemory(options.memoryBytes ?? 2 << 20);
   vm.addMemory(memory);
   if (options.platform === true) vm.createPlatform();
   memory.write(CODE, new Uint8Array(code));
@@ -34,7 +34,6 @@ export function tinyGuest(code: readonly number[], options: TinyOptions = {}): T
     vm, memory, handle, vcpu: new Vcpu(handle.fd.number, handle.run),
     [Symbol.dispose]() {
       handle.fd.close();
-      file.close();
       vm[Symbol.dispose]();
     },
   };
