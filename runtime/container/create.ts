@@ -10,6 +10,7 @@ import { closingOnFailure, type Fd } from "../../linux/fd.ts";
 import { SIGNALS } from "../../linux/abi/signal.ts";
 import { lockFile } from "../../linux/flock.ts";
 import { setChildSubreaper } from "../../linux/prctl.ts";
+import { kill, waitPid } from "../../linux/process.ts";
 import { listenUnix, socketPair, SOCK_SEQPACKET } from "../../linux/socket.ts";
 import { createCgroup, openCgroup, planCgroup, requireSystemd, type Cgroup, type CgroupPlan, type Joining } from "../cgroups/index.ts";
 import { runHooks, runHooksWarning } from "../hooks.ts";
@@ -17,7 +18,7 @@ import { runInit } from "../init/init.ts";
 import type { CgroupMount, ConsoleTarget, ContainerLaunch, Embedded } from "../init/launch.ts";
 import { runDirectly, runStage } from "../init/stage.ts";
 import type { Logger } from "../log.ts";
-import type { Mount, Process, Spec } from "../spec/config.ts";
+import type { LinuxIDMapping, Mount, Process, Spec } from "../spec/config.ts";
 import { validateId } from "../spec/id.ts";
 import { isBind, parseMountOptions } from "../spec/mount-parse.ts";
 import { OCI_VERSION } from "../spec/names.ts";
@@ -26,10 +27,12 @@ import { openBindSources } from "./bind-sources.ts";
 import { handOver } from "./handover.ts";
 import { deniesSetgroups, setgroupsDenied, writeIdMaps, type IdMaps } from "./id-maps.ts";
 import { asGuest, sysctlsOf } from "../sandbox/guest.ts";
+import { givePipes } from "../do/streams.ts";
 import { planGuestFiles, type GuestFiles } from "../sandbox/files.ts";
 import { claimRange } from "../sandbox/ids.ts";
 import { lastWords } from "../sandbox/log.ts";
 import { modeFor, type Mode } from "../sandbox/mode.ts";
+import { startStrace, wantsStrace } from "../sandbox/strace.ts";
 import { startSandbox, type Sandbox, type SandboxPlan } from "../sandbox/sandbox.ts";
 import { trapFilter } from "../sandbox/trap.ts";
 import { readText } from "./input.ts";
@@ -59,6 +62,8 @@ export interface CreateOptions {
   /** In the place of the bundle's config.json and root file system. */
   readonly composed?: Composed;
   readonly mode: Mode;
+  /** Whether the program's system calls are told of. */
+  readonly strace?: boolean;
   readonly systemdCgroup: boolean;
   readonly rootless: boolean;
   /** Where the terminal's master goes, if there is one to send it to. */
@@ -87,6 +92,7 @@ function createOrDestroy(options: CreateOptions): Container {
   using ids = mode === "sentry" ? inStep("sandbox ids", claimRange) : undefined;
   const spec = ids === undefined ? configured : asGuest(configured, ids);
   const rootfs = options.composed === undefined ? findRootfs(options.bundle, spec) : Container.directoryOf(options.root, options.id);
+  if (ids !== undefined) givePipes(hostIdentity(spec));
   using files = ids === undefined ? undefined : inStep("files", () => options.composed?.files ?? planGuestFiles(configured, spec, rootfs));
   const console = inStep("console socket", () => options.console(spec.process?.terminal === true));
   if (options.systemdCgroup) requireSystemd();
@@ -103,10 +109,10 @@ function createOrDestroy(options: CreateOptions): Container {
     return container;
   } catch (cause) {
     const words = lastWords(container.directory);
-    const error = words === undefined ? cause : new Error(`${messageOf(cause)}; ${words}`, { cause });
+    const message = words === undefined ? messageOf(cause) : `${messageOf(cause)}; ${words}`;
     const rest = destroy(container, options.log);
-    if (rest === undefined) throw error;
-    throw new Error(`${messageOf(error)}; and cleaning up failed: ${rest}; use: delete --force ${options.id}`, { cause: error });
+    if (rest !== undefined) throw new Error(`${message}; and cleaning up failed: ${rest}; use: delete --force ${options.id}`, { cause });
+    throw words === undefined ? cause : new Error(message, { cause });
   }
 }
 
@@ -153,6 +159,17 @@ function newRecord({ id, mode, bundle, rootless }: CreateOptions, spec: Spec, ro
   };
 }
 
+/** The program's user as the host counts. An id that the maps do not have stays out of reach. */
+function hostIdentity({ process: { user } = NO_PROCESS, linux }: Spec): Parameters<typeof givePipes>[0] {
+  const [uid, gid] = [onHost(user.uid, linux?.uidMappings), onHost(user.gid, linux?.gidMappings)];
+  return uid === undefined || gid === undefined ? { rangeStart: undefined, host: { uid: 0, gid: 0 } } : { rangeStart: uid, host: { uid, gid } };
+}
+
+function onHost(id: number, map: readonly LinuxIDMapping[] = []): number | undefined {
+  const range = map.find(({ containerID, size }) => id >= containerID && id - containerID < size);
+  return range === undefined ? undefined : range.hostID + (id - range.containerID);
+}
+
 /** A caller without an entry in the user database has only a number. */
 function ownerName(): string {
   try {
@@ -168,6 +185,7 @@ const NO_PROCESS: Process = { cwd: "/", user: { uid: 0, gid: 0 } };
 function build(container: Container, spec: Spec, console: ConsoleTarget | undefined, lock: Fd, plan: SandboxPlan | undefined, options: CreateOptions): void {
   const resources = spec.linux?.resources ?? {};
   const cgroup = inStep("cgroup", () => createCgroup(container.record.cgroup, resources));
+  const strace = wantsStrace(options.strace === true, container.record.mode, spec.annotations);
   const [ours, theirs] = socketPair();
   const joining = inStep("cgroup", () => cgroup.openJoin(resources));
   setChildSubreaper(true);
@@ -201,10 +219,17 @@ function build(container: Container, spec: Spec, console: ConsoleTarget | undefi
     ready: (pid) => {
       inStep("state.json", () => commit(container, pid, cgroup));
       if (options.pidFile !== undefined) writePidFile(options.pidFile, pid, undo);
+      if (strace) undo.adopt(inStep("strace", () => startStrace({ directory: container.directory, pid, hostProc: launch.hostProc, log: options.log })), endChild);
     },
   });
   sandbox?.letGo();
   undo.move();
+}
+
+/** Kills and reaps it. */
+function endChild(pid: number): void {
+  kill(pid, SIGNALS.SIGKILL);
+  waitPid(pid);
 }
 
 function idMaps(spec: Spec): IdMaps {

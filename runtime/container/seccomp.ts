@@ -16,10 +16,10 @@ export function prepareSeccomp(config: LinuxSeccomp | undefined, stateOf: (pid: 
   if (config === undefined) return undefined;
   const known = compiledBefore.get(config);
   // What it allows is asked where there is a label, which its containers do not have.
-  if (known !== undefined) return { ...known, allows: () => false, listener: undefined };
+  if (known !== undefined) return { ...known, early: false, allows: () => false, listener: undefined };
   const { program, flags, policy, unknown, notifies } = compileFilter(config);
   for (const name of unknown) log.debug(`seccomp: no system call is called ${name}; left out`);
-  return { program, flags, allows: (nr, args) => allows(policy, nr, args), listener: notifies ? openListener(config, stateOf) : undefined };
+  return { program, early: false, flags, allows: (nr, args) => allows(policy, nr, args), listener: notifies ? openListener(config, stateOf) : undefined };
 }
 
 export interface CompiledFilter {

@@ -42,6 +42,7 @@ export function prepareProgram(launch: ProcessLaunch): () => never {
   const become = prepareExec(stub, path, args, env);
   keepDescriptors(launch, labels);
   return () => {
+    inStep("seccomp", () => loadFilters(launch, true));
     inStep("resource limits", () => applyResourceLimits(process));
     becomeUnprivileged(launch);
     return become();
@@ -67,13 +68,13 @@ function giveStreams(uid: number): void {
 /** Without no_new_privs a filter needs CAP_SYS_ADMIN, so it comes before the capabilities go, else after. */
 function becomeUnprivileged(launch: ProcessLaunch): void {
   const { process } = launch;
-  if (process.noNewPrivileges !== true) inStep("seccomp", () => loadFilters(launch));
+  if (process.noNewPrivileges !== true) inStep("seccomp", () => loadFilters(launch, false));
   inStep("capabilities", () => dropCapabilities(process.capabilities));
-  if (process.noNewPrivileges === true) inStep("seccomp", () => loadFilters(launch));
+  if (process.noNewPrivileges === true) inStep("seccomp", () => loadFilters(launch, false));
 }
 
-function loadFilters({ filters, hostProc }: ProcessLaunch): void {
-  for (const { program, flags, listener } of filters) {
+function loadFilters({ filters, hostProc }: ProcessLaunch, early: boolean): void {
+  for (const { program, flags, listener } of filters.filter((filter) => filter.early === early)) {
     // The pid as the host counts it, which is what the host's procfs calls us.
     const message = listener?.message(Number(readLinkAt(hostProc, "self")));
     const fd = setSeccompFilter(program, flags);

@@ -72,6 +72,8 @@ export interface SeccompLaunch {
   readonly flags: number;
   /** Whether the filter lets a native system call through, without a listener or tracer having a say. */
   readonly allows: (nr: number, args: readonly number[]) => boolean;
+  /** Whether it comes before the resource limits, which may leave no room for a listener's descriptor. It must then allow what follows. */
+  readonly early: boolean;
   /** Where its notifications go: a connected socket, and what is to be sent with the listener, told the process's pid on the host. */
   readonly listener: { readonly socket: Fd; readonly message: (pid: number) => string } | undefined;
 }

@@ -7,6 +7,5 @@ import type { SeccompLaunch } from "../init/launch.ts";
 /** @param channel where the sentry takes listeners from (sentry/messages.ts). */
 export function trapFilter(channel: Fd): SeccompLaunch {
   const flags = encodeFlags({ newListener: true, waitKillableRecv: true });
-  // Opening files is brought before the sentry, so the stub cannot write a label by itself.
-  return { program: compiledPolicy("balanced"), flags, allows: () => false, listener: { socket: channel, message: () => "listener" } };
+  return { program: compiledPolicy("balanced"), early: true, flags, allows: () => true, listener: { socket: channel, message: () => "listener" } };
 }
