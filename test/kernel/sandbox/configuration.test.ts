@@ -1,0 +1,168 @@
+/** What a configuration becomes in a sandbox: who decides the mode, what is lent and how, what is refused. */
+import { chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { describe, expect, test } from "vitest";
+import type { Container } from "../../support/container.ts";
+import { nothingLeft } from "../../support/host.ts";
+import type { Spec } from "../../support/spec.ts";
+import { make } from "../errors/own.ts";
+import { SENTRY } from "./support.ts";
+
+const shell = (script: string, edit?: (spec: Spec, bundle: Container["bundle"]) => void) => make({ args: ["sh", "-c", script], ...(edit && { edit }) });
+const annotate = (annotations: Record<string, string>) => (spec: Spec) => void Object.assign(spec, { annotations });
+
+const bind = (source: string, destination: string, ...options: string[]) => ({ type: "bind", source, destination, options: ["bind", ...options] });
+
+function mayChown({ process }: Spec): void {
+  for (const set of ["bounding", "effective", "permitted"] as const) process?.capabilities?.[set]?.push("CAP_CHOWN");
+}
+
+describe("the mode", () => {
+  const RELEASE = "6.12.0-tssandbox\n";
+
+  test("is the command line's, or a stronger one that the container asks for", async () => {
+    await using given = shell("uname -r");
+    expect(await given.mustRun(SENTRY)).toBe(RELEASE);
+    await using asked = shell("uname -r", annotate({ "dev.tssandbox.mode": "sentry" }));
+    expect(await asked.mustRun()).toBe(RELEASE);
+  });
+
+  test("is never a weaker one", async () => {
+    await using c = shell("uname -r", annotate({ "dev.tssandbox.mode": "namespace" }));
+    expect(await c.mustRun(SENTRY)).toBe(RELEASE);
+  });
+
+  test("that does not exist is refused, naming the annotation, and nothing is left", async () => {
+    await using c = shell("true", annotate({ "dev.tssandbox.mode": "magic" }));
+    const result = await c.run();
+    expect(result).toMatchObject({ code: 1, stdout: "" });
+    expect(result.stderr).toBe('tssandbox: config.json: annotations["dev.tssandbox.mode"]: must be one of namespace, sentry, is "magic"\n');
+    await c.expectNothingLeft();
+  });
+
+  test("is kept for exec, which needs no flag", async () => {
+    await using c = make({ args: ["sleep", "100"] });
+    await c.mustBegin(SENTRY);
+    expect(await c.mustExec(["uname", "-r"])).toBe(RELEASE);
+  });
+});
+
+describe("identity", () => {
+  test("every guest has ids of its own, unprivileged on the host, and the sentry another", async () => {
+    await using first = make({ args: ["sleep", "100"] });
+    await using second = make({ args: ["sleep", "100"] });
+    await first.mustBegin(SENTRY);
+    await second.mustBegin(SENTRY);
+    const ids = [first, second].map((c) => statSync(`/proc/${c.pid}`).uid);
+    for (const id of ids) expect(id).toBeGreaterThanOrEqual(0x7000_0000);
+    expect(new Set(ids).size).toBe(2);
+  });
+
+  test("files belong inside to whom they belong outside, as under runc", async () => {
+    await using c = shell("stat -c '%u %g' /owned /", (_spec, bundle) => chownSync(bundle.file("owned", ""), 1234, 5678));
+    expect(await c.mustRun(SENTRY)).toBe("1234 5678\n0 0\n");
+  });
+});
+
+describe("writes to the root file system", () => {
+  test("are gone with the container", async () => {
+    await using c = shell("echo changed > /file; cat /file", (_spec, bundle) => void bundle.file("file", "as it was\n"));
+    expect(await c.mustRun(SENTRY)).toBe("changed\n");
+    expect(c.bundle.read("file")).toBe("as it was\n");
+  });
+
+  test("reach the host where the annotation says so", async () => {
+    await using c = shell("echo changed > /file; mkdir /new; chown 12:34 /new", (spec, bundle) => {
+      annotate({ "dev.tssandbox.root-writes": "host" })(spec);
+      mayChown(spec);
+      bundle.file("file", "as it was\n");
+    });
+    await c.mustRun(SENTRY);
+    expect(c.bundle.read("file")).toBe("changed\n");
+    expect(statSync(`${c.rootfs}/new`)).toMatchObject({ uid: 12, gid: 34 });
+  });
+
+  test("do not happen on a read-only root", async () => {
+    await using c = shell("echo x > /file", (spec) => void (spec.root.readonly = true));
+    expect((await c.run(SENTRY)).stderr).toContain("Read-only file system");
+  });
+});
+
+describe("volumes", () => {
+  test("are shared, writes and attributes both ways; a single file too", async () => {
+    await using c = shell("cat /etc/single; echo two >> /etc/single; echo x > /v/new; chmod 640 /v/new; chown 7:8 /v/new", (spec, bundle) => {
+      mayChown(spec);
+      mkdirSync(bundle.path("v"));
+      writeFileSync(bundle.path("single"), "one\n");
+      spec.mounts.push(bind(bundle.path("v"), "/v"), bind(bundle.path("single"), "/etc/single"));
+    });
+    expect(await c.mustRun(SENTRY)).toBe("one\n");
+    expect(readFileSync(c.bundle.path("single"), "utf8")).toBe("one\ntwo\n");
+    expect(statSync(c.bundle.path("v/new"))).toMatchObject({ uid: 7, gid: 8, mode: 0o100640 });
+  });
+
+  test("read-only ones are, for root as well", async () => {
+    await using c = shell("touch /v/x", (spec, bundle) => {
+      mkdirSync(bundle.path("v"));
+      spec.mounts.push(bind(bundle.path("v"), "/v", "ro"));
+    });
+    expect((await c.run(SENTRY)).stderr).toContain("Read-only file system");
+  });
+
+  test("a socket of the host's is refused, naming the mount, unless it is asked for", async () => {
+    await using c = shell("test -S /s && echo socket", (spec, bundle) => void spec.mounts.push(bind(bundle.path("s"), "/s")));
+    const server = createServer().listen(c.bundle.path("s"));
+    await new Promise((listening) => server.once("listening", listening));
+    const refused = await c.run(SENTRY);
+    expect(refused.stderr).toMatch(/^tssandbox: config\.json: mounts\[\d+\]\.source: \S+ is a socket or FIFO of the host's; set the annotation dev\.tssandbox\.host-sockets/);
+    await c.expectNothingLeft();
+    annotate({ "dev.tssandbox.host-sockets": "true" })(c.spec);
+    c.bundle.write();
+    expect(await c.mustRun(SENTRY)).toBe("socket\n");
+    server.close();
+  });
+});
+
+describe("the machine", () => {
+  test("has the memory and the processors of the limits", async () => {
+    await using c = shell("sed -n 's/MemTotal: *//p' /proc/meminfo; grep -c ^processor /proc/cpuinfo", (spec) => {
+      Object.assign(spec.linux.resources!, { memory: { limit: 100 << 20 }, cpu: { quota: 50_000, period: 100_000 } });
+    });
+    expect(await c.mustRun(SENTRY)).toBe(`${100 << 10} kB\n1\n`);
+  });
+
+  test("has been up as long as the container, by every clock that tells", async () => {
+    await using c = shell("cut -d. -f1 /proc/uptime; echo $(($(date +%s) - $(sed -n 's/btime //p' /proc/stat)))");
+    const [uptime, sinceBoot] = (await c.mustRun(SENTRY)).trim().split("\n").map(Number);
+    expect(uptime).toBeLessThan(30);
+    expect(sinceBoot).toBeLessThan(30);
+  });
+
+  test("has sysctls as they are configured", async () => {
+    await using c = shell("cat /proc/sys/net/ipv4/ip_default_ttl /proc/sys/kernel/shmmax", (spec) => {
+      spec.linux.sysctl = { "net.ipv4.ip_default_ttl": "33", "kernel.shmmax": "123456" };
+    });
+    expect(await c.mustRun(SENTRY)).toBe("33\n123456\n");
+  });
+});
+
+describe("what a sandbox cannot give is refused, and nothing is left", () => {
+  test.each(["pid", "user", "mount"])("another's %s namespace", async (type) => {
+    const file = type === "mount" ? "mnt" : type;
+    await using c = shell("true", (spec) => {
+      spec.linux.namespaces = [...spec.linux.namespaces.filter((namespace) => namespace.type !== type), { type, path: `/proc/self/ns/${file}` }];
+    });
+    const result = await c.run(SENTRY);
+    expect(result.code).toBe(1);
+    expect(result.stderr).toMatch(new RegExp(`^tssandbox: config\\.json: linux\\.namespaces\\[\\d+\\]\\.path: a sandbox has a ${type} namespace of its own.*--mode namespace.*\\n$`));
+    await c.expectNothingLeft();
+  });
+});
+
+describe("the end", () => {
+  test("of the guest is the end of sentry and gofer; in the foreground before run returns", async () => {
+    await using c = shell("true");
+    await c.mustRun(SENTRY);
+    expect(c.hostState()).toEqual(nothingLeft);
+  });
+});
