@@ -6,6 +6,7 @@ import type { Call, Operation } from "./call.ts";
 /** The last position that a number holds exactly; files end earlier. */
 const MAX_POSITION = Number.MAX_SAFE_INTEGER;
 const EFBIG = 27;
+const MAX_COPY = 4 << 20;
 const O_ACCMODE = 3;
 const O_CREAT = 0o100;
 const O_EXCL = 0o200;
@@ -135,8 +136,8 @@ const COPY_FILE_RANGE: Operation = {
     if (fileSystem.copyRange === undefined) return -ENOSYS;
     const from = request.wide(COPY.off_in);
     const to = request.wide(COPY.off_out);
-    // The reply has 32 bits for the count.
-    const size = Math.min(request.wide(COPY.len), 0x7fff_f000);
+    // Others wait meanwhile: a part at a time, the kernel asks again.
+    const size = Math.min(request.wide(COPY.len), MAX_COPY);
     if (from > MAX_POSITION - size || to > MAX_POSITION - size || request.u32(COPY.flags) !== 0) return -EINVAL;
     const copied = fileSystem.copyRange(node, request.wide(COPY.fh_in), from, request.wide(COPY.nodeid_out), request.wide(COPY.fh_out), to, size);
     if (copied < 0) return copied;

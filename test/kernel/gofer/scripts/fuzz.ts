@@ -107,6 +107,8 @@ function composeWell(): number {
   }
   // Most structs begin with a handle, or with small numbers.
   if (size > 0 && random(2) === 0) put64(IN_HEADER.size, pick(random(2) === 0 ? handles : nodes), 0);
+  // Not for its outcome: gigabytes of memory take a while.
+  if (opcode === OP.FALLOCATE) for (const field of [8, 16]) put64(IN_HEADER.size + field, random(1 << 20), 0);
   if (opcode === OP.WRITE) request.view.setUint32(IN_HEADER.size + 16, random(40), true);
   let at = end;
   for (let i = 0; i < names; i++) at = putName(at);
