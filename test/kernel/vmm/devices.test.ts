@@ -173,6 +173,12 @@ describe("block", () => {
     expect(ask(it, 4, 0, [])).toEqual({ written: 1, status: 0 });
   });
 
+  test("a write over the end does not make the file longer", () => {
+    const it = disk("x");
+    expect(ask(it, 1, 7, [{ address: DATA + 0x1000, length: 1024 }]).status).toBe(1);
+    expect(readFileSync(it.path)).toHaveLength(8 * 512);
+  });
+
   test("tells its serial number", () => {
     const it = disk("x");
     expect(ask(it, 8, 0, [{ address: DATA + 0x1000, length: 20, write: true }])).toEqual({ written: 21, status: 0 });
