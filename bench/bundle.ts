@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Spec } from "../runtime/spec/config.ts";
 import { templateSpec } from "../runtime/spec/template.ts";
@@ -30,6 +30,14 @@ export function makeBundle({ args, fill, fillVolume, edit = (spec) => spec }: Bu
   if (volume !== undefined) fillVolume?.(volume);
   writeFileSync(join(path, "config.json"), JSON.stringify(edit(configure(args, volume))));
   return { path, rootfs, args, ...(volume !== undefined && { volume }), [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+/** The same bundle with another command. */
+export function withArgs(bundle: BenchBundle, args: readonly string[]): BenchBundle {
+  const file = join(bundle.path, "config.json");
+  const spec = JSON.parse(readFileSync(file, "utf8")) as Spec;
+  writeFileSync(file, JSON.stringify({ ...spec, process: { ...spec.process, args } }));
+  return { ...bundle, args };
 }
 
 function configure(args: readonly string[], volume: string | undefined): Spec {

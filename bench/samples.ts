@@ -54,9 +54,9 @@ export class Samples {
     measurement.values.set(runtime, [...(measurement.values.get(runtime) ?? []), value]);
   }
 
-  /** Writes .cache/bench/NAME.json, and prints the same as Markdown. @param goals by "group: name", or by "name" in any group. */
-  publish(name: string, columns: readonly RuntimeName[], about: { readonly rounds: number; readonly cpu?: string | undefined; readonly goals?: Readonly<Record<string, Goal>> }): void {
-    const rows = [...this.#measurements.values()].map((measurement) => rowOf(measurement, about.goals ?? {}));
+  /** Writes .cache/bench/NAME.json, and prints the same as Markdown. @param about.goalOf by "group: name". */
+  publish(name: string, columns: readonly RuntimeName[], about: { readonly rounds: number; readonly cpu?: string | undefined; readonly goalOf: (name: string) => Goal | undefined }): void {
+    const rows = [...this.#measurements.values()].map((measurement) => rowOf(measurement, about.goalOf));
     const circumstances = {
       kernel: release(),
       processors: availableParallelism(),
@@ -80,7 +80,7 @@ function median(values: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? NaN;
 }
 
-function rowOf({ group, name, unit, values }: Measurement, goals: Readonly<Record<string, Goal>>): Row {
+function rowOf({ group, name, unit, values }: Measurement, goalOf: (name: string) => Goal | undefined): Row {
   const medians: Partial<Record<RuntimeName, number>> = Object.fromEntries([...values].map(([runtime, list]) => [runtime, median(list)]));
   const ratioTo = (peer: RuntimeName): number | undefined => {
     const [ours, theirs] = [medians.sentry, medians[peer]];
@@ -88,7 +88,7 @@ function rowOf({ group, name, unit, values }: Measurement, goals: Readonly<Recor
     return moreIsBetter(unit) ? theirs / ours : ours / theirs;
   };
   const [toRunc, toRunsc] = [ratioTo("runc"), ratioTo("runsc")];
-  const goal = goals[`${group}: ${name}`] ?? goals[name];
+  const goal = goalOf(`${group}: ${name}`);
   const reached = goal === undefined ? undefined : (ratioTo(goal.than) ?? Infinity) <= goal.atMost;
   return { group, name, unit, medians, ...(toRunc !== undefined && { toRunc }), ...(toRunsc !== undefined && { toRunsc }), ...(goal !== undefined && reached !== undefined && { goal: { ...goal, reached } }) };
 }
