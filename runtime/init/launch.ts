@@ -53,6 +53,8 @@ export interface GuestLaunch {
   readonly pidNamespace: Fd;
   /** The file systems that the gofer will serve, by names of our own: `root`, `system`, and one per volume. */
   readonly fileSystems: readonly string[];
+  /** See gofer/fuse/open-device.ts. */
+  readonly fuseNode: Fd;
   /** The stage fills it: one device for each. */
   readonly devices: Map<string, Fd>;
   /** What is mounted by way of the gofer instead of being bound: the file system's name and its root's S_IF* type. */

@@ -7,12 +7,13 @@ import * as fcntl from "../../linux/abi/fcntl.ts";
 import { effectiveUid, getCapabilities, setCapabilities, setEffectiveUserId, setFileSystemUserId, setGroupId, setGroups, setUserId } from "../../linux/credentials.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { check, inStep, isErrno } from "../../linux/errors.ts";
-import { open, openAt, readAll, writeAll } from "../../linux/file.ts";
+import { openAt, readAll, writeAll } from "../../linux/file.ts";
 import { tryClone } from "../../linux/fork.unsafe.ts";
 import { CLONE_NEW, unshare, type NamespaceFile } from "../../linux/namespace.ts";
 import { setDumpable } from "../../linux/prctl.ts";
 import { pidfdOpen } from "../../linux/process.ts";
 import { MAX_FDS } from "../../linux/socket.ts";
+import { openFuseNode } from "../../gofer/fuse/open-device.ts";
 import type { GuestLaunch, ProcessLaunch } from "./launch.ts";
 import { createNamespaces, joinNamespaces } from "./namespaces.ts";
 import { awaitGo, rendezvous, reporting, send, type Birth } from "./protocol.ts";
@@ -114,8 +115,8 @@ function becomeOwner(owner: number): void {
 }
 
 /** A file system is mounted in the user namespace that its device was opened in, and the mounting process must be in that one. Source: fuse(4). */
-function openFuseDevices(channel: Fd, { fileSystems, devices }: GuestLaunch): void {
-  for (const name of fileSystems) devices.set(name, open("/dev/fuse", fcntl.O_RDWR));
+function openFuseDevices(channel: Fd, { fileSystems, fuseNode, devices }: GuestLaunch): void {
+  for (const name of fileSystems) devices.set(name, openFuseNode(fuseNode));
   for (let i = 0; i < fileSystems.length; i += MAX_FDS) {
     rendezvous(channel, { kind: "fuse" }, fileSystems.slice(i, i + MAX_FDS).flatMap((name) => devices.get(name) ?? []));
   }

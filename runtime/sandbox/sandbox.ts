@@ -13,7 +13,7 @@ import { randomUUID } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { SIGNALS } from "../../linux/abi/signal.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
-import { check } from "../../linux/errors.ts";
+import { check, inStep } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { open, read } from "../../linux/file.ts";
 import { tryClone } from "../../linux/fork.unsafe.ts";
@@ -21,6 +21,7 @@ import { nodeResources, type NodeResources } from "../../linux/inherited.unsafe.
 import { CLONE_NEW } from "../../linux/namespace.ts";
 import { exitNow, kill, pidfdOpen, waitPid } from "../../linux/process.ts";
 import { listenUnix, socketPair, SOCK_SEQPACKET } from "../../linux/socket.ts";
+import { mountFuseNode } from "../../gofer/fuse/open-device.ts";
 import { enterSentryJail, refuseOtherCalls } from "../../sentry/jail.ts";
 import { Machine } from "../../sentry/machine.ts";
 import { sendFd } from "../../sentry/messages.ts";
@@ -80,7 +81,15 @@ export class Sandbox {
     this.#observation = observation;
     this.channel = channel;
     const { ids, files } = request;
-    this.guest = { ...files, sysctls: request.sysctls, owner: ids.sentry, pidNamespace: open(`/proc/${sentry}/ns/pid`, fcntl.O_RDONLY), devices: new Map(), mounted: new Map() };
+    this.guest = {
+      ...files,
+      sysctls: request.sysctls,
+      owner: ids.sentry,
+      pidNamespace: open(`/proc/${sentry}/ns/pid`, fcntl.O_RDONLY),
+      fuseNode: inStep("fuse", () => mountFuseNode()),
+      devices: new Map(),
+      mounted: new Map(),
+    };
   }
 
   /** The stage's devices, which come in the order of `guest.fileSystems`. */
@@ -102,6 +111,7 @@ export class Sandbox {
   letGo(): void {
     this.channel.close();
     this.guest.pidNamespace.close();
+    this.guest.fuseNode.close();
     for (const device of this.#devices) device.close();
     this.#machine.close();
     this.#observation.log.close();
