@@ -35,6 +35,9 @@ export interface Observer {
 /** Filters: one for the first process, one for each `exec` that is under way. */
 const MAX_SOURCES = 1024;
 
+/** Milliseconds for a dying gofer's pidfd to tell; the end of a sandbox in good order takes as much longer at most. */
+const GOFER_END = 20;
+
 /** Returns when nobody is left to serve. @throws Error where the gofer has gone before. */
 export function serveSandbox({ kernel, platform, channel, door, observer }: SentryOptions): void {
   const handle = dispatcher(kernel, observer.meter);
@@ -60,7 +63,16 @@ export function serveSandbox({ kernel, platform, channel, door, observer }: Sent
       }
       if (!serve(entry, ready)) remove(i);
     }
-    if (!entries.some(({ kind }) => kind === "source" || kind === "peer")) return;
+    if (!entries.some(({ kind }) => kind === "source" || kind === "peer")) return lookAfterGofer();
+  }
+
+  /** A gofer that dies takes the guest with it, and may itself be seen to have ended a moment later: its files are closed first. */
+  function lookAfterGofer(): void {
+    const gofer = entries.find(({ kind }) => kind === "gofer");
+    if (gofer === undefined) return;
+    const last = new PollSet(1);
+    last.add(gofer.fd, POLLIN);
+    if (last.wait(GOFER_END) > 0 && !observer.goferDone()) throw new Error("the gofer has ended");
   }
 
   /** @returns false where nothing more will come from it. */

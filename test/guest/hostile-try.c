@@ -160,7 +160,7 @@ static long uid_of(void) {
   return say(text);
 }
 
-/* `unix connect PATH`, `@` in front of an abstract name. */
+/* `unix connect|listen|wait PATH`, `@` in front of an abstract name. */
 static long unix_of(void) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   const char *name = word(2);
@@ -172,8 +172,9 @@ static long unix_of(void) {
   }
   int fd = socket(AF_UNIX, SOCK_STREAM, 0);
   if (strcmp(word(1), "connect") == 0) return connect(fd, (struct sockaddr *)&address, size);
-  if (bind(fd, (struct sockaddr *)&address, size) < 0) return -1;
-  return listen(fd, 5);
+  if (bind(fd, (struct sockaddr *)&address, size) < 0 || listen(fd, 5) < 0) return -1;
+  if (strcmp(word(1), "wait") == 0) pause();
+  return 0;
 }
 
 /* What the process was given beside its standard streams; close-on-exec does not matter, since nothing is opened here. */

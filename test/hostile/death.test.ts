@@ -1,0 +1,131 @@
+/** The end of a sandbox's own processes, at any moment, is the end of the sandbox: within a second, told, and with nothing left. */
+import { readFileSync } from "node:fs";
+import { afterAll, describe, expect, test } from "vitest";
+import { type Container } from "../support/container.ts";
+import { ignoreGone, isAlive, processesOf } from "../support/host.ts";
+import { removeWorkDir } from "../support/paths.ts";
+import type { Call } from "../support/runtime.ts";
+import { until } from "../support/until.ts";
+import { attempt, expectAnswers, expectGoneAfterDelete, hostile, sandboxOf } from "./support.ts";
+
+afterAll(removeWorkDir);
+
+const END_MS = 1000;
+const LOAD = "while :; do uname -r; cat /etc/passwd; echo x > /tmp/x; rm /tmp/x; done > /dev/null & while :; do /bin/true; done & wait";
+
+const FAILED = /^tssandbox: warning: the sandbox of \S+ had failed: (sentry: )?the (sentry|gofer) has ended[^\n]*\n$/;
+
+type Victim = "sentry" | "gofer";
+
+async function kill(c: Container, victim: Victim): Promise<void> {
+  process.kill(sandboxOf(c)[victim].pid, "SIGKILL");
+  await until(`${victim} killed: the end of all others`, () => !isAlive(c.pid) && processesOf(c.id).filter((line) => !/--root/.test(line)).length === 0, END_MS);
+}
+
+async function expectEnd(c: Container): Promise<void> {
+  expect(await c.status()).toBe("stopped");
+  await expectGoneAfterDelete(c, FAILED);
+}
+
+describe.each(["sentry", "gofer"] as const)("the %s is killed", (victim) => {
+  test("before the start", async () => {
+    await using c = hostile();
+    await c.mustCreate();
+    await kill(c, victim);
+    expect((await c.start()).code).not.toBe(0);
+    await expectEnd(c);
+  });
+
+  test("while nothing happens", async () => {
+    await using c = hostile();
+    await c.mustBegin();
+    await kill(c, victim);
+    await expectEnd(c);
+  });
+
+  test.each([0, 30, 100, 300])("under load, after %d ms", async (ms) => {
+    await using c = hostile({ args: ["sh", "-c", LOAD] });
+    await c.mustBegin();
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    await kill(c, victim);
+    await expectEnd(c);
+  });
+
+  test.each([0, 20, 60, 150])("during exec, %d ms after its beginning", async (ms) => {
+    await using c = hostile();
+    await c.mustBegin();
+    const call = c.startExec(["sleep", "100"]);
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    await kill(c, victim);
+    expect((await call.ended).code).not.toBe(0);
+    await expectEnd(c);
+  });
+
+  test("in the foreground: run fails, and says why", async () => {
+    await using c = hostile({ args: ["sh", "-c", "echo up; sleep 100"] });
+    const call = c.startRun();
+    await until("the program", () => call.stdout.includes("up"));
+    process.kill(sandboxOf(c)[victim].pid, "SIGKILL");
+    const { code, stderr } = await call.result();
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(/^tssandbox: .*(sentry|gofer)[^\n]*\n$/);
+    await c.expectNothingLeft();
+  });
+
+  test("while it is paused", async () => {
+    await using c = hostile();
+    await c.mustBegin();
+    await c.mustCommand("pause");
+    process.kill(sandboxOf(c)[victim].pid, "SIGKILL");
+    // Frozen tasks end when delete has thawed them: who has died first is not told in every case.
+    await expectGoneAfterDelete(c, /^(tssandbox: warning: [^\n]*\n)?$/);
+  });
+});
+
+/** Its steps cannot be told from outside (a jailed process writes no file), so it is by time, from the moment at which there is a sentry. */
+test("killed during create, it leaves nothing", async () => {
+  let failed = 0;
+  for (const ms of [0, 1, 2, 4, 6, 9, 13, 18, 25, 40]) {
+    await using c = hostile();
+    const call = c.call("create", [c.id], { flags: ["--bundle", c.bundle.dir] });
+    const sentry = await until("a sentry", () => sentryBelow(call), 5000);
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    process.kill(sentry, "SIGKILL");
+    const { code, stderr } = await call.result();
+    if (code !== 0) {
+      failed++;
+      expect(stderr).toMatch(/^tssandbox: [^\n]+\n$/);
+      await c.expectNothingLeft();
+    }
+    await c.delete("--force");
+    await c.expectNothingLeft();
+  }
+  expect(failed).toBeGreaterThan(2);
+});
+
+async function sentryBelow(call: Call): Promise<number | undefined> {
+  const pid = await call.pid;
+  const children = (of: number) => (ignoreGone(() => readFileSync(`/proc/${of}/task/${of}/children`, "utf8")) ?? "").split(" ").filter(Boolean).map(Number);
+  return children(pid).find(isSentry);
+}
+
+function isSentry(pid: number): boolean {
+  const text = ignoreGone(() => readFileSync(`/proc/${pid}/status`, "utf8")) ?? "";
+  const [, inner = ""] = /NSpid:\t\d+\t(\d+)\n/.exec(text) ?? [];
+  return inner === "1";
+}
+
+test("freezing works with traps pending, and what has been frozen goes on", async () => {
+  await using c = hostile({ args: ["sh", "-c", "i=0; while :; do uname -r > /dev/null; i=$((i+1)); echo $i > /tmp/count; done"] });
+  await c.mustBegin();
+  const record = sandboxOf(c);
+  const count = async () => Number((await attempt(c, ["cat /tmp/count"]))["cat /tmp/count"]);
+  for (let i = 0; i < 4; i++) {
+    await c.mustCommand("pause");
+    expect(await c.status()).toBe("paused");
+    await c.mustCommand("resume");
+    const before = await count();
+    await until("further calls", async () => (await count()) > before);
+  }
+  await expectAnswers(c, record);
+});
