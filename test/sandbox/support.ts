@@ -50,8 +50,19 @@ export async function runNatively(command: Command): Promise<Outcome> {
   }
 }
 
+/** With the same configuration, by another runtime. */
+export async function runUnderRunc(command: Command): Promise<Outcome> {
+  await using container = await makeContainer(command);
+  const { bundle, id, spec, stateRoot } = container;
+  const layer = 'mount -t tmpfs none "$2" && cd "$2" && mkdir upper work root && mount -t overlay -o "lowerdir=$1,upperdir=upper,workdir=work,userxattr" none root && shift 2 && exec "$@"';
+  const lower = spec.root.path;
+  spec.root.path = join(bundle.rootfs, "root");
+  bundle.write();
+  return await launch(["unshare", "--mount", "sh", "-c", layer, "sh", lower, bundle.rootfs, "runc", "--root", stateRoot, "run", "--bundle", bundle.dir, id], command, {});
+}
+
 export async function runInSandbox(command: Command): Promise<Outcome> {
-  await using sandbox = await makeSandbox(command);
+  await using sandbox = await makeContainer(command);
   const line = [RUNTIME, "--mode", "sentry", "--root", sandbox.stateRoot, "run", "--bundle", sandbox.bundle.dir, sandbox.id];
   const done = await launch(onTerminal(command, line), command, {});
   await sandbox.expectNothingLeft();
@@ -88,7 +99,7 @@ async function converse(call: Call, dialogue: NonNullable<Command["dialogue"]>):
 }
 
 /** A container that is not created yet. */
-export async function makeSandbox({ args, dialogue = [], lend = {}, edit }: Omit<Command, "timeout">): Promise<Container> {
+export async function makeContainer({ args, dialogue = [], lend = {}, edit }: Omit<Command, "timeout">): Promise<Container> {
   const root = await debianDevelopmentRoot();
   return new Container({ path: RUNTIME, version: "tssandbox" }, {
     args,
