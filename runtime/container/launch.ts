@@ -12,6 +12,7 @@ import type { LinuxSeccomp, Process } from "../spec/config.ts";
 import { ConfigError } from "../spec/report.ts";
 import type { Logger } from "../log.ts";
 import { prepareSeccomp } from "./seccomp.ts";
+import { refuseDirectories } from "../sandbox/streams.ts";
 
 /** What a caller knows of it; `preserveFds` without those of socket activation. */
 export interface ProcessOptions extends Omit<ProcessLaunch, "listenFds" | "filters" | "hostProc"> {
@@ -33,6 +34,7 @@ function gatherLaunch({ seccomp, trap, stateOf, log, ...known }: ProcessOptions)
   const listenFds = activationFds();
   const preserveFds = listenFds + known.preserveFds;
   checkPreserved(preserveFds);
+  if (trap !== undefined) refuseDirectories(preserveFds);
   const configured = inStep("seccomp listener", () => prepareSeccomp(seccomp, stateOf, log));
   return { ...known, preserveFds, listenFds, filters: stack(trap, configured), hostProc: openHostProc() };
 }

@@ -21,6 +21,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "hostile-guard.h"
@@ -209,6 +210,54 @@ static long handle_of(void) {
   return open_by_handle_at(at, &handle.h, O_RDONLY);
 }
 
+static void found(const char *what, int pid, const char *name) {
+  static char seen[64][300];
+  char path[64], target[250] = "", line[300];
+  snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
+  if (readlink(path, target, sizeof target - 1) < 0) return;
+  snprintf(line, sizeof line, "%s %s", what, target);
+  for (int i = 0; i < 64; i++) {
+    if (strcmp(seen[i], line) == 0) return;
+    if (seen[i][0] != 0) continue;
+    strcpy(seen[i], line);
+    printf("%s\n", line);
+    fflush(stdout);
+    return;
+  }
+}
+
+/* For some seconds, looks into every other process that appears; prints once what it has been able to open or trace. */
+static long hunt(void) {
+  long rounds = 0;
+  char path[64];
+  time_t end = time(NULL) + number(1);
+  for (; time(NULL) < end; rounds++)
+    for (int pid = 2; pid < 200; pid++) {
+      if (pid == getpid() || kill(pid, 0) < 0) continue;
+      found("exe", pid, "exe");
+      found("root", pid, "root");
+      found("cwd", pid, "cwd");
+      for (int fd = 0; fd < 20; fd++) {
+        snprintf(path, sizeof path, "fd/%d", fd);
+        found("fd", pid, path);
+      }
+      if (ptrace(PTRACE_SEIZE, pid, 0, 0) == 0) {
+        found("traced", pid, "exe");
+        ptrace(PTRACE_INTERRUPT, pid, 0, 0);
+        waitpid(pid, NULL, __WALL);
+        ptrace(PTRACE_DETACH, pid, 0, 0);
+      }
+    }
+  printf("hunted %ld\n", rounds);
+  fflush(stdout);
+  return pause();
+}
+
+static long fork_bomb(void) {
+  for (long made = 0;; made++)
+    if (fork() < 0 && usleep(1000) < 0) return made;
+}
+
 static const struct {
   const char *name;
   long (*run)(void);
@@ -217,6 +266,7 @@ static const struct {
   {"clone3", clone_with}, {"setns", setns_of}, {"mount", mount_of}, {"bind", bind_of}, {"umount", umount_of}, {"mknod", mknod_of}, {"kill", kill_of},
   {"ptrace", ptrace_of}, {"chroot-escape", chroot_escape}, {"terminal", on_terminal}, {"memfd-exec", memfd_exec}, {"uid", uid_of}, {"unix", unix_of},
   {"descriptors", descriptors}, {"fchdir", fchdir_of}, {"openat", openat_of}, {"chmod", chmod_of}, {"chown", chown_of}, {"handle", handle_of},
+  {"hunt", hunt}, {"fork-bomb", fork_bomb},
 };
 
 static void attempt(void) {

@@ -105,8 +105,8 @@ test("killed during create, it leaves nothing", async () => {
 
 async function sentryBelow(call: Call): Promise<number | undefined> {
   const pid = await call.pid;
-  const children = (of: number) => (ignoreGone(() => readFileSync(`/proc/${of}/task/${of}/children`, "utf8")) ?? "").split(" ").filter(Boolean).map(Number);
-  return children(pid).find(isSentry);
+  const children = ignoreGone(() => readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8")) ?? "";
+  return children.split(" ").filter(Boolean).map(Number).find(isSentry);
 }
 
 function isSentry(pid: number): boolean {

@@ -1,0 +1,74 @@
+/** Taking all there is: tasks, memory, storage. The guest's own processes pay, and the sandbox's own live. */
+import { readFileSync } from "node:fs";
+import { afterAll, expect, test } from "vitest";
+import type { Container } from "../../support/container.ts";
+import { cgroupsOf, processesOf } from "../../support/host.ts";
+import { removeWorkDir } from "../../support/paths.ts";
+import type { Spec } from "../../support/spec.ts";
+import { until } from "../../support/until.ts";
+import { expectAnswers, expectGoneAfterDelete, hostile, sandboxOf } from "../support.ts";
+
+afterAll(removeWorkDir);
+
+const MIB = 1 << 20;
+const limited = (resources: object) => (spec: Spec) => {
+  spec.linux.resources = { ...spec.linux.resources, ...resources };
+};
+
+/** Tasks in the container's cgroup. */
+function tasksOf(c: Container): number {
+  const directory = cgroupsOf(c.id).find((path) => path.includes("/pids/")) ?? cgroupsOf(c.id)[0] ?? "";
+  return Number(readFileSync(`${directory}/pids.current`, "utf8"));
+}
+
+test("a fork bomb stays within its limit, and is gone with the container", async () => {
+  await using c = hostile({ args: ["/try", "fork-bomb"], edit: limited({ pids: { limit: 100 } }) });
+  await c.mustBegin();
+  const record = sandboxOf(c);
+  let most = 0;
+  await until("a full cgroup", () => (most = Math.max(most, tasksOf(c))) > 90);
+  expect(most).toBeLessThanOrEqual(100);
+  // The sandbox's own processes are not in its cgroup, and take nothing from the limit.
+  const paths = [record.sentry.pid, record.gofer.pid].map((pid) => readFileSync(`/proc/${pid}/cgroup`, "utf8"));
+  expect(paths.filter((text) => text.includes(c.id))).toEqual([]);
+  await expectGoneAfterDelete(c);
+});
+
+test("one process that takes too much memory is killed, and events tell of it; the sandbox goes on", async () => {
+  await using c = hostile({ edit: limited({ memory: { limit: 64 * MIB, swap: 64 * MIB } }) });
+  await c.mustBegin();
+  const record = sandboxOf(c);
+  const events = c.call("events", [c.id], { flags: ["--interval", "1s"] });
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const result = await c.exec(["sh", "-c", "x=$(dd if=/dev/zero bs=1M count=200 2> /dev/null | tr '\\0' x); echo survived"]);
+  expect({ survived: result.stdout.includes("survived"), failed: result.code !== 0 }).toEqual({ survived: false, failed: true });
+  await until("an event", () => /"type":"oom"/.test(events.stdout));
+  await expectAnswers(c, record);
+  process.kill(await events.pid, "SIGTERM");
+  await events.ended;
+});
+
+test("many small processes take too much memory: it is they who die, not the sentry or the gofer", async () => {
+  await using c = hostile({ edit: limited({ memory: { limit: 48 * MIB, swap: 48 * MIB }, pids: { limit: 300 } }) });
+  await c.mustBegin();
+  const record = sandboxOf(c);
+  await c.exec(["sh", "-c", "i=0; while [ $i -lt 40 ]; do (x=$(dd if=/dev/zero bs=1M count=2 2> /dev/null | tr '\\0' x); sleep 2) & i=$((i+1)); done; wait; true"]);
+  const directory = cgroupsOf(c.id).find((path) => path.includes("/memory/")) ?? "";
+  expect(Number(/oom_kill (\d+)/.exec(readFileSync(`${directory}/memory.oom_control`, "utf8"))?.[1])).toBeGreaterThan(3);
+  await expectAnswers(c, record);
+});
+
+test("filling the root file system, which is in memory, is paid for by the container's cgroup", async () => {
+  await using c = hostile({ edit: limited({ memory: { limit: 64 * MIB, swap: 64 * MIB } }) });
+  await c.mustBegin();
+  const record = sandboxOf(c);
+  const result = await c.exec(["sh", "-c", "dd if=/dev/zero of=/big bs=1M count=500; echo $?"]);
+  expect(result.stdout).not.toBe("0\n");
+  const directory = cgroupsOf(c.id).find((path) => path.includes("/memory/")) ?? "";
+  expect(Number(readFileSync(`${directory}/memory.usage_in_bytes`, "utf8"))).toBeLessThanOrEqual(64 * MIB);
+  await c.exec(["rm", "-f", "/big"]);
+  expect(processesOf(c.id).length).toBeGreaterThan(0);
+  // The first process may have been what the kernel killed: then the container has ended in good order.
+  if ((await c.status()) === "running") await expectAnswers(c, record);
+  await expectGoneAfterDelete(c);
+});
