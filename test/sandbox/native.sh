@@ -14,10 +14,9 @@ cd root
 mount -t proc proc proc
 mount -t sysfs -o ro sysfs sys
 mount -t tmpfs -o mode=755,nosuid dev dev
-mkdir dev/pts dev/shm dev/mqueue
+mkdir dev/pts dev/shm
 mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5 devpts dev/pts
-mount -t tmpfs -o mode=1777 shm dev/shm
-mount -t mqueue mqueue dev/mqueue
+mount -t tmpfs -o mode=1777,nosuid,nodev,noexec shm dev/shm
 for device in null zero full random urandom tty; do
   touch dev/$device
   mount --bind /dev/$device dev/$device
@@ -36,5 +35,8 @@ shift
 ip link set lo up
 hostname guest
 ulimit -n 1024
+# Not chroot(2), from which one can get out.
+pivot_root . .
+umount -l .
 # CAPABILITIES is what the sandbox's config.json gives.
-exec env -i PATH="$GUEST_PATH" HOME=/root TERM=xterm LC_ALL=C.UTF-8 setpriv --no-new-privs --inh-caps=-all "--bounding-set=-all,$CAPABILITIES" -- chroot . "$@"
+exec env -i PATH="$GUEST_PATH" HOME=/root TERM=xterm LC_ALL=C.UTF-8 setpriv --no-new-privs --inh-caps=-all "--bounding-set=-all,$CAPABILITIES" -- "$@"

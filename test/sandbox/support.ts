@@ -116,7 +116,6 @@ function describe(spec: Spec, root: string, terminal: boolean): void {
   const capabilities = CAPABILITIES.map((name) => `CAP_${name}`);
   spec.root = { path: root };
   spec.hostname = "guest";
-  spec.mounts.push({ destination: "/dev/mqueue", type: "mqueue", source: "mqueue", options: ["nosuid", "noexec", "nodev"] });
   Object.assign(spec.process!, {
     terminal,
     env: [`PATH=${GUEST_PATH}`, "HOME=/root", "TERM=xterm", "LC_ALL=C.UTF-8"],

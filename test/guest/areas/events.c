@@ -1,0 +1,138 @@
+/* epoll(7), eventfd(2), signalfd(2), inotify(7), poll(2), select(2), pipe(7), splice(2). */
+#include "tell.h"
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/select.h>
+#include <sys/signalfd.h>
+#include <sys/uio.h>
+
+static void eventfds(void) {
+  uint64_t value = 0;
+  int fd = eventfd(3, EFD_NONBLOCK);
+  TELL("eventfd", fd);
+  eventfd_write(fd, 4);
+  TELL("read", read(fd, &value, 8));
+  VALUE("sum", "%d", (int)value);
+  TELL("empty", read(fd, &value, 8));
+  value = UINT64_MAX;
+  TELL("too much", write(fd, &value, 8));
+  int counting = eventfd(2, EFD_SEMAPHORE);
+  eventfd_read(counting, &value);
+  VALUE("as a semaphore", "%d", (int)value);
+}
+
+static void epolls(void) {
+  int set = epoll_create1(EPOLL_CLOEXEC), ends[2], other = epoll_create1(0);
+  struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = 7}, got[4];
+  if (pipe2(ends, O_NONBLOCK) < 0) return;
+  TELL("epoll_ctl", epoll_ctl(set, EPOLL_CTL_ADD, ends[0], &event));
+  TELL("twice", epoll_ctl(set, EPOLL_CTL_ADD, ends[0], &event));
+  VALUE("nothing yet", "%d", epoll_wait(set, got, 4, 10));
+  TELL("write", write(ends[1], "xy", 2));
+  VALUE("ready", "%d %d", epoll_wait(set, got, 4, 1000), (int)got[0].data.u64);
+  VALUE("edge has passed", "%d", epoll_wait(set, got, 4, 0));
+  event.events = EPOLLIN;
+  TELL("modify", epoll_ctl(set, EPOLL_CTL_MOD, ends[0], &event));
+  VALUE("level", "%d %d", epoll_wait(set, got, 4, 0), epoll_wait(set, got, 4, 0));
+  event.events = EPOLLIN;
+  TELL("a set in a set", epoll_ctl(other, EPOLL_CTL_ADD, set, &event));
+  VALUE("ready through both", "%d", epoll_wait(other, got, 4, 0));
+  TELL("a loop", epoll_ctl(set, EPOLL_CTL_ADD, other, &event));
+  TELL("a file", epoll_ctl(set, EPOLL_CTL_ADD, open("/etc/passwd", O_RDONLY), &event));
+  close(ends[1]);
+  VALUE("hung up", "%d %x", epoll_pwait2(set, got, 4, &(struct timespec){0, 0}, NULL), got[0].events);
+}
+
+static void signalfds(void) {
+  sigset_t mask;
+  sigemptyset(&mask);
+  sigaddset(&mask, SIGUSR1);
+  sigprocmask(SIG_BLOCK, &mask, NULL);
+  int fd = signalfd(-1, &mask, SFD_NONBLOCK);
+  struct signalfd_siginfo info = {0};
+  TELL("signalfd", fd);
+  TELL("none", read(fd, &info, sizeof info));
+  sigqueue(getpid(), SIGUSR1, (union sigval){9});
+  TELL("one", read(fd, &info, sizeof info));
+  VALUE("which", "%u %d %d", info.ssi_signo, info.ssi_int, info.ssi_pid == (uint32_t)getpid());
+}
+
+static void show_events(int fd) {
+  char buffer[4096] __attribute__((aligned(8)));
+  struct pollfd ready = {fd, POLLIN, 0};
+  poll(&ready, 1, 500);
+  ssize_t got = read(fd, buffer, sizeof buffer);
+  for (ssize_t at = 0; at < got;) {
+    const struct inotify_event *event = (void *)(buffer + at);
+    printf("event %x cookie %d name %s\n", event->mask, event->cookie != 0, event->len > 0 ? event->name : "");
+    at += (ssize_t)sizeof *event + event->len;
+  }
+}
+
+static void watch(const char *directory) {
+  VALUE("inotify in", "%s", directory);
+  int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), file;
+  if (chdir(directory) < 0 || mkdir("watched", 0755) < 0) return;
+  int one = inotify_add_watch(fd, "watched", IN_CREATE | IN_DELETE | IN_MODIFY | IN_CLOSE_WRITE | IN_MOVE | IN_ATTRIB | IN_DELETE_SELF);
+  TELL("inotify_add_watch", one);
+  file = open("watched/a", O_CREAT | O_WRONLY, 0644);
+  TELL("written", write(file, "x", 1));
+  close(file);
+  show_events(fd);
+  TELL("renamed", rename("watched/a", "watched/b"));
+  TELL("mode", chmod("watched/b", 0600));
+  show_events(fd);
+  TELL("removed", unlink("watched/b"));
+  TELL("directory removed", rmdir("watched"));
+  show_events(fd);
+  TELL("not there", inotify_add_watch(fd, "nothing", IN_CREATE));
+  TELL("no such watch", inotify_rm_watch(fd, 99));
+  close(fd);
+}
+
+static void pipes(void) {
+  int ends[2], more[2], queued = 0;
+  char text[16] = "";
+  TELL("pipe2", pipe2(ends, O_NONBLOCK));
+  TELL("empty", read(ends[0], text, 1));
+  int filled = 0;
+  while (write(ends[1], text, sizeof text) > 0) filled++;
+  VALUE("capacity", "%d", filled * (int)sizeof text);
+  TELL("F_SETPIPE_SZ", fcntl(ends[1], F_SETPIPE_SZ, 1 << 17));
+  VALUE("size", "%d", fcntl(ends[1], F_GETPIPE_SZ));
+  ioctl(ends[0], FIONREAD, &queued);
+  VALUE("queued", "%d", queued);
+  if (pipe(more) < 0) return;
+  TELL("tee", tee(ends[0], more[1], 10, 0));
+  TELL("splice", splice(ends[0], NULL, more[1], NULL, 10, 0));
+  struct iovec part = {"memory", 6};
+  TELL("vmsplice", vmsplice(more[1], &part, 1, 0));
+  TELL("splice of a file", splice(open("/etc/passwd", O_RDONLY), NULL, more[1], NULL, 5, 0));
+  VALUE("read", "%zd", read(more[0], (char[100]){0}, 100));
+  TELL("fifo", mkfifo("/tmp/fifo", 0600));
+  TELL("no reader", open("/tmp/fifo", O_WRONLY | O_NONBLOCK));
+  int fifo = open("/tmp/fifo", O_RDWR);
+  TELL("both", fifo);
+  TELL("through", write(fifo, "f", 1));
+  struct pollfd ready[2] = {{fifo, POLLIN | POLLOUT, 0}, {-1, POLLIN, 0}};
+  VALUE("poll", "%d %x", poll(ready, 2, 0), ready[0].revents);
+  ready[1].fd = 999;
+  VALUE("poll of nothing", "%d %x", poll(ready + 1, 1, 0), ready[1].revents);
+  fd_set set;
+  FD_ZERO(&set);
+  FD_SET(fifo, &set);
+  VALUE("select", "%d", select(fifo + 1, &set, NULL, NULL, &(struct timeval){0, 0}));
+}
+
+int main(void) {
+  eventfds();
+  epolls();
+  signalfds();
+  watch("/tmp");
+  watch("/volume");
+  pipes();
+  return 0;
+}
