@@ -4,6 +4,7 @@ import { SIGNALS } from "../../linux/abi/signal.ts";
 import { waitUntil } from "../../linux/sleep.ts";
 import { runHooksWarning } from "../hooks.ts";
 import type { Logger } from "../log.ts";
+import { sandboxEnd } from "../sandbox/end.ts";
 import { sandboxFailure } from "../sandbox/failure.ts";
 import { validateId } from "../spec/id.ts";
 import { removeRdt } from "./intel-rdt.ts";
@@ -30,7 +31,9 @@ export function deleteContainer(root: string, id: string, force: boolean, log: L
   if (failure !== undefined) log.warn(`the sandbox of ${id} had failed: ${failure}`);
   // Whoever creates it holds the lock; without its init it gives up.
   if (status === "creating") cgroupOf(container).kill(SIGNALS.SIGKILL);
+  const endRest = sandboxEnd(container.directory);
   if (!destroyContainer(container, log) && !force) throw missing(root, id);
+  endRest();
 }
 
 /** A record that cannot be read names no cgroup and no process any more: its directory is all that can be removed. */
