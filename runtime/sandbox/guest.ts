@@ -40,8 +40,11 @@ function mappings(configured: Mappings | undefined, range: Mappings[number]): Ma
   return configured !== undefined && configured.length > 0 ? configured : [range];
 }
 
-/** What a guest has of its own, whatever its configuration says. */
-export const GUEST_NAMESPACES = ["user", "pid", "mount", "time"] as const;
+/** What a guest shares with nobody. */
+const UNSHARED = ["user", "pid", "mount", "time"] as const;
+
+/** What a guest has of its own, whatever its configuration says. Without the last, /proc/self/cgroup would tell where on the host it is. */
+export const GUEST_NAMESPACES = [...UNSHARED, "cgroup"] as const;
 
 function guestNamespaces(namespaces: readonly LinuxNamespace[]): LinuxNamespace[] {
   const missing = GUEST_NAMESPACES.filter((type) => !namespaces.some((namespace) => namespace.type === type));
@@ -65,7 +68,7 @@ function sinceNow(): NonNullable<NonNullable<Spec["linux"]>["timeOffsets"]> {
 
 /** Namespaces that the sandbox must have to itself. */
 function refuseShared(namespaces: readonly LinuxNamespace[]): void {
-  for (const type of GUEST_NAMESPACES) {
+  for (const type of UNSHARED) {
     const index = namespaces.findIndex((namespace) => namespace.type === type && namespace.path);
     if (index >= 0) throw new ConfigError("config.json", `linux.namespaces[${index}].path`, `a sandbox has a ${type} namespace of its own, and joins none; use --mode namespace to share one`);
   }
