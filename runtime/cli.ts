@@ -34,6 +34,7 @@ interface GlobalFlags {
   readonly logFormat: "text" | "json";
   readonly debug?: boolean;
   readonly mode: Mode;
+  readonly strace?: boolean;
   readonly systemdCgroup?: boolean;
   readonly rootless?: string;
 }
@@ -112,6 +113,7 @@ function configure(program: Command): void {
     .addOption(new Option("--log-format <format>", "format of the log").choices(["text", "json"]).default("text"))
     .option("--debug", "log more")
     .addOption(new Option("--mode <mode>", "who plays the kernel for a new container").choices(MODES).env("TSSANDBOX_MODE").default("namespace"))
+    .option("--strace", "print every system call of sandboxed programs, to the log or standard error; slow")
     .option("--systemd-cgroup", "let systemd make the cgroups; cgroupsPath is slice:prefix:name")
     .addOption(new Option("--rootless <when>", "whether to ignore cgroup permission errors").choices(["true", "false", "auto"]).default("auto"))
     .option("--criu <path>", "accepted for compatibility; without effect")
@@ -131,6 +133,7 @@ function decideGlobals(flags: GlobalFlags): Globals {
   return {
     root: flags.root ?? defaultRoot(),
     mode: flags.mode,
+    strace: flags.strace === true,
     systemdCgroup: flags.systemdCgroup === true,
     rootless,
     log: new Logger({ file: flags.log, format: flags.logFormat, debug: flags.debug === true }),

@@ -5,6 +5,8 @@ import type { Mode } from "./sandbox/mode.ts";
 export interface Globals {
   readonly root: string;
   readonly mode: Mode;
+  /** Whether the system calls of sandboxed programs are told of. */
+  readonly strace: boolean;
   readonly systemdCgroup: boolean;
   readonly rootless: boolean;
   readonly log: Logger;

@@ -6,6 +6,7 @@ import type { Fd } from "../linux/fd.ts";
 import { openAt, read } from "../linux/file.ts";
 
 const LONGEST_STAT = 1024;
+const LONGEST_STATUS = 4096;
 
 export class Tasks {
   readonly #proc: Fd;
@@ -13,6 +14,17 @@ export class Tasks {
   /** @param proc a procfs mount of the pid namespace whose init the sentry is. */
   constructor(proc: Fd) {
     this.#proc = proc;
+  }
+
+  /** A task's id in its own pid namespace; 0 where it is gone. Source: proc_pid_status(5), NSpid. */
+  guestPid(pid: number): number {
+    try {
+      using status = openAt(this.#proc, `${pid}/status`, fcntl.O_RDONLY);
+      return Number(/^NSpid:.*\t(\d+)$/m.exec(Buffer.from(read(status, LONGEST_STATUS)).toString("latin1"))?.[1] ?? 0);
+    } catch (error) {
+      if (isErrno(error, ENOENT, ESRCH)) return 0;
+      throw error;
+    }
   }
 
   /** The parent of a task; 0 where that is outside of the sandbox, or the task is gone. Source: proc_pid_stat(5). */

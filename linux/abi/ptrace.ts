@@ -1,11 +1,31 @@
 /** ptrace(2). Source: Linux include/uapi/linux/ptrace.h. */
 
+export const PTRACE_CONT = 7;
 export const PTRACE_DETACH = 17;
+export const PTRACE_SYSCALL = 24;
+export const PTRACE_GETEVENTMSG = 0x4201;
 export const PTRACE_SEIZE = 0x4206;
 export const PTRACE_INTERRUPT = 0x4207;
+export const PTRACE_LISTEN = 0x4208;
+export const PTRACE_GET_SYSCALL_INFO = 0x420e;
 export const PTRACE_SECCOMP_GET_FILTER = 0x420c;
 export const PTRACE_SECCOMP_GET_METADATA = 0x420d;
+
+export const PTRACE_EVENT_FORK = 1;
+export const PTRACE_EVENT_VFORK = 2;
+export const PTRACE_EVENT_CLONE = 3;
+export const PTRACE_EVENT_EXEC = 4;
+export const PTRACE_EVENT_EXIT = 6;
 export const PTRACE_EVENT_STOP = 128;
+
+export const PTRACE_O_TRACESYSGOOD = 1;
+/** An option for each event, by its number. */
+export const optionFor = (event: number): number => 1 << event;
+
+/** struct ptrace_syscall_info; `entry` and `exit` share its end. */
+export const SYSCALL_INFO = { op: 0, nr: 24, args: 32, result: 24, size: 88 } as const;
+export const PTRACE_SYSCALL_INFO_ENTRY = 1;
+export const PTRACE_SYSCALL_INFO_EXIT = 2;
 
 /** Sizes of struct seccomp_metadata, struct sock_filter. */
 export const SECCOMP_METADATA_SIZE = 16;

@@ -77,6 +77,7 @@ async function runExecCommand(globals: Globals, id: string, args: string[], flag
     newKeyring: false,
     ignorePaused: flags.ignorePaused === true,
     cgroups: flags.cgroup ?? [],
+    strace: globals.strace,
     log: globals.log,
   });
   globals.log.flush();

@@ -5,6 +5,8 @@ import { closingOnFailure, type Fd } from "../../linux/fd.ts";
 import { open } from "../../linux/file.ts";
 import { connectUnix, socketPair, SOCK_SEQPACKET } from "../../linux/socket.ts";
 import { GUEST_NAMESPACES } from "../sandbox/guest.ts";
+import { startStrace } from "../sandbox/strace.ts";
+import { wantsStrace } from "../sandbox/strace-wanted.ts";
 import { trapFilter } from "../sandbox/trap.ts";
 import { setChildSubreaper } from "../../linux/prctl.ts";
 import { waitPid } from "../../linux/process.ts";
@@ -34,6 +36,8 @@ export interface ExecOptions {
   readonly ignorePaused: boolean;
   /** `[CONTROLLER,...:]PATH` below the container's cgroup. */
   readonly cgroups: readonly string[];
+  /** Whether its system calls are told of; they are also where the container asks for it. */
+  readonly strace: boolean;
   readonly log: Logger;
 }
 
@@ -58,6 +62,7 @@ function startProcess(container: Container, options: ExecOptions): number {
   if (status === "stopped" || status === "creating") throw new ContainerError(`cannot exec in a ${status} container: ${container.record.id}`);
   if (status === "paused" && !options.ignorePaused) throw new ContainerError(`cannot exec in a paused container (use --ignore-paused): ${container.record.id}`);
   const { spec } = options;
+  const strace = wantsStrace(options.strace, container.record.mode, container.record.annotations);
   const [ours, theirs] = socketPair();
   const types = namespaceTypes(container, spec);
   const joining = inStep("cgroup", () => cgroupBelow(container, options.cgroups).openJoin(spec.linux?.resources ?? {}, container.record.pid));
@@ -95,6 +100,7 @@ function startProcess(container: Container, options: ExecOptions): number {
     hooks: () => undefined,
     ready: (born) => {
       if (options.pidFile !== undefined) writePidFile(options.pidFile, born, undo);
+      if (strace) inStep("strace", () => startStrace({ directory: container.directory, pid: born, hostProc: launch.hostProc, log: options.log }));
     },
   });
   // The socket closes with execve; a last step that failed reports itself instead.

@@ -78,6 +78,7 @@ async function runIn(sandbox: SandboxRoot, session: Session): Promise<number> {
     bundle: root,
     composed: compose(sandbox, session, interactive),
     mode: globals.mode,
+    strace: globals.strace,
     systemdCgroup: globals.systemdCgroup,
     rootless: globals.rootless || sandbox.identity.rangeStart === undefined,
     console: (terminal) => (terminal ? (relay = openRelay()).target : undefined),

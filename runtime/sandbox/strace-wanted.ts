@@ -1,0 +1,15 @@
+import { ConfigError } from "../spec/report.ts";
+import type { Mode } from "./mode.ts";
+
+const ANNOTATION = "dev.tssandbox.strace";
+
+/**
+ * Whether system calls are to be told of: by the command line, or because the container asks for it.
+ * @throws ConfigError for a value that means nothing; Error where there is no sandbox to do it for.
+ */
+export function wantsStrace(given: boolean, mode: Mode, annotations: Readonly<Record<string, string>> | undefined): boolean {
+  const asked = annotations?.[ANNOTATION] ?? "false";
+  if (asked !== "true" && asked !== "false") throw new ConfigError("config.json", `annotations["${ANNOTATION}"]`, `must be "true" or "false", is ${JSON.stringify(asked)}`);
+  if (given && mode !== "sentry") throw new Error("--strace needs a sandbox: --mode sentry");
+  return mode === "sentry" && (given || asked === "true");
+}
