@@ -31,13 +31,13 @@ copy_file_range fd ptr fd ptr size uint
 creat path mode
 dup fd
 dup2 fd fd
-dup3 fd fd flags:open
+dup3 fd fd flags:fd
 epoll_create int
-epoll_create1 flags:open
+epoll_create1 flags:fd
 epoll_ctl fd enum:epoll fd ptr
 epoll_pwait fd ptr int int ptr size
 epoll_wait fd ptr int int
-eventfd2 uint flags:open
+eventfd2 uint flags:fd
 execve path strings strings-count
 execveat dirfd path strings strings-count flags:at
 exit int
@@ -89,7 +89,7 @@ gettimeofday ptr ptr
 getuid
 getxattr path path ptr size
 inotify_add_watch fd path hex
-inotify_init1 flags:open
+inotify_init1 flags:fd
 inotify_rm_watch fd int
 io_uring_setup uint ptr
 ioctl fd enum:ioctl ptr
@@ -132,7 +132,7 @@ pidfd_getfd fd fd uint
 pidfd_open int uint
 pidfd_send_signal fd signal ptr uint
 pipe out-pair
-pipe2 out-pair flags:open
+pipe2 out-pair flags:fd
 pivot_root path path
 poll ptr uint int
 ppoll ptr uint timespec ptr size
@@ -200,7 +200,7 @@ shmctl int int ptr
 shmget int size hex
 shutdown fd int
 sigaltstack ptr ptr
-signalfd4 fd ptr size flags:open
+signalfd4 fd ptr size flags:fd
 socket enum:family flags:sock int
 socketpair enum:family flags:sock int out-pair
 splice fd ptr fd ptr size hex
@@ -222,7 +222,7 @@ time ptr
 timer_create int ptr ptr
 timer_delete int
 timer_settime int int ptr ptr
-timerfd_create int flags:open
+timerfd_create int flags:fd
 timerfd_settime fd int ptr ptr
 times ptr
 tkill int signal
@@ -233,7 +233,7 @@ uname ptr
 unlink path
 unlinkat dirfd path flags:at
 unshare flags:clone
-userfaultfd flags:open
+userfaultfd flags:fd
 utime path ptr
 utimensat dirfd path ptr flags:at
 utimes path ptr
