@@ -10,15 +10,16 @@
 import type { Block } from "../linux/memory.unsafe.ts";
 import { now } from "../linux/sleep.ts";
 
-/** Of an area: what is being handled, then the slots. `since` is 0 for nothing, else milliseconds of CLOCK_MONOTONIC. */
-const HEADER = { since: 0, operation: 8, task: 12, ended: 16, size: 24 } as const;
-const SLOT = { count: 0, milliseconds: 8, size: 16 } as const;
+/** Of an area, in words of 8 bytes, floating point all: what is being handled, then the slots. `since` is 0 for nothing, else milliseconds of CLOCK_MONOTONIC. */
+const HEADER = { since: 0, operation: 1, task: 2, ended: 3, size: 4 } as const;
+const SLOT = { count: 0, milliseconds: 1, size: 2 } as const;
+const WORD = 8;
 
 /** Above the numbers that there are: x86-64 has 470 or so, FUSE 52. */
 export const CALL_SLOTS = 512;
 export const OPERATION_SLOTS = 64;
 
-const areaSize = (slots: number): number => HEADER.size + slots * SLOT.size;
+const areaSize = (slots: number): number => (HEADER.size + slots * SLOT.size) * WORD;
 
 /** Bytes of the file for a sandbox with so many connections. */
 export function counterSize(connections: number): number {
@@ -43,62 +44,68 @@ export interface Count {
 
 /** One area, for its writer and for readers. */
 export class Counters {
-  readonly #view: DataView;
+  readonly #words: Float64Array;
   readonly #slots: number;
+  /** The writer's own copy of the header. */
+  #operation = 0;
+  #since = 0;
 
-  constructor(view: DataView, offset: number, slots: number) {
-    this.#view = new DataView(view.buffer, view.byteOffset + offset, areaSize(slots));
+  /** @param offset in bytes, a multiple of 8. */
+  constructor(bytes: Uint8Array, offset: number, slots: number) {
+    this.#words = new Float64Array(bytes.buffer, bytes.byteOffset + offset, areaSize(slots) / WORD);
     this.#slots = slots;
   }
 
   begin(operation: number, task: number): void {
-    this.#view.setUint32(HEADER.operation, operation, true);
-    this.#view.setUint32(HEADER.task, task, true);
-    this.#view.setFloat64(HEADER.since, now(), true);
+    const words = this.#words;
+    words[HEADER.operation] = this.#operation = operation;
+    words[HEADER.task] = task;
+    words[HEADER.since] = this.#since = now();
   }
 
   /** @returns the milliseconds since `begin`. */
   end(): number {
-    const elapsed = now() - this.#view.getFloat64(HEADER.since, true);
-    this.#view.setFloat64(HEADER.since, 0, true);
-    const operation = this.#view.getUint32(HEADER.operation, true);
-    if (operation < this.#slots) this.#add(HEADER.size + operation * SLOT.size, elapsed);
+    const words = this.#words;
+    const elapsed = now() - this.#since;
+    words[HEADER.since] = 0;
+    if (this.#operation < this.#slots) {
+      const slot = HEADER.size + this.#operation * SLOT.size;
+      words[slot + SLOT.count]! += 1;
+      words[slot + SLOT.milliseconds]! += elapsed;
+    }
     return elapsed;
   }
 
-  #add(slot: number, elapsed: number): void {
-    const count = this.#view.getFloat64(slot + SLOT.count, true);
-    const total = this.#view.getFloat64(slot + SLOT.milliseconds, true);
-    this.#view.setFloat64(slot + SLOT.count, count + 1, true);
-    this.#view.setFloat64(slot + SLOT.milliseconds, total + elapsed, true);
-  }
-
   get busy(): Busy | undefined {
-    const since = this.#view.getFloat64(HEADER.since, true);
+    const since = this.#word(HEADER.since);
     return since === 0 ? undefined : { ...this.last, since };
   }
 
   /** What is being handled, or was last. */
   get last(): Omit<Busy, "since"> {
-    return { operation: this.#view.getUint32(HEADER.operation, true), task: this.#view.getUint32(HEADER.task, true) };
+    return { operation: this.#word(HEADER.operation), task: this.#word(HEADER.task) };
   }
 
   /** The writer has ended because there was nothing left to do, and not for a failure. */
   get ended(): boolean {
-    return this.#view.getUint32(HEADER.ended, true) !== 0;
+    return this.#word(HEADER.ended) !== 0;
   }
 
   markEnded(): void {
-    this.#view.setUint32(HEADER.ended, 1, true);
+    this.#words[HEADER.ended] = 1;
   }
 
   /** What has happened at least once, most often first. */
   counts(): Count[] {
     const all = Array.from({ length: this.#slots }, (_, operation): Count => {
       const slot = HEADER.size + operation * SLOT.size;
-      return { operation, count: this.#view.getFloat64(slot + SLOT.count, true), total: this.#view.getFloat64(slot + SLOT.milliseconds, true) };
+      return { operation, count: this.#word(slot + SLOT.count), total: this.#word(slot + SLOT.milliseconds) };
     });
     return all.filter(({ count }) => count > 0).toSorted((a, b) => b.count - a.count);
+  }
+
+  #word(index: number): number {
+    return this.#words[index] ?? 0;
   }
 }
 
@@ -109,9 +116,9 @@ export interface SandboxCounters {
   readonly connections: readonly Counters[];
 }
 
-/** @throws RangeError where the block is shorter than `counterSize(connections)`. */
-export function countersIn({ view }: Pick<Block, "view">, connections: number): SandboxCounters {
+/** @param block aligned to 8 bytes. @throws RangeError where it is shorter than `counterSize(connections)`. */
+export function countersIn({ bytes }: Pick<Block, "bytes">, connections: number): SandboxCounters {
   const first = areaSize(CALL_SLOTS);
-  const areas = Array.from({ length: connections }, (_, i) => new Counters(view, first + i * areaSize(OPERATION_SLOTS), OPERATION_SLOTS));
-  return { sentry: new Counters(view, 0, CALL_SLOTS), connections: areas };
+  const areas = Array.from({ length: connections }, (_, i) => new Counters(bytes, first + i * areaSize(OPERATION_SLOTS), OPERATION_SLOTS));
+  return { sentry: new Counters(bytes, 0, CALL_SLOTS), connections: areas };
 }

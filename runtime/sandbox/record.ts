@@ -81,6 +81,6 @@ export function readSandboxRecord(directory: string): SandboxRecord | undefined 
 }
 
 export function readCounters(directory: string, { connections }: SandboxRecord): SandboxCounters {
-  const content = readFileSync(`${directory}/${COUNTERS}`);
-  return countersIn({ view: new DataView(content.buffer, content.byteOffset, content.length) }, connections.length);
+  // A copy, because what Node gives may lie anywhere.
+  return countersIn({ bytes: new Uint8Array(readFileSync(`${directory}/${COUNTERS}`)) }, connections.length);
 }
