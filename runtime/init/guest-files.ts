@@ -15,11 +15,15 @@ const PATH_DIRECTORY = fcntl.O_PATH | fcntl.O_DIRECTORY;
 const ROOT_ID = "0";
 const SYSTEM_ATTRIBUTES = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 
-/** @param type S_IFDIR or S_IFREG: what its root is. @returns the mount, detached. */
-function mountFuse(device: Fd, type: number, attributes: number): Fd {
+/**
+ * @param type S_IFDIR or S_IFREG: what its root is. @param readOnly the file system, not just the mount: a read then leaves the attributes valid,
+ * where it otherwise has the kernel ask for the new access time (Linux fs/fuse/dir.c, fuse_invalidate_atime). @returns the mount, detached.
+ */
+function mountFuse(device: Fd, type: number, attributes: number, readOnly: boolean): Fd {
+  const access: [string][] = readOnly ? [["ro"]] : [];
   return createMount(
     "fuse",
-    [["source", "gofer"], ["fd", String(device.number)], ["rootmode", type.toString(8)], ["user_id", ROOT_ID], ["group_id", ROOT_ID], ["default_permissions"], ["allow_other"]],
+    [["source", "gofer"], ["fd", String(device.number)], ["rootmode", type.toString(8)], ["user_id", ROOT_ID], ["group_id", ROOT_ID], ["default_permissions"], ["allow_other"], ...access],
     attributes,
   );
 }
@@ -51,9 +55,12 @@ export function mountGuestFiles(guest: GuestLaunch, channel: Fd, build: ((lent: 
 }
 
 /** Nobody answers yet: mounting asks nothing of the server, and the server must not ask a device that is not mounted. */
-function mountAll({ devices, volumes, mounted }: GuestLaunch): { readonly root: Fd; readonly system: Fd } {
-  for (const [mount, { name, type }] of volumes) mounted.set(mount, mountFuse(take(devices, name), type, MOUNT_ATTR_NODEV));
-  return { root: mountFuse(take(devices, "root"), fcntl.S_IFDIR, MOUNT_ATTR_NODEV), system: mountFuse(take(devices, "system"), fcntl.S_IFDIR, SYSTEM_ATTRIBUTES) };
+function mountAll({ devices, volumes, mounted, rootWrites }: GuestLaunch): { readonly root: Fd; readonly system: Fd } {
+  for (const [mount, { name, type }] of volumes) mounted.set(mount, mountFuse(take(devices, name), type, MOUNT_ATTR_NODEV, false));
+  return {
+    root: mountFuse(take(devices, "root"), fcntl.S_IFDIR, MOUNT_ATTR_NODEV, rootWrites === "memory"),
+    system: mountFuse(take(devices, "system"), fcntl.S_IFDIR, SYSTEM_ATTRIBUTES, true),
+  };
 }
 
 function layerOver(scratch: Fd, lower: Fd): Fd {
