@@ -89,7 +89,8 @@ function rowOf({ group, name, unit, values }: Measurement, goalOf: (name: string
   };
   const [toRunc, toRunsc] = [ratioTo("runc"), ratioTo("runsc")];
   const goal = goalOf(`${group}: ${name}`);
-  const reached = goal === undefined ? undefined : (ratioTo(goal.than) ?? Infinity) <= goal.atMost;
+  const toPeer = goal === undefined ? undefined : ratioTo(goal.than);
+  const reached = goal === undefined || toPeer === undefined ? undefined : toPeer <= goal.atMost;
   return { group, name, unit, medians, ...(toRunc !== undefined && { toRunc }), ...(toRunsc !== undefined && { toRunsc }), ...(goal !== undefined && reached !== undefined && { goal: { ...goal, reached } }) };
 }
 

@@ -3,7 +3,6 @@
  * interleaved, so that a machine whose speed drifts drifts for all; quote the medians' ratios, not the times.
  */
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
-import { existsSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -12,6 +11,7 @@ import { bundle } from "../scripts/bundle.ts";
 import { PARTS } from "../scripts/parts.ts";
 import { makeBenchBundle, type BenchBundle } from "./bundle.ts";
 import { fetchRunsc } from "./runsc.ts";
+import { installed, runscCommand } from "./runtimes.ts";
 
 const root = join(import.meta.dirname, "..");
 const node = join(root, "node_modules/node/bin/node");
@@ -66,10 +66,6 @@ class Resident implements Subject {
   }
 }
 
-function installed(program: string): string | undefined {
-  return (process.env["PATH"] ?? "").split(":").map((directory) => join(directory, program)).find(existsSync);
-}
-
 function subjects(target: BenchBundle, resident: Resident): { measured: Subject[]; missing: string[] } {
   const missing: string[] = [];
   const peer = (name: string, path: string | undefined, argv: (path: string, id: string) => readonly string[]) => {
@@ -81,11 +77,12 @@ function subjects(target: BenchBundle, resident: Resident): { measured: Subject[
     command("native", () => [join(target.rootfs, "bin/true")]),
     command("node, nothing else", () => [node, "-e", "0"]),
     command("tssandbox, its --version", () => [join(root, "bin/tssandbox"), "--version"]),
-    command("tssandbox run, cold", (id) => [join(root, "bin/tssandbox"), "run", "--bundle", target.path, id]),
+    command("tssandbox run, cold", (id) => [join(root, "bin/tssandbox"), "--mode", "namespace", "run", "--bundle", target.path, id]),
+    command("the same, --mode sentry", (id) => [join(root, "bin/tssandbox"), "--mode", "sentry", "run", "--bundle", target.path, id]),
     resident,
     ...peer("runc run", installed("runc"), (runc, id) => [runc, "run", "--bundle", target.path, id]),
     ...peer("bwrap", installed("bwrap"), (bwrap) => [bwrap, "--unshare-all", "--bind", target.rootfs, "/", "--proc", "/proc", "--dev", "/dev", "/bin/true"]),
-    ...peer("runsc run (systrap)", fetchRunsc(), (runsc, id) => [runsc, "--ignore-cgroups", "--network=none", "--platform=systrap", "--root", join(target.path, "runsc"), "run", "--bundle", target.path, id]),
+    ...peer("runsc run (systrap)", fetchRunsc(), (runsc, id) => [...runscCommand(runsc, target.path), "run", "--bundle", target.path, id]),
   ];
   return { measured, missing };
 }
