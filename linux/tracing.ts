@@ -31,8 +31,13 @@ export interface Traced {
 }
 
 const BIRTHS = [pt.PTRACE_EVENT_FORK, pt.PTRACE_EVENT_VFORK, pt.PTRACE_EVENT_CLONE];
-const OPTIONS = [...BIRTHS, pt.PTRACE_EVENT_EXEC, pt.PTRACE_EVENT_EXIT].reduce((options, event) => options | pt.optionFor(event), pt.PTRACE_O_TRACESYSGOOD);
+const OPTIONS = [...BIRTHS, pt.PTRACE_EVENT_EXEC, pt.PTRACE_EVENT_EXIT].reduce((options, event) => options | optionFor(event), pt.PTRACE_O_TRACESYSGOOD);
 const SYSCALL_STOP = SIGNALS.SIGTRAP | 0x80;
+
+/** PTRACE_O_TRACE*: one for each event, by its number. */
+function optionFor(event: number): number {
+  return 1 << event;
+}
 
 const block = permanentBlock(pt.SYSCALL_INFO.size);
 

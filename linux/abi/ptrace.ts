@@ -19,8 +19,6 @@ export const PTRACE_EVENT_EXIT = 6;
 export const PTRACE_EVENT_STOP = 128;
 
 export const PTRACE_O_TRACESYSGOOD = 1;
-/** An option for each event, by its number. */
-export const optionFor = (event: number): number => 1 << event;
 
 /** struct ptrace_syscall_info; `entry` and `exit` share its end. */
 export const SYSCALL_INFO = { op: 0, nr: 24, args: 32, result: 24, size: 88 } as const;

@@ -47,6 +47,11 @@ const EXPRESSIONS: Record<string, string> = {
   "RULESET_ATTR_SIZE.fs": "offsetof(struct landlock_ruleset_attr, handled_access_fs) + 8",
   "RULESET_ATTR_SIZE.net": "offsetof(struct landlock_ruleset_attr, handled_access_net) + 8",
   "RULESET_ATTR_SIZE.scoped": "offsetof(struct landlock_ruleset_attr, scoped) + 8",
+  "SYSCALL_INFO.op": "offsetof(struct ptrace_syscall_info, op)",
+  "SYSCALL_INFO.nr": "offsetof(struct ptrace_syscall_info, entry.nr)",
+  "SYSCALL_INFO.args": "offsetof(struct ptrace_syscall_info, entry.args)",
+  "SYSCALL_INFO.result": "offsetof(struct ptrace_syscall_info, exit.rval)",
+  "SYSCALL_INFO.size": "sizeof(struct ptrace_syscall_info)",
   SECCOMP_METADATA_SIZE: "sizeof(struct seccomp_metadata)",
   SOCK_FILTER_SIZE: "sizeof(struct sock_filter)",
 };
