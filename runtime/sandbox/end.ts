@@ -1,6 +1,8 @@
 /** Making sure of the end of a sandbox's own processes. */
 import { SIGNALS } from "../../linux/abi/signal.ts";
-import { kill } from "../../linux/process.ts";
+import * as fcntl from "../../linux/abi/fcntl.ts";
+import { open, readAll } from "../../linux/file.ts";
+import { kill, tryWaitPid } from "../../linux/process.ts";
 import { waitUntil } from "../../linux/sleep.ts";
 import { isAlive } from "../container/process-info.ts";
 import { readSandboxRecord } from "./record.ts";
@@ -21,4 +23,25 @@ export function sandboxEnd(directory: string): () => void {
     if (waitUntil(END_MS, () => rest().length === 0)) return;
     for (const { pid } of rest()) kill(pid, SIGNALS.SIGKILL);
   };
+}
+
+/** This process's children, those that have ended and are not reaped included. Source: proc_pid_task_tid_children(5). */
+export function ownChildren(): ReadonlySet<number> {
+  using file = open("/proc/thread-self/children", fcntl.O_RDONLY);
+  return new Set(Buffer.from(readAll(file)).toString("latin1").split(" ").filter((pid) => pid !== "").map(Number));
+}
+
+const REAP_MS = 10_000;
+
+/**
+ * Kills a sentry that is a child of this process and waits for its end. It is init of a pid namespace, and ends after all others in that one are
+ * reaped: among them what was born as our child without our being told, init for one, whose stage was killed before it could say so.
+ * @param before our children from before there was a sandbox: what has come since is the sandbox's, since nothing else is forked meanwhile.
+ */
+export function endSentry(sentry: number, before: ReadonlySet<number>): void {
+  kill(sentry, SIGNALS.SIGKILL);
+  waitUntil(REAP_MS, () => {
+    for (const pid of ownChildren()) if (!before.has(pid)) tryWaitPid(pid);
+    return !ownChildren().has(sentry);
+  });
 }

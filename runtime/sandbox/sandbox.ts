@@ -11,7 +11,6 @@
  */
 import { randomUUID } from "node:crypto";
 import { availableParallelism } from "node:os";
-import { SIGNALS } from "../../linux/abi/signal.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { check, inStep } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
@@ -19,7 +18,7 @@ import { open, read } from "../../linux/file.ts";
 import { tryClone } from "../../linux/fork.unsafe.ts";
 import { nodeResources, type NodeResources } from "../../linux/inherited.unsafe.ts";
 import { CLONE_NEW } from "../../linux/namespace.ts";
-import { exitNow, kill, pidfdOpen, waitPid } from "../../linux/process.ts";
+import { exitNow, pidfdOpen } from "../../linux/process.ts";
 import { listenUnix, socketPair, SOCK_SEQPACKET } from "../../linux/socket.ts";
 import { mountFuseNode } from "../../gofer/fuse/open-device.ts";
 import { enterSentryJail, refuseOtherCalls } from "../../sentry/jail.ts";
@@ -34,6 +33,7 @@ import { fromWire, receive, rendezvous, reporting, send } from "../init/protocol
 import type { Logger } from "../log.ts";
 import type { Spec } from "../spec/config.ts";
 import { complaining } from "./complaining.ts";
+import { endSentry, ownChildren } from "./end.ts";
 import { openCgroupFiles } from "./cgroup-files.ts";
 import type { GuestFiles } from "./files.ts";
 import { startGofer } from "./gofer.ts";
@@ -60,6 +60,12 @@ export interface SandboxRequest extends SandboxPlan {
 
 const SENTRY_NAMESPACES = CLONE_NEW.pid | CLONE_NEW.mnt | CLONE_NEW.net | CLONE_NEW.ipc | CLONE_NEW.uts;
 
+/** The sentry's pid, and our children from before there was a sandbox. */
+interface Birth {
+  readonly sentry: number;
+  readonly before: ReadonlySet<number>;
+}
+
 /** The runtime's side of a sandbox that is being made. */
 export class Sandbox {
   readonly guest: GuestLaunch;
@@ -67,15 +73,17 @@ export class Sandbox {
   readonly channel: Fd;
   readonly #request: SandboxRequest;
   readonly #sentry: number;
+  /** See `endSentry`. */
+  readonly #before: ReadonlySet<number>;
   readonly #machine: Machine;
   readonly #inherited: NodeResources;
   readonly #observation: Observation;
   readonly #devices: Fd[] = [];
-  #gofer: number | undefined;
 
-  constructor(request: SandboxRequest, sentry: number, channel: Fd, machine: Machine, inherited: NodeResources, observation: Observation) {
+  constructor(request: SandboxRequest, { sentry, before }: Birth, channel: Fd, machine: Machine, inherited: NodeResources, observation: Observation) {
     this.#request = request;
     this.#sentry = sentry;
+    this.#before = before;
     this.#machine = machine;
     this.#inherited = inherited;
     this.#observation = observation;
@@ -101,10 +109,10 @@ export class Sandbox {
   serve(hostProc: Fd): void {
     const { files, spec } = this.#request;
     const start = () => startGofer({ files, devices: this.#devices, machine: this.#machine, uts: utsOf(spec), sysctls: { ...this.guest.sysctls, ...spec.linux?.sysctl }, inherited: this.#inherited, observation: this.#observation });
-    this.#gofer = bornIn(this.guest.pidNamespace, hostProc, start);
-    using gofer = pidfdOpen(this.#gofer);
+    const pid = bornIn(this.guest.pidNamespace, hostProc, start);
+    using gofer = pidfdOpen(pid);
     sendFd(this.channel, "gofer", gofer);
-    writeSandboxRecord(this.#request, { sentry: this.#sentry, gofer: this.#gofer });
+    writeSandboxRecord(this.#request, { sentry: this.#sentry, gofer: pid });
   }
 
   /** Closes this process's copies of what the sandbox's processes have. */
@@ -120,9 +128,7 @@ export class Sandbox {
   /** After a failure: the kernel kills whatever is in the sandbox. */
   end(): void {
     this.letGo();
-    kill(this.#sentry, SIGNALS.SIGKILL);
-    // The sentry, init of the pid namespace, ends after all others in it, and those have not ended until they are reaped.
-    for (const pid of [this.#gofer, this.#sentry]) if (pid !== undefined) waitPid(pid);
+    endSentry(this.#sentry, this.#before);
   }
 }
 
@@ -134,6 +140,7 @@ export function startSandbox(request: SandboxRequest): Sandbox {
   const [theirs, channel] = socketPair();
   using path = open(directory, fcntl.O_PATH | fcntl.O_DIRECTORY);
   using door = listenUnix(`${path.procPath}/sentry.sock`, SOCK_SEQPACKET);
+  const before = ownChildren();
   const inherited = nodeResources();
   const machine = new Machine(openCgroupFiles(cgroup.paths), availableParallelism(), randomUUID(), firstProcessor());
   const observation = new Observation(directory, files.fileSystems, log);
@@ -151,8 +158,13 @@ export function startSandbox(request: SandboxRequest): Sandbox {
   };
   const sentry = check(tryClone({ namespaces: SENTRY_NAMESPACES, cgroup: undefined }, () => reporting(theirs, body)), "clone3");
   theirs.close();
-  awaitReady(channel);
-  return new Sandbox(request, sentry, channel, machine, inherited, observation);
+  try {
+    awaitReady(channel);
+  } catch (error) {
+    endSentry(sentry, before);
+    throw error;
+  }
+  return new Sandbox(request, { sentry, before }, channel, machine, inherited, observation);
 }
 
 function awaitReady(channel: Fd): void {
