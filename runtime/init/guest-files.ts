@@ -20,6 +20,8 @@ const SYSTEM_ATTRIBUTES = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOD
  * where it otherwise has the kernel ask for the new access time (Linux fs/fuse/dir.c, fuse_invalidate_atime). @returns the mount, detached.
  */
 function mountFuse(device: Fd, type: number, attributes: number, readOnly: boolean): Fd {
+  // The kernel gives the file system up when the last copy is closed, which must be the gofer's: who waits for an answer then gets an error.
+  using _device = device;
   const access: [string][] = readOnly ? [["ro"]] : [];
   return createMount(
     "fuse",

@@ -110,9 +110,15 @@ export class Sandbox {
     const { files, spec } = this.#request;
     const start = () => startGofer({ files, devices: this.#devices, machine: this.#machine, uts: utsOf(spec), sysctls: { ...this.guest.sysctls, ...spec.linux?.sysctl }, inherited: this.#inherited, observation: this.#observation });
     const pid = bornIn(this.guest.pidNamespace, hostProc, start);
+    // A gofer's death must be seen by the kernel, which it is not while anybody else has the devices: init would wait for answers for ever.
+    this.#closeDevices();
     using gofer = pidfdOpen(pid);
     sendFd(this.channel, "gofer", gofer);
     writeSandboxRecord(this.#request, { sentry: this.#sentry, gofer: pid });
+  }
+
+  #closeDevices(): void {
+    for (const device of this.#devices) device.close();
   }
 
   /** Closes this process's copies of what the sandbox's processes have. */
@@ -120,7 +126,7 @@ export class Sandbox {
     this.channel.close();
     this.guest.pidNamespace.close();
     this.guest.fuseNode.close();
-    for (const device of this.#devices) device.close();
+    this.#closeDevices();
     this.#machine.close();
     this.#observation.log.close();
   }
