@@ -2,7 +2,7 @@
 
 import process from "node:process";
 
-/** Milliseconds since some moment. The global `performance` is a module that takes milliseconds to load. */
+/** Milliseconds of CLOCK_MONOTONIC. The global `performance` is a module that takes milliseconds to load. */
 export const now = () => Number(process.hrtime.bigint()) / 1e6;
 
 /** Blocks this thread. */

@@ -7,7 +7,7 @@ import { isErrno } from "../linux/errors.ts";
 import type { Fd } from "../linux/fd.ts";
 import { readAt } from "../linux/file.ts";
 import { hostMemory } from "../linux/sysinfo.ts";
-import { monotonicSeconds } from "../linux/clock.ts";
+import { now } from "../linux/sleep.ts";
 
 /** Files of the container's cgroup, opened before the sentry lost its sight of them; undefined where there is no such controller. */
 export interface CgroupFiles {
@@ -27,7 +27,7 @@ const LONGEST_LINE = 64;
 
 export class Machine {
   readonly #files: CgroupFiles;
-  readonly #started = monotonicSeconds();
+  readonly #startedMs = now();
   readonly #hostMemory = hostMemory();
   readonly #hostCpus: number;
   /** Of /proc/sys/kernel/random/boot_id. */
@@ -53,7 +53,7 @@ export class Machine {
 
   /** Seconds since the sandbox's start. */
   get uptime(): number {
-    return monotonicSeconds() - this.#started;
+    return (now() - this.#startedMs) / 1000;
   }
 
   /** Bytes: the cgroup's limit as it is now; undefined without one. */

@@ -52,6 +52,7 @@ export function serveSandbox({ kernel, platform, channel, door, observer }: Sent
   add({ kind: "door", fd: door });
   for (;;) {
     observer.watchdog.woken(polled.wait(LOOK_EVERY));
+    let removed = false;
     // From the end: what is removed is replaced by an entry that has been served already.
     for (let i = polled.size - 1; i >= 0; i--) {
       const ready = polled.ready(i);
@@ -61,9 +62,11 @@ export function serveSandbox({ kernel, platform, channel, door, observer }: Sent
         if (observer.goferDone()) return;
         throw new Error("the gofer has ended");
       }
-      if (!serve(entry, ready)) remove(i);
+      if (serve(entry, ready)) continue;
+      remove(i);
+      removed = true;
     }
-    if (!entries.some(({ kind }) => kind === "source" || kind === "peer")) return lookAfterGofer();
+    if (removed && !entries.some(({ kind }) => kind === "source" || kind === "peer")) return lookAfterGofer();
   }
 
   /** A gofer that dies takes the guest with it, and may itself be seen to have ended a moment later: its files are closed first. */

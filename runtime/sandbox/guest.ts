@@ -1,5 +1,5 @@
 /** What a container's configuration becomes when it runs as the guest of a sandbox. */
-import { monotonicSeconds } from "../../linux/clock.ts";
+import { now } from "../../linux/sleep.ts";
 import type { LinuxNamespace, LinuxNamespaceType, Spec } from "../spec/config.ts";
 import { ConfigError } from "../spec/report.ts";
 import type { IdRange } from "./ids.ts";
@@ -62,7 +62,7 @@ export function sysctlsOf({ linux }: Spec, joined: boolean): Record<string, stri
 
 /** The clocks that count from the host's start count from the guest's: `ps` and uptime agree then, and neither tells of the host. */
 function sinceNow(): NonNullable<NonNullable<Spec["linux"]>["timeOffsets"]> {
-  const offset = { secs: -Math.floor(monotonicSeconds()) };
+  const offset = { secs: -Math.floor(now() / 1000) };
   return { monotonic: offset, boottime: offset };
 }
 
