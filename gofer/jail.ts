@@ -25,10 +25,10 @@ import { fork } from "../linux/fork.unsafe.ts";
 import { dropInherited, type NodeResources } from "../linux/inherited.unsafe.ts";
 import { createRuleset, handledAccess, landlockVersion } from "../linux/landlock.ts";
 import { createSealed } from "../linux/memfd.ts";
-import { attachMount, cloneTree, createMount, MNT_DETACH, mount, pivotRoot, setMountAttributes, unmount } from "../linux/mount.ts";
+import { attachMount, cloneTree, createMount, mount, replaceRoot, setMountAttributes } from "../linux/mount.ts";
 import { CLONE_NEW, unshare } from "../linux/namespace.ts";
 import { clearAmbientCapabilities, dropFromBoundingSet, setDumpable, setKeepCapabilities, setNoNewPrivileges } from "../linux/prctl.ts";
-import { changeDirectoryTo, setResourceLimit, setUmask, waitPid } from "../linux/process.ts";
+import { setResourceLimit, setUmask, waitPid } from "../linux/process.ts";
 import { setSeccompFilter } from "../linux/seccomp.ts";
 import { goferFilter } from "./compiled.ts";
 
@@ -187,14 +187,9 @@ function emptyRoot(): void {
   using descriptors = cloneTree(AT_FDCWD, "/proc/self/fd", false);
   using root = createMount("tmpfs", [["size", "4k"], ["nr_inodes", "16"], ["mode", "555"]], 0);
   for (const path of ["proc", "proc/self", "proc/self/fd"]) makeDirectoryAt(root, path, 0o555);
-  using old = open("/", O_PATH);
-  attachMount(root, old);
+  replaceRoot(root);
   using point = openAt(root, "proc/self/fd", O_PATH);
   attachMount(descriptors, point);
-  changeDirectoryTo(root);
-  pivotRoot(".", ".");
-  unmount(".", MNT_DETACH);
-  changeDirectoryTo(root);
   setMountAttributes(root, { set: MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC }, false, "/");
 }
 

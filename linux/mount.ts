@@ -1,10 +1,12 @@
 /** Mounts, by the descriptor-based calls where a path could be led astray. Sources: mount(2), open_tree(2), move_mount(2), mount_setattr(2), fsopen(2). */
 import { SYS } from "./arch.ts";
-import { AT_EMPTY_PATH } from "./abi/fcntl.ts";
+import { AT_EMPTY_PATH, O_DIRECTORY, O_PATH } from "./abi/fcntl.ts";
 import { MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY } from "./abi/mount.ts";
 import { check } from "./errors.ts";
 import { Fd, fdNumber, type FdLike } from "./fd.ts";
+import { open } from "./file.ts";
 import { scratch } from "./memory.unsafe.ts";
+import { changeDirectoryTo } from "./process.ts";
 import { syscall } from "./syscall.unsafe.ts";
 
 const OPEN_TREE_CLONE = 1;
@@ -103,4 +105,18 @@ export function pivotRoot(newRoot: string, putOld: string): void {
 export function changeRoot(path: string): void {
   using s = scratch();
   check(syscall(SYS.chroot, s.cstr(path)), "chroot", path);
+}
+
+/**
+ * Makes a detached mount the root and the current directory of the caller, whose old root, with all below it, goes from its mount namespace.
+ * Preconditions: a mount namespace of the caller's own, none of whose mounts is shared with another. Source: pivot_root(2), NOTES.
+ */
+export function replaceRoot(root: FdLike): void {
+  using old = open("/", O_PATH | O_DIRECTORY);
+  attachMount(root, old);
+  changeDirectoryTo(root);
+  pivotRoot(".", ".");
+  changeDirectoryTo(old);
+  unmount(".", MNT_DETACH);
+  changeDirectoryTo(root);
 }

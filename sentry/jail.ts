@@ -11,15 +11,13 @@
  * No Landlock: tasks that are not born in its domain, and the guest's are not, could no longer have their memory read.
  */
 import { MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MS_REC, MS_SLAVE } from "../linux/abi/mount.ts";
-import * as fcntl from "../linux/abi/fcntl.ts";
 import { setGroupId, setGroups, setUserId } from "../linux/credentials.ts";
 import { inStep } from "../linux/errors.ts";
 import type { FdLike } from "../linux/fd.ts";
-import { open } from "../linux/file.ts";
 import { dropInherited, type NodeResources } from "../linux/inherited.unsafe.ts";
-import { attachMount, createEmptyDirectory, createMount, MNT_DETACH, mount, pivotRoot, unmount } from "../linux/mount.ts";
+import { createEmptyDirectory, createMount, mount, replaceRoot } from "../linux/mount.ts";
 import { setNoNewPrivileges } from "../linux/prctl.ts";
-import { changeDirectory, changeDirectoryTo, getResourceLimit, newSession, setResourceLimit } from "../linux/process.ts";
+import { getResourceLimit, newSession, setResourceLimit } from "../linux/process.ts";
 import { setSeccompFilter } from "../linux/seccomp.ts";
 import { sentryFilter } from "./compiled.ts";
 import { Tasks } from "./tasks.ts";
@@ -81,11 +79,5 @@ function setLimits(): void {
 function emptyRoot(): void {
   mount("", "/", "", MS_SLAVE | MS_REC);
   using root = createEmptyDirectory();
-  using target = open("/", fcntl.O_PATH | fcntl.O_DIRECTORY);
-  attachMount(root, target);
-  changeDirectoryTo(root);
-  pivotRoot(".", ".");
-  changeDirectoryTo(target);
-  unmount(".", MNT_DETACH);
-  changeDirectory("/");
+  replaceRoot(root);
 }
