@@ -39,6 +39,8 @@ export interface Verdict {
   readonly file: string;
   readonly name: string;
   readonly failure?: string;
+  /** What failed at the inner test's first try, where the second passed. */
+  readonly firstTry?: string;
 }
 
 const REPORT = "/run/vitest.json";
@@ -51,9 +53,12 @@ export async function describeInside(machine: Machine, run: InnerRun): Promise<v
   const verdicts = await runInside(machine, run);
   for (const [file, ofFile] of Map.groupBy(verdicts, (verdict) => verdict.file)) {
     describe(file, () => {
-      for (const { name, failure } of ofFile) {
-        test(name, () => {
-          if (failure !== undefined) throw innerError(failure);
+      for (const { name, failure, firstTry } of ofFile) {
+        // The tries of the inner test are shown as tries of this one, so that a second try is told of as everywhere.
+        const failures = failure !== undefined ? [failure, failure] : firstTry !== undefined ? [firstTry] : [];
+        test(name, { retry: 1 }, () => {
+          const next = failures.shift();
+          if (next !== undefined) throw innerError(next);
         });
       }
     });
@@ -70,7 +75,7 @@ function innerError(failure: string): Error {
 async function runInside(machine: Machine, run: InnerRun): Promise<Verdict[]> {
   const limit = TEST_SECONDS * 1000;
   const flags = [
-    "run --project kernel --configLoader native --maxWorkers 2",
+    "run --project kernel --configLoader native --maxWorkers 2 --retry 1",
     `--testTimeout ${limit} --hookTimeout ${limit}`,
     `--reporter default --reporter json --outputFile.json ${REPORT}`,
   ].join(" ");
@@ -110,8 +115,8 @@ function judgeFile(run: InnerRun, file: string, report: Report): Verdict[] {
   return [whole, ...tests.map((inner) => ({ file, name: inner.fullName, ...judgeTest(run, inner) }))];
 }
 
-function judgeTest(run: InnerRun, inner: TestReport): { failure?: string } {
-  if (inner.status === "passed") return {};
+function judgeTest(run: InnerRun, inner: TestReport): { failure?: string; firstTry?: string } {
+  if (inner.status === "passed") return inner.failureMessages.length === 0 ? {} : { firstTry: inner.failureMessages.join("\n") };
   if (inner.status === "failed") return { failure: inner.failureMessages.join("\n") };
   if (Object.keys(run.skips ?? {}).some((part) => inner.fullName.includes(part))) return {};
   return { failure: `did not run inside (${inner.status}), and no reason is listed` };
