@@ -1,7 +1,8 @@
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Spec } from "../runtime/spec/config.ts";
 import { templateSpec } from "../runtime/spec/template.ts";
+import { compile, workDirectory } from "./work.ts";
 
 export interface BenchBundle extends Disposable {
   readonly path: string;
@@ -9,6 +10,8 @@ export interface BenchBundle extends Disposable {
   readonly args: readonly string[];
   /** A directory of the host that the container sees as /volume. */
   readonly volume?: string;
+  /** The program needs no /proc, /dev, volume or network: natively it is a bare process, so that nothing else is measured. */
+  readonly bare: boolean;
 }
 
 export interface BundleContent {
@@ -17,11 +20,14 @@ export interface BundleContent {
   readonly fill: (rootfs: string) => void;
   readonly fillVolume?: (volume: string) => void;
   readonly edit?: (spec: Spec) => Spec;
+  readonly bare?: boolean;
 }
 
 /** A bundle on tmpfs; the configuration is what `spec` writes, without a terminal. 1.0.2 is what the oldest of the peers still takes. */
-export function makeBundle({ args, fill, fillVolume, edit = (spec) => spec }: BundleContent): BenchBundle {
-  const path = mkdtempSync("/dev/shm/tssandbox-bench-");
+export function makeBundle({ args, fill, fillVolume, edit = (spec) => spec, bare = false }: BundleContent): BenchBundle {
+  const path = mkdtempSync(join(workDirectory(), "bundle-"));
+  // Users of a user namespace pass through.
+  for (const directory of [workDirectory(), path]) chmodSync(directory, 0o755);
   const rootfs = join(path, "rootfs");
   for (const directory of ["proc", "sys", "dev", "volume"]) mkdirSync(join(rootfs, directory), { recursive: true });
   fill(rootfs);
@@ -29,7 +35,7 @@ export function makeBundle({ args, fill, fillVolume, edit = (spec) => spec }: Bu
   if (volume !== undefined) mkdirSync(volume);
   if (volume !== undefined) fillVolume?.(volume);
   writeFileSync(join(path, "config.json"), JSON.stringify(edit(configure(args, volume))));
-  return { path, rootfs, args, ...(volume !== undefined && { volume }), [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+  return { path, rootfs, args, bare, ...(volume !== undefined && { volume }), [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
 }
 
 /** The same bundle with another command. */
@@ -47,16 +53,8 @@ function configure(args: readonly string[], volume: string | undefined): Spec {
   return { ...spec, ociVersion: "1.0.2", process: { ...spec.process, terminal: false, args: [...args] }, mounts };
 }
 
-/** Its process is busybox's /bin/true, static. */
-export const makeBenchBundle = (): BenchBundle =>
-  makeBundle({
-    args: ["/bin/true"],
-    fill(rootfs) {
-      mkdirSync(join(rootfs, "bin"));
-      copyFileSync("/bin/busybox", join(rootfs, "bin/busybox"));
-      symlinkSync("busybox", join(rootfs, "bin/true"));
-    },
-  });
+/** A root file system with nothing but bench/guest/plain.c. */
+export const plainBundle = (what: "true" | "hello" | "idle"): BenchBundle => makeBundle({ args: ["/plain", what], fill: (rootfs) => copyFileSync(compile("bench/guest/plain.c"), join(rootfs, "plain")), bare: true });
 
 /** An image in which programs write, as those of engines are: writable root, the capabilities that docker gives. */
 export function likeAnEngine(spec: Spec): Spec {

@@ -12,7 +12,7 @@ import { readSandboxRecord } from "../runtime/sandbox/record.ts";
 import { bundle as bundleProgram } from "../scripts/bundle.ts";
 import { likeAnEngine, makeBundle, type BenchBundle } from "./bundle.ts";
 import { fetchRunsc } from "./runsc.ts";
-import { runscCommand } from "./runtimes.ts";
+import { runscCommand } from "./runtimes-old.ts";
 
 const root = join(import.meta.dirname, "..");
 const tssandbox = join(root, "bin/tssandbox");

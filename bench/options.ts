@@ -1,6 +1,6 @@
 /** The command line that the benchmarks share. */
 import { parseArgs } from "node:util";
-import { findRuntimes, type Runtime } from "./runtimes.ts";
+import { findRuntimes, type Runtime } from "./runtimes-old.ts";
 
 export interface Options {
   readonly rounds: number;

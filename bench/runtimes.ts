@@ -1,21 +1,55 @@
-/** The runtimes that are compared: each runs a bundle's process in the foreground, with its own way of isolation. */
+/**
+ * The runtimes that are compared: each runs the same bundle with its own way of isolation. What is not on this machine, or cannot run a bundle on it,
+ * is told of with the reason.
+ */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import type { BenchBundle } from "./bundle.ts";
+import { plainBundle, type BenchBundle } from "./bundle.ts";
+import { hold, holdStaying, lastLines, type Run, type RunOptions, type Start } from "./hold.ts";
+import { installed } from "./installed.ts";
 import { fetchRunsc } from "./runsc.ts";
-
-const tssandbox = join(import.meta.dirname, "../bin/tssandbox");
-const LONGEST_MS = 300_000;
+import { home } from "./work.ts";
 
 export interface Runtime {
-  readonly name: RuntimeName;
-  /** The command that runs the bundle as the container `id`. */
-  command(bundle: BenchBundle, id: string): readonly string[];
+  /** As in the result: `native`, `runc`, `tssandbox-sentry`, ... */
+  readonly name: string;
+  readonly version: string | undefined;
+  /** Runs the bundle's process to its end, in the foreground. Nothing of it is left afterwards, whatever has happened. */
+  run(bundle: BenchBundle, options: RunOptions): Promise<Run>;
+  /** Starts it in the background, as an engine would: detached, where the runtime knows that. @param ready what it prints when it has come up. */
+  start(bundle: BenchBundle, ready: string, options: RunOptions): Promise<Start>;
 }
 
-export type RuntimeName = "native" | "runc" | "runsc" | "namespace" | "sentry";
+export interface LeftOut {
+  readonly name: string;
+  readonly version: string | undefined;
+  readonly why: string;
+}
+
+/** How a runtime is used. */
+export interface Commands {
+  readonly name: string;
+  readonly version?: readonly string[];
+  /** Runs the bundle's process in the foreground, as the container `id`. */
+  readonly run: CommandOf;
+  /** Leaves the container running. In its absence `run` is kept running. */
+  readonly detach?: CommandOf;
+  /** Ends the container, whatever state it is in, and removes what there is of it. */
+  readonly remove?: CommandOf;
+}
+
+export type CommandOf = (bundle: BenchBundle, id: string) => readonly string[];
+
+/** What cannot be had: its name, and why. */
+export interface Absent {
+  readonly name: string;
+  readonly absent: string;
+}
+
+/** Seconds for a runtime to say "hello" in, or to remove a container. */
+const TRIAL_SECONDS = 20;
 
 /** The same root by chroot, the same volume, a network of its own: what the container would cost if isolation were free. */
 const NATIVE = `
@@ -27,43 +61,134 @@ mount -t proc proc "$root/proc"
 [ -z "$volume" ] || mount --bind "$volume" "$root/volume"
 exec chroot "$root" "$@"`;
 
-export function installed(program: string): string | undefined {
-  return (process.env["PATH"] ?? "").split(":").map((directory) => join(directory, program)).find(existsSync);
-}
+const native: Commands = {
+  name: "native",
+  run: ({ rootfs, volume, args, bare }) =>
+    bare ? ["chroot", rootfs, ...args] : ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-ec", NATIVE, "native", rootfs, volume ?? "", ...args],
+};
 
-const ours = (mode: "namespace" | "sentry"): Runtime => ({ name: mode, command: ({ path }, id) => [tssandbox, "--mode", mode, "run", "--bundle", path, id] });
+/** With the command line of runc. */
+const likeRunc = (name: string, program: string, globals: (bundle: BenchBundle) => readonly string[] = () => []): Commands => ({
+  name,
+  version: [program, "--version"],
+  run: (bundle, id) => [program, ...globals(bundle), "run", "--bundle", bundle.path, id],
+  detach: (bundle, id) => [program, ...globals(bundle), "run", "--detach", "--bundle", bundle.path, id],
+  remove: (bundle, id) => [program, ...globals(bundle), "delete", "--force", id],
+});
 
-/** Those that this machine has, and the names of the others. */
-export function findRuntimes(): { readonly runtimes: readonly Runtime[]; readonly missing: readonly RuntimeName[] } {
-  const runc = installed("runc");
-  const runsc = fetchRunsc();
-  const runtimes: Runtime[] = [
-    { name: "native", command: ({ rootfs, volume, args }) => ["unshare", "--mount", "--net", "--pid", "--fork", "sh", "-ec", NATIVE, "native", rootfs, volume ?? "", ...args] },
-    ...(runc === undefined ? [] : [{ name: "runc" as const, command: ({ path }: BenchBundle, id: string) => [runc, "run", "--bundle", path, id] }]),
-    ...(runsc === undefined ? [] : [{ name: "runsc" as const, command: ({ path }: BenchBundle, id: string) => [...runscCommand(runsc, path), "run", "--bundle", path, id] }]),
+const bubblewrap = (program: string): Commands => ({
+  name: "bwrap",
+  version: [program, "--version"],
+  run: ({ rootfs, volume, args }) => [
+    program, "--unshare-all", "--die-with-parent", "--bind", rootfs, "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/dev/shm",
+    ...(volume === undefined ? [] : ["--bind", volume, "/volume"]), ...args,
+  ],
+});
+
+const ours = (mode: string): Commands => likeRunc(`tssandbox-${mode}`, join(home, "bin/tssandbox"), () => ["--mode", mode]);
+
+/** @param bundle its directory has runsc's state, so that nothing is left of it. */
+const gvisor = (program: string, platform: string): Commands =>
+  likeRunc(`runsc-${platform}`, program, ({ path }) => ["--ignore-cgroups", "--network=none", `--platform=${platform}`, "--root", join(path, "runsc")]);
+
+const ifInstalled = (name: string, make: (program: string) => Commands): Commands | Absent => {
+  const program = installed(name);
+  return program === undefined ? { name, absent: "not installed" } : make(program);
+};
+
+/** Of this machine, in the order in which they are shown. @param wanted names; a runtime that nobody wants is not even looked for. */
+export function knownRuntimes(wanted: (name: string) => boolean): readonly (Commands | Absent)[] {
+  const platforms = ["systrap", "ptrace", "kvm"].filter((platform) => wanted(`runsc-${platform}`));
+  const runsc = platforms.length === 0 ? undefined : fetchRunsc();
+  const known: (Commands | Absent)[] = [
+    native,
+    ifInstalled("runc", (program) => likeRunc("runc", program)),
+    ifInstalled("crun", (program) => likeRunc("crun", program)),
+    ...platforms.map((platform) => gvisorOn(platform, runsc)),
+    ifInstalled("bwrap", bubblewrap),
     ours("namespace"),
     ours("sentry"),
+    { name: "tssandbox-vm", absent: "this version has no mode vm" },
   ];
-  const missing = (["runc", "runsc"] as const).filter((name) => !runtimes.some((runtime) => runtime.name === name));
-  return { runtimes, missing };
+  return known.filter(({ name }) => wanted(name));
 }
 
-/** @param bundle its directory, where runsc's state goes. */
-export const runscCommand = (runsc: string, bundle: string): string[] =>
-  [runsc, "--ignore-cgroups", "--network=none", "--platform=systrap", "--root", join(bundle, "runsc")];
+function gvisorOn(platform: string, runsc: string | undefined): Commands | Absent {
+  const name = `runsc-${platform}`;
+  if (runsc === undefined) return { name, absent: "not installed, and not to be had as a package of Debian" };
+  if (platform === "kvm" && !existsSync("/dev/kvm")) return { name, absent: "no /dev/kvm" };
+  return gvisor(runsc, platform);
+}
+
+/** Tries each: one that cannot say "hello" is left out. @param cpu the only processor that all may use. */
+export async function tryRuntimes(all: readonly (Commands | Absent)[], { seconds = TRIAL_SECONDS, cpu }: { seconds?: number; cpu?: string | undefined } = {}): Promise<{ runtimes: Runtime[]; leftOut: LeftOut[] }> {
+  const runtimes: Runtime[] = [];
+  const leftOut: LeftOut[] = [];
+  using bundle = plainBundle("hello");
+  for (const one of all) {
+    if ("absent" in one) {
+      leftOut.push({ name: one.name, version: undefined, why: one.absent });
+      continue;
+    }
+    const runtime = new CommandRuntime(one);
+    const why = whyNot(await runtime.run(bundle, { seconds, cpu }));
+    if (why === undefined) runtimes.push(runtime);
+    else leftOut.push({ name: one.name, version: runtime.version, why });
+  }
+  return { runtimes, leftOut };
+}
+
+function whyNot(run: Run): string | undefined {
+  if (run.kind === "failed") return run.why;
+  if (run.code !== 0) return failureOf(run);
+  return run.stdout.trim() === "hello" ? undefined : `the program's output was not to be seen, but ${JSON.stringify(run.stdout.slice(0, 80))}`;
+}
+
+/** Of a run that ended, but not well: one line. */
+export const failureOf = ({ code, stderr }: { readonly code: number; readonly stderr: string }): string => `exit code ${code}${stderr.trim() === "" ? "" : `: ${lastLines(stderr)}`}`;
 
 let started = 0;
 
-/**
- * Runs the bundle to its end. @param cpu the only processor that all of it may use; any of them where left out.
- * @returns what it has printed; nothing where it fails, which is told on standard error: the other runtimes' values are worth having.
- */
-export function runBundle(runtime: Runtime, bundle: BenchBundle, cpu?: string): string {
+class CommandRuntime implements Runtime {
+  readonly name: string;
+  readonly version: string | undefined;
+  readonly #commands: Commands;
+
+  constructor(commands: Commands) {
+    this.name = commands.name;
+    this.#commands = commands;
+    this.version = versionOf(commands.version);
+  }
+
+  async run(bundle: BenchBundle, options: RunOptions): Promise<Run> {
+    const id = newId();
+    const run = await hold(this.#commands.run(bundle, id), options);
+    // One that did not come to its end by itself may have left state, cgroups, mounts.
+    if (run.kind === "failed" || run.code !== 0) await this.#remove(bundle, id);
+    return run;
+  }
+
+  async start(bundle: BenchBundle, ready: string, options: RunOptions): Promise<Start> {
+    const id = newId();
+    const { run, detach } = this.#commands;
+    return await holdStaying((detach ?? run)(bundle, id), { ...options, ready, detaches: detach !== undefined, cleanUp: () => this.#remove(bundle, id) });
+  }
+
+  /** Failure is not told of: often there is nothing left, and what has been measured counts. */
+  async #remove(bundle: BenchBundle, id: string): Promise<void> {
+    if (this.#commands.remove !== undefined) await hold(this.#commands.remove(bundle, id), { seconds: TRIAL_SECONDS });
+  }
+}
+
+function newId(): string {
   started += 1;
-  const pinned = cpu === undefined ? [] : ["taskset", "--cpu-list", cpu];
-  const [program = "", ...args] = [...pinned, ...runtime.command(bundle, `bench-${process.pid}-${started}`)];
-  const { status, signal, stdout, stderr } = spawnSync(program, args, { encoding: "utf8", timeout: LONGEST_MS, stdio: ["ignore", "pipe", "pipe"], maxBuffer: 1 << 26 });
-  if (status === 0) return stdout;
-  console.error(`${runtime.name}: ${bundle.args.join(" ")}: ${signal ?? `exit status ${status}`}: ${stderr.trim().split("\n").slice(-3).join(" | ")}`);
-  return "";
+  return `bench-${process.pid}-${started}`;
+}
+
+/** The first line that it prints. */
+function versionOf(command: readonly string[] | undefined): string | undefined {
+  const [program, ...args] = command ?? [];
+  if (program === undefined) return undefined;
+  const line = spawnSync(program, args, { encoding: "utf8", timeout: TRIAL_SECONDS * 1000 }).stdout?.split("\n")[0]?.trim();
+  return line === undefined || line === "" ? undefined : line;
 }

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { availableParallelism, loadavg, release } from "node:os";
 import { join } from "node:path";
-import type { RuntimeName } from "./runtimes.ts";
+import type { RuntimeName } from "./runtimes-old.ts";
 
 const cache = join(import.meta.dirname, "../.cache/bench");
 

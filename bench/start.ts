@@ -9,9 +9,9 @@ import process from "node:process";
 import { createInterface } from "node:readline";
 import { bundle } from "../scripts/bundle.ts";
 import { PARTS } from "../scripts/parts.ts";
-import { makeBenchBundle, type BenchBundle } from "./bundle.ts";
+import { plainBundle, type BenchBundle } from "./bundle.ts";
 import { fetchRunsc } from "./runsc.ts";
-import { installed, runscCommand } from "./runtimes.ts";
+import { installed, runscCommand } from "./runtimes-old.ts";
 
 const root = join(import.meta.dirname, "..");
 const node = join(root, "node_modules/node/bin/node");
@@ -74,14 +74,14 @@ function subjects(target: BenchBundle, resident: Resident): { measured: Subject[
     return [];
   };
   const measured = [
-    command("native", () => [join(target.rootfs, "bin/true")]),
+    command("native", () => [join(target.rootfs, "plain")]),
     command("node, nothing else", () => [node, "-e", "0"]),
     command("tssandbox, its --version", () => [join(root, "bin/tssandbox"), "--version"]),
     command("tssandbox run, cold", (id) => [join(root, "bin/tssandbox"), "--mode", "namespace", "run", "--bundle", target.path, id]),
     command("the same, --mode sentry", (id) => [join(root, "bin/tssandbox"), "--mode", "sentry", "run", "--bundle", target.path, id]),
     resident,
     ...peer("runc run", installed("runc"), (runc, id) => [runc, "run", "--bundle", target.path, id]),
-    ...peer("bwrap", installed("bwrap"), (bwrap) => [bwrap, "--unshare-all", "--bind", target.rootfs, "/", "--proc", "/proc", "--dev", "/dev", "/bin/true"]),
+    ...peer("bwrap", installed("bwrap"), (bwrap) => [bwrap, "--unshare-all", "--bind", target.rootfs, "/", "--proc", "/proc", "--dev", "/dev", "/plain"]),
     ...peer("runsc run (systrap)", fetchRunsc(), (runsc, id) => [...runscCommand(runsc, target.path), "run", "--bundle", target.path, id]),
   ];
   return { measured, missing };
@@ -101,7 +101,7 @@ function summarise(name: string, times: readonly number[]): Row {
 
 await bundle(join(root, "bench/resident.ts"), residentBundle, RESIDENT_FLAGS, PARTS);
 const rounds = Number(process.argv[2] ?? 20);
-using target = makeBenchBundle();
+using target = plainBundle("true");
 using resident = new Resident(target.path);
 const { measured, missing } = subjects(target, resident);
 const times = new Map<Subject, number[]>(measured.map((subject) => [subject, []]));

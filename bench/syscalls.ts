@@ -7,7 +7,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { likeAnEngine, makeBundle } from "./bundle.ts";
 import { parseOptions } from "./options.ts";
-import { runBundle } from "./runtimes.ts";
+import { runBundle } from "./runtimes-old.ts";
 import { Samples, type Goal } from "./samples.ts";
 
 const ROUNDS = 7;

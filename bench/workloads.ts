@@ -4,7 +4,7 @@
  */
 import { likeAnEngine, makeBundle, withArgs } from "./bundle.ts";
 import { parseOptions, type Options } from "./options.ts";
-import { runBundle } from "./runtimes.ts";
+import { runBundle } from "./runtimes-old.ts";
 import { Samples, type Goal } from "./samples.ts";
 import { fillTree, fillWorkloadsRoot, prepareDebian } from "./workloads-root.ts";
 
