@@ -50,7 +50,7 @@ const ours = {
     times(count).flatMap((i) => {
       const record = readSandboxRecord(join(stateOf(bundle), idOf(i)));
       if (record === undefined) throw new Error(`${idOf(i)} has no sandbox`);
-      return [record.sentry.pid, record.gofer.pid];
+      return [record.sentry, ...record.gofers].map(({ pid }) => pid);
     }),
   stop(bundle: BenchBundle, count: number) {
     for (const i of times(count)) execFileSync(tssandbox, ["--root", stateOf(bundle), "delete", "--force", idOf(i)]);

@@ -1,7 +1,7 @@
 /**
  * What the sentry is told, over SOCK_SEQPACKET sockets: a kind and one descriptor a message.
  *
- *   runtime ---- "gofer": a pidfd ------------------> sentry     its end ends the sandbox
+ *   runtime ---- "gofer": a pidfd, one for each ----> sentry     its end ends the sandbox
  *   init, and every process of `exec`, just before it becomes the program:
  *           ---- "listener": of its filter ---------> sentry
  */

@@ -7,6 +7,7 @@ import { POLLHUP, POLLIN } from "../linux/abi/poll.ts";
 import { assertNever } from "../linux/errors.ts";
 import type { Fd } from "../linux/fd.ts";
 import { PollSet } from "../linux/poll-set.ts";
+import { now } from "../linux/sleep.ts";
 import { acceptUnix } from "../linux/socket.ts";
 import { dispatcher } from "./dispatch.ts";
 import type { Kernel } from "./kernel.ts";
@@ -24,21 +25,31 @@ export interface SentryOptions {
   readonly observer: Observer;
 }
 
-/** Counts, and looks after the gofer (watchdog.ts). */
+/** Counts, and looks after the gofers (watchdog.ts). */
 export interface Observer {
   readonly meter: Meter;
   readonly watchdog: Watchdog;
-  /** Whether the gofer has ended because the guest's mounts are gone. */
-  readonly goferDone: () => boolean;
+  /** In the order in which their pidfds come. */
+  readonly gofers: readonly WatchedGofer[];
+}
+
+export interface WatchedGofer {
+  /** What it serves, for whoever reads that it has ended. */
+  readonly serves: string;
+  /** Whether it has ended because the guest's mounts are gone. */
+  readonly isDone: () => boolean;
 }
 
 /** Filters: one for the first process, one for each `exec` that is under way. */
 const MAX_SOURCES = 1024;
 
-/** Milliseconds for a dying gofer's pidfd to tell; the end of a sandbox in good order takes as much longer at most. */
+/**
+ * Milliseconds for the gofers to end after the guest: one that dies takes the guest with it, and may itself be seen to have ended a moment later,
+ * since its files are closed first.
+ */
 const GOFER_END = 20;
 
-/** Returns when nobody is left to serve. @throws Error where the gofer has gone before. */
+/** Returns when nobody is left to serve, or all gofers have ended in good order. @throws Error where one has gone before. */
 export function serveSandbox({ kernel, platform, channel, door, observer }: SentryOptions): void {
   const handle = dispatcher(kernel, observer.meter);
   const polled = new PollSet(MAX_SOURCES);
@@ -50,37 +61,37 @@ export function serveSandbox({ kernel, platform, channel, door, observer }: Sent
   };
   add({ kind: "peer", fd: channel });
   add({ kind: "door", fd: door });
+  let gofers = 0;
+  let end = Infinity;
   for (;;) {
-    observer.watchdog.woken(polled.wait(LOOK_EVERY));
+    const found = polled.wait(Math.ceil(Math.max(Math.min(LOOK_EVERY, end - now()), 0)));
+    observer.watchdog.woken(found);
+    if (found === 0 && now() >= end) return;
     let removed = false;
     // From the end: what is removed is replaced by an entry that has been served already.
     for (let i = polled.size - 1; i >= 0; i--) {
       const ready = polled.ready(i);
       const entry = entries[i];
-      if (ready === 0 || entry === undefined) continue;
-      if (entry.kind === "gofer") {
-        if (observer.goferDone()) return;
-        throw new Error("the gofer has ended");
-      }
-      if (serve(entry, ready)) continue;
+      if (ready === 0 || entry === undefined || serve(entry, ready)) continue;
       remove(i);
       removed = true;
     }
-    if (removed && !entries.some(({ kind }) => kind === "source" || kind === "peer")) return lookAfterGofer();
+    if (!removed) continue;
+    const guestLeft = has("source") || has("peer");
+    if (!has("gofer") && (gofers > 0 || !guestLeft)) return;
+    if (!guestLeft) end = Math.min(end, now() + GOFER_END);
   }
 
-  /** A gofer that dies takes the guest with it, and may itself be seen to have ended a moment later: its files are closed first. */
-  function lookAfterGofer(): void {
-    const gofer = entries.find(({ kind }) => kind === "gofer");
-    if (gofer === undefined) return;
-    const last = new PollSet(1);
-    last.add(gofer.fd, POLLIN);
-    if (last.wait(GOFER_END) > 0 && !observer.goferDone()) throw new Error("the gofer has ended");
+  function has(kind: Entry["kind"]): boolean {
+    return entries.some((entry) => entry.kind === kind);
   }
 
   /** @returns false where nothing more will come from it. */
-  function serve(entry: Exclude<Entry, { kind: "gofer" }>, ready: number): boolean {
+  function serve(entry: Entry, ready: number): boolean {
     switch (entry.kind) {
+      case "gofer":
+        mustBeDone(entry.gofer);
+        return false;
       case "source":
         if ((ready & POLLIN) !== 0) entry.source.serve(handle);
         return (ready & POLLIN) !== 0 || (ready & POLLHUP) === 0;
@@ -98,7 +109,7 @@ export function serveSandbox({ kernel, platform, channel, door, observer }: Sent
     const message = receiveFd(peer);
     if (message === undefined) return false;
     const { kind, fd } = message;
-    if (kind === "gofer") add({ kind: "gofer", fd });
+    if (kind === "gofer") add({ kind: "gofer", fd, gofer: observer.gofers[gofers++] });
     else add({ kind: "source", fd, source: platform.attach(fd) });
     return true;
   }
@@ -111,8 +122,12 @@ export function serveSandbox({ kernel, platform, channel, door, observer }: Sent
   }
 }
 
+function mustBeDone(gofer: WatchedGofer | undefined): void {
+  if (gofer?.isDone() !== true) throw new Error(`the gofer of ${gofer?.serves ?? "nobody knows what"} has ended`);
+}
+
 type Entry =
   | { readonly kind: "source"; readonly fd: Fd; readonly source: Source }
   | { readonly kind: "peer"; readonly fd: Fd }
   | { readonly kind: "door"; readonly fd: Fd }
-  | { readonly kind: "gofer"; readonly fd: Fd };
+  | { readonly kind: "gofer"; readonly fd: Fd; readonly gofer: WatchedGofer | undefined };

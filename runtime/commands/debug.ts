@@ -2,7 +2,7 @@ import { Option } from "commander";
 import { oneLine } from "../log.ts";
 import { Container } from "../container/store.ts";
 import type { GuestMount } from "../sandbox/guest-mounts.ts";
-import { inspectSandbox, type BusyReport, type CountReport, type ConnectionReport, type ProcessReport, type SandboxReport } from "../sandbox/inspect.ts";
+import { inspectSandbox, type BusyReport, type CountReport, type ConnectionReport, type GoferReport, type ProcessReport, type SandboxReport } from "../sandbox/inspect.ts";
 import { print, table } from "./print.ts";
 import type { Registry } from "./registry.ts";
 
@@ -30,7 +30,7 @@ function describe(report: SandboxReport): string {
       ["ids on the host", `guest ${guest.map(({ hostID, size }) => `${hostID} to ${hostID + size - 1}`).join(", ")}; sentry ${sentry}`],
       ["root file system", report.rootWrites === "memory" ? "writes stay in memory" : "writes reach the host"],
       ["sentry", processText(report.sentry, report.busy)],
-      ["gofer", processText(report.gofer, busyConnection(connections))],
+      ...report.gofers.map((gofer) => [`gofer of ${gofer.serves.join(", ")}`, processText(gofer, busyConnection(gofer, connections))]),
       ...(report.lastWords === undefined ? [] : [["last words", report.lastWords]]),
     ]),
     table([["PID", "SANDBOX", "GUEST", "THREADS", "STATE", "NAME"], ...tasks.map((task) => [task.pid, task.sandboxPid, task.guestPid, task.threads, task.state, oneLine(task.name)].map(String))]),
@@ -50,8 +50,8 @@ function processText({ pid, alive, memory }: ProcessReport, busy: BusyReport | u
   return `pid ${pid}${size}${busy === undefined ? "" : `, handles ${busy.name} of task ${busy.sandboxPid} for ${busy.sinceMs.toFixed(1)} ms`}`;
 }
 
-function busyConnection(connections: readonly ConnectionReport[]): BusyReport | undefined {
-  return connections.flatMap(({ name, busy }) => (busy === undefined ? [] : { ...busy, name: `${busy.name} in ${name}` }))[0];
+function busyConnection({ serves }: GoferReport, connections: readonly ConnectionReport[]): BusyReport | undefined {
+  return connections.flatMap(({ name, busy }) => (busy === undefined || !serves.includes(name) ? [] : { ...busy, name: `${busy.name} in ${name}` }))[0];
 }
 
 function countCells({ name, count, totalMs }: CountReport): string[] {

@@ -123,7 +123,7 @@ export async function supervise(pid: number, signals: Signals, terminal: Termina
 const SANDBOX_END_MS = 1000;
 
 /**
- * In sentry mode sentry and gofer are children of this process too. They end with the guest, but a pid namespace's init only when all in it are
+ * In sentry mode sentry and gofers are children of this process too. They end with the guest, but a pid namespace's init only when all in it are
  * reaped.
  */
 export function reapSandbox({ record }: Container): void {

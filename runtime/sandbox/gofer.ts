@@ -1,4 +1,4 @@
-/** The gofer's process. */
+/** The gofers' processes. */
 import { check } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { tryClone } from "../../linux/fork.unsafe.ts";
@@ -9,6 +9,7 @@ import type { Served } from "../../gofer/serve.ts";
 import type { Uts } from "../../sentry/kernel.ts";
 import type { Machine } from "../../sentry/machine.ts";
 import type { GuestFiles } from "./files.ts";
+import type { GoferGroup } from "./gofer-groups.ts";
 import type { Observation } from "./observation.ts";
 import { systemFiles } from "./system.ts";
 
@@ -23,29 +24,33 @@ export interface GoferRequest {
   readonly observation: Observation;
 }
 
-/** Preconditions: children are born in the sandbox's pid namespace. @returns its pid. */
-export function startGofer(request: GoferRequest): number {
-  const { machine, uts, inherited, observation } = request;
-  const exports = exportsOf(request);
+/**
+ * Starts the one that serves `group`, which keeps the descriptors of that alone. Preconditions: children are born in the sandbox's pid namespace.
+ * @returns its pid.
+ */
+export function startGofer(group: GoferGroup, request: GoferRequest): number {
+  const { files: { loans }, machine, inherited, observation } = request;
   const pid = tryClone({ namespaces: 0, cgroup: undefined }, () => {
-    const system: Served = { fuse: deviceOf(request, "system"), fileSystem: systemFiles(machine, uts, request.sysctls) };
+    const lent = [...loans].filter(([name]) => group.includes(name));
+    const exports = lent.map(([name, loan]): Export => ({ ...loan, fuse: deviceOf(request, name) }));
+    const system = group.includes("system") ? [systemOf(request)] : [];
     const { log } = observation;
     const code = runGofer(exports, {
-      more: [system],
-      keep: [...machine.descriptors, ...log.descriptors],
+      more: system,
+      keep: [...(system.length > 0 ? machine.descriptors : []), ...log.descriptors],
       log: log.file,
       resources: inherited,
       report: (message) => log.error(`gofer: ${message}`),
-      ...observation.forGofer([...request.files.loans.keys(), "system"]),
+      ...observation.forGofer([...lent.map(([name]) => name), ...(system.length > 0 ? ["system"] : [])]),
     });
-    if (code === 0) observation.goferDone();
+    if (code === 0) observation.goferDone(group);
     return code;
   });
   return check(pid, "clone3");
 }
 
-function exportsOf(request: GoferRequest): Export[] {
-  return [...request.files.loans].map(([name, loan]) => ({ ...loan, fuse: deviceOf(request, name) }));
+function systemOf(request: GoferRequest): Served {
+  return { fuse: deviceOf(request, "system"), fileSystem: systemFiles(request.machine, request.uts, request.sysctls) };
 }
 
 function deviceOf({ files, devices }: GoferRequest, name: string): Fd {

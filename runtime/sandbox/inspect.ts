@@ -45,6 +45,11 @@ export interface ProcessReport {
   readonly memory?: { readonly proportional: number; readonly own: number };
 }
 
+export interface GoferReport extends ProcessReport {
+  /** Names of its connections. */
+  readonly serves: readonly string[];
+}
+
 export interface ConnectionReport extends ConnectionRecord {
   readonly operations: readonly CountReport[];
   readonly busy?: BusyReport;
@@ -57,7 +62,7 @@ export interface SandboxReport {
   readonly ids: SandboxRecord["ids"];
   readonly rootWrites: SandboxRecord["rootWrites"];
   readonly sentry: ProcessReport;
-  readonly gofer: ProcessReport;
+  readonly gofers: readonly GoferReport[];
   readonly tasks: readonly TaskReport[];
   /** Trapped system calls. */
   readonly calls: readonly CountReport[];
@@ -83,7 +88,7 @@ export function inspectSandbox(container: Container): SandboxReport {
     ids: record.ids,
     rootWrites: record.rootWrites,
     sentry: describeProcess(record.sentry),
-    gofer: describeProcess(record.gofer),
+    gofers: record.gofers.map((gofer) => ({ ...describeProcess(gofer), serves: gofer.serves })),
     tasks: stopped ? [] : membersOf(container).flatMap((member) => describeTask(member) ?? []),
     calls: countsOf(counters.sentry, callName),
     ...busyOf(counters.sentry, callName),

@@ -4,11 +4,12 @@ import * as fcntl from "../../linux/abi/fcntl.ts";
 import { open } from "../../linux/file.ts";
 import { mapForever } from "../../linux/kvm-memory.unsafe.ts";
 import type { GoferOptions } from "../../gofer/main.ts";
-import { counterSize, countersIn, type SandboxCounters } from "../../sentry/debug-counters.ts";
+import { counterSize, countersIn, type Counters, type SandboxCounters } from "../../sentry/debug-counters.ts";
 import { callName, operationName } from "../../sentry/debug-names.ts";
-import type { Observer } from "../../sentry/sentry.ts";
+import type { Observer, WatchedGofer } from "../../sentry/sentry.ts";
 import { LOOK_EVERY, Meter, Watchdog, type Watched } from "../../sentry/watchdog.ts";
 import type { Logger } from "../log.ts";
+import type { GoferGroup } from "./gofer-groups.ts";
 import { SandboxLog } from "./log.ts";
 import { COUNTERS } from "./record.ts";
 
@@ -17,22 +18,25 @@ export class Observation {
   readonly #names: readonly string[];
   readonly #counters: SandboxCounters;
 
-  /** @param directory the container's state directory. @param names of the gofer's connections. @throws SysError */
+  /** @param directory the container's state directory. @param names of the gofers' connections. @throws SysError */
   constructor(directory: string, names: readonly string[], logger: Logger) {
     this.log = new SandboxLog(directory, logger);
     this.#names = names;
     this.#counters = countersIn(createCounters(directory, names.length), names.length);
   }
 
-  forSentry(): Observer {
-    const gofer = this.#names.map((name) => this.#connection(name));
-    return { meter: new Meter(this.#sentry, this.#warn), watchdog: new Watchdog(gofer, this.#warn), goferDone: () => this.#counters.connections.some(({ ended }) => ended) };
+  /** @param groups in the order in which the sentry will be told of their gofers. */
+  forSentry(groups: readonly GoferGroup[]): Observer {
+    const connections = this.#names.map((name) => this.#connection(name));
+    const gofers = groups.map((group): WatchedGofer => ({ serves: group.join(", "), isDone: () => this.#connectionsOf(group).every(({ ended }) => ended) }));
+    return { meter: new Meter(this.#sentry, this.#warn), watchdog: new Watchdog(connections, this.#warn), gofers };
   }
 
-  /** @param names of the connections, in the gofer's order. */
+  /** The one that serves `system` watches the sentry; one is enough. @param names of the connections, in the gofer's order. */
   forGofer(names: readonly string[]): Pick<GoferOptions, "meters" | "woken"> {
-    const watchdog = new Watchdog([this.#sentry], this.#warn);
     const meters = names.map((name) => new Meter(this.#connection(name), this.#warn));
+    if (!names.includes("system")) return { meters };
+    const watchdog = new Watchdog([this.#sentry], this.#warn);
     return { meters, woken: { afterMs: LOOK_EVERY, call: (ready) => watchdog.woken(ready) } };
   }
 
@@ -40,8 +44,12 @@ export class Observation {
     this.#counters.sentry.markEnded();
   }
 
-  goferDone(): void {
-    for (const connection of this.#counters.connections) connection.markEnded();
+  goferDone(group: GoferGroup): void {
+    for (const connection of this.#connectionsOf(group)) connection.markEnded();
+  }
+
+  #connectionsOf(group: GoferGroup): Counters[] {
+    return group.map((name) => this.#connection(name).counters);
   }
 
   get #sentry(): Watched {

@@ -7,6 +7,7 @@ import { countersIn, type SandboxCounters } from "../../sentry/debug-counters.ts
 import { processInfo } from "../container/process-info.ts";
 import type { LinuxIDMapping, Spec } from "../spec/config.ts";
 import type { GuestFiles } from "./files.ts";
+import type { GoferGroup } from "./gofer-groups.ts";
 import type { IdRange } from "./ids.ts";
 
 const FILE = "sandbox.json";
@@ -18,6 +19,11 @@ export interface OwnProcess {
   readonly pid: number;
   /** See `ContainerRecord`. */
   readonly startTime: string;
+}
+
+export interface GoferRecord extends OwnProcess {
+  /** Names of its connections. */
+  readonly serves: GoferGroup;
 }
 
 export interface ConnectionRecord {
@@ -32,7 +38,8 @@ export interface ConnectionRecord {
 export interface SandboxRecord {
   readonly policy: string;
   readonly sentry: OwnProcess;
-  readonly gofer: OwnProcess;
+  /** The first serves the root file system. */
+  readonly gofers: readonly GoferRecord[];
   /** On the host. */
   readonly ids: { readonly guest: readonly LinuxIDMapping[]; readonly sentry: number };
   /** Where writes to the root file system go. */
@@ -49,11 +56,11 @@ interface Known {
   readonly files: Pick<GuestFiles, "fileSystems" | "loans" | "volumes" | "rootWrites">;
 }
 
-export function writeSandboxRecord({ directory, ids, spec, files }: Known, pids: { readonly sentry: number; readonly gofer: number }): void {
+export function writeSandboxRecord({ directory, ids, spec, files }: Known, sentry: number, gofers: readonly Omit<GoferRecord, "startTime">[]): void {
   const record: SandboxRecord = {
     policy: "balanced",
-    sentry: ownProcess(pids.sentry),
-    gofer: ownProcess(pids.gofer),
+    sentry: ownProcess(sentry),
+    gofers: gofers.map(({ pid, serves }) => ({ ...ownProcess(pid), serves })),
     ids: { guest: spec.linux?.uidMappings ?? [], sentry: ids.sentry },
     rootWrites: files.rootWrites,
     connections: files.fileSystems.map((name) => connection(name, files)),

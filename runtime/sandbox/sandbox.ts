@@ -2,10 +2,10 @@
  * A sandbox: the processes around a container in sentry mode.
  *
  *   runtime --+-- sentry    pid 1 of the outer pid namespace; unprivileged; answers the guest's trapped calls
- *             +-- gofer     in the same; jailed with the directories that are lent to the guest; serves its file systems
+ *             +-- gofers    in the same; each jailed with some of the directories that are lent to the guest, whose file systems it serves
  *             +-- stage --- init    in a pid namespace inside, in a user namespace that the sentry owns
  *
- * Sentry and gofer stay in the cgroup of whoever called the runtime, an engine's monitor or shim, whose pod pays for them (a RuntimeClass's
+ * Sentry and gofers stay in the cgroup of whoever called the runtime, an engine's monitor or shim, whose pod pays for them (a RuntimeClass's
  * overhead is for that); the container's limits and statistics are the guest's alone. Inside of a memory limit the kernel would kill them
  * first: what they share with the runtime's heap counts as theirs then.
  */
@@ -37,6 +37,7 @@ import { endSentry, ownChildren } from "./end.ts";
 import { openCgroupFiles } from "./cgroup-files.ts";
 import type { GuestFiles } from "./files.ts";
 import { startGofer } from "./gofer.ts";
+import { groupLoans, type GoferGroup } from "./gofer-groups.ts";
 import type { IdRange } from "./ids.ts";
 import { Observation } from "./observation.ts";
 import { writeSandboxRecord } from "./record.ts";
@@ -77,15 +78,17 @@ export class Sandbox {
   readonly #before: ReadonlySet<number>;
   readonly #machine: Machine;
   readonly #inherited: NodeResources;
+  readonly #groups: readonly GoferGroup[];
   readonly #observation: Observation;
   readonly #devices: Fd[] = [];
 
-  constructor(request: SandboxRequest, { sentry, before }: Birth, channel: Fd, machine: Machine, inherited: NodeResources, observation: Observation) {
+  constructor(request: SandboxRequest, { sentry, before }: Birth, channel: Fd, machine: Machine, inherited: NodeResources, groups: readonly GoferGroup[], observation: Observation) {
     this.#request = request;
     this.#sentry = sentry;
     this.#before = before;
     this.#machine = machine;
     this.#inherited = inherited;
+    this.#groups = groups;
     this.#observation = observation;
     this.channel = channel;
     const { ids, files } = request;
@@ -105,16 +108,18 @@ export class Sandbox {
     this.#devices.push(...devices);
   }
 
-  /** Starts the gofer. */
+  /** Starts the gofers. */
   serve(hostProc: Fd): void {
     const { files, spec } = this.#request;
-    const start = () => startGofer({ files, devices: this.#devices, machine: this.#machine, uts: utsOf(spec), sysctls: { ...this.guest.sysctls, ...spec.linux?.sysctl }, inherited: this.#inherited, observation: this.#observation });
-    const pid = bornIn(this.guest.pidNamespace, hostProc, start);
+    const request = { files, devices: this.#devices, machine: this.#machine, uts: utsOf(spec), sysctls: { ...this.guest.sysctls, ...spec.linux?.sysctl }, inherited: this.#inherited, observation: this.#observation };
+    const gofers = bornIn(this.guest.pidNamespace, hostProc, () => this.#groups.map((serves) => ({ pid: startGofer(serves, request), serves })));
     // A gofer's death must be seen by the kernel, which it is not while anybody else has the devices: init would wait for answers for ever.
     this.#closeDevices();
-    using gofer = pidfdOpen(pid);
-    sendFd(this.channel, "gofer", gofer);
-    writeSandboxRecord(this.#request, { sentry: this.#sentry, gofer: pid });
+    for (const { pid } of gofers) {
+      using gofer = pidfdOpen(pid);
+      sendFd(this.channel, "gofer", gofer);
+    }
+    writeSandboxRecord(this.#request, this.#sentry, gofers);
   }
 
   #closeDevices(): void {
@@ -149,12 +154,13 @@ export function startSandbox(request: SandboxRequest): Sandbox {
   const before = ownChildren();
   const inherited = nodeResources();
   const machine = new Machine(openCgroupFiles(cgroup.paths), availableParallelism(), randomUUID(), firstProcessor());
+  const groups = groupLoans(files.loans);
   const observation = new Observation(directory, files.fileSystems, log);
   const body = () => {
     observation.log.takeStreams();
     const tasks = enterSentryJail({ id: ids.sentry, keep: [theirs, door, ids.lock, ...machine.descriptors, ...observation.log.descriptors], inherited });
     rendezvous(theirs, { kind: "ready" });
-    const options = { kernel: { machine, tasks, uts: utsOf(spec) }, platform: notify, channel: theirs, door, observer: observation.forSentry() };
+    const options = { kernel: { machine, tasks, uts: utsOf(spec) }, platform: notify, channel: theirs, door, observer: observation.forSentry(groups) };
     const code = complaining("sentry", observation.log, () => {
       refuseOtherCalls();
       serveSandbox(options);
@@ -170,7 +176,7 @@ export function startSandbox(request: SandboxRequest): Sandbox {
     endSentry(sentry, before);
     throw error;
   }
-  return new Sandbox(request, { sentry, before }, channel, machine, inherited, observation);
+  return new Sandbox(request, { sentry, before }, channel, machine, inherited, groups, observation);
 }
 
 function awaitReady(channel: Fd): void {

@@ -1,24 +1,37 @@
 /** The end of a sandbox's own processes, at any moment, is the end of the sandbox: within a second, told, and with nothing left. */
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { afterAll, describe, expect, test } from "vitest";
 import { type Container } from "../support/container.ts";
 import { ignoreGone, isAlive, processesOf } from "../support/host.ts";
 import { removeWorkDir } from "../support/paths.ts";
 import type { Call } from "../support/runtime.ts";
 import { until } from "../support/until.ts";
-import { attempt, expectAnswers, expectGoneAfterDelete, hostile, sandboxOf } from "./support.ts";
+import { attempt, expectAnswers, expectGoneAfterDelete, hostile, sandboxOf, volume, type HostileOptions } from "./support.ts";
 
 afterAll(removeWorkDir);
 
 const END_MS = 1000;
-const LOAD = "while :; do uname -r; cat /etc/passwd; echo x > /tmp/x; rm /tmp/x; done > /dev/null & while :; do /bin/true; done & wait";
+const LOAD = "while :; do uname -r; cat /etc/passwd; echo x > /tmp/x; rm /tmp/x; echo x > /volume/x; done > /dev/null & while :; do /bin/true; done & wait";
 
-const FAILED = /^tssandbox: warning: the sandbox of \S+ had failed: (sentry: )?the (sentry|gofer) has ended[^\n]*\n$/;
+const FAILED = /^tssandbox: warning: the sandbox of \S+ had failed: (sentry: )?the (sentry|gofer of [^\n]+) has ended[^\n]*\n$/;
 
-type Victim = "sentry" | "gofer";
+const VICTIMS = ["sentry", "root's gofer", "volume's gofer"] as const;
+type Victim = (typeof VICTIMS)[number];
+
+function pidOf(c: Container, victim: Victim): number {
+  const { sentry, gofers: [roots, volumes] } = sandboxOf(c);
+  return { sentry, "root's gofer": roots, "volume's gofer": volumes }[victim]!.pid;
+}
+
+/** With a volume, whose gofer is another than the root's. */
+const withVolume = (options: HostileOptions = {}): Container =>
+  hostile({ ...options, edit: (spec, bundle) => {
+    mkdirSync(bundle.path("volume"));
+    spec.mounts.push(volume(bundle.path("volume"), "/volume"));
+  } });
 
 async function kill(c: Container, victim: Victim): Promise<void> {
-  process.kill(sandboxOf(c)[victim].pid, "SIGKILL");
+  process.kill(pidOf(c, victim), "SIGKILL");
   await until(`${victim} killed: the end of all others`, () => !isAlive(c.pid) && processesOf(c.id).filter((line) => !/--root/.test(line)).length === 0, END_MS);
 }
 
@@ -27,9 +40,9 @@ async function expectEnd(c: Container): Promise<void> {
   await expectGoneAfterDelete(c, FAILED);
 }
 
-describe.each(["sentry", "gofer"] as const)("the %s is killed", (victim) => {
+describe.each(VICTIMS)("the %s is killed", (victim) => {
   test("before the start", async () => {
-    await using c = hostile();
+    await using c = withVolume();
     await c.mustCreate();
     await kill(c, victim);
     expect((await c.start()).code).not.toBe(0);
@@ -37,14 +50,14 @@ describe.each(["sentry", "gofer"] as const)("the %s is killed", (victim) => {
   });
 
   test("while nothing happens", async () => {
-    await using c = hostile();
+    await using c = withVolume();
     await c.mustBegin();
     await kill(c, victim);
     await expectEnd(c);
   });
 
   test.each([0, 30, 100, 300])("under load, after %d ms", async (ms) => {
-    await using c = hostile({ args: ["sh", "-c", LOAD] });
+    await using c = withVolume({ args: ["sh", "-c", LOAD] });
     await c.mustBegin();
     await new Promise((resolve) => setTimeout(resolve, ms));
     await kill(c, victim);
@@ -52,7 +65,7 @@ describe.each(["sentry", "gofer"] as const)("the %s is killed", (victim) => {
   });
 
   test.each([0, 20, 60, 150])("during exec, %d ms after its beginning", async (ms) => {
-    await using c = hostile();
+    await using c = withVolume();
     await c.mustBegin();
     const call = c.startExec(["sleep", "100"]);
     await new Promise((resolve) => setTimeout(resolve, ms));
@@ -62,10 +75,10 @@ describe.each(["sentry", "gofer"] as const)("the %s is killed", (victim) => {
   });
 
   test("in the foreground: run fails, and says why", async () => {
-    await using c = hostile({ args: ["sh", "-c", "echo up; sleep 100"] });
+    await using c = withVolume({ args: ["sh", "-c", "echo up; sleep 100"] });
     const call = c.startRun();
     await until("the program", () => call.stdout.includes("up"));
-    process.kill(sandboxOf(c)[victim].pid, "SIGKILL");
+    process.kill(pidOf(c, victim), "SIGKILL");
     const { code, stderr } = await call.result();
     expect(code).not.toBe(0);
     expect(stderr).toMatch(/^tssandbox: .*(sentry|gofer)[^\n]*\n$/);
@@ -73,10 +86,10 @@ describe.each(["sentry", "gofer"] as const)("the %s is killed", (victim) => {
   });
 
   test("while it is paused", async () => {
-    await using c = hostile();
+    await using c = withVolume();
     await c.mustBegin();
     await c.mustCommand("pause");
-    process.kill(sandboxOf(c)[victim].pid, "SIGKILL");
+    process.kill(pidOf(c, victim), "SIGKILL");
     // Frozen tasks end when delete has thawed them: who has died first is not told in every case.
     await expectGoneAfterDelete(c, /^(tssandbox: warning: [^\n]*\n)?$/);
   });

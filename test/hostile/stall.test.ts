@@ -34,15 +34,16 @@ async function withSlowVolume(): Promise<{ readonly c: Container } & AsyncDispos
   return { c, [Symbol.asyncDispose]: dispose };
 }
 
-/** One process with one loop serves all of a container's mounts: what blocks in one of them blocks them all. To become a plain test. */
-test.fails("a volume that hangs does not stall the other mounts", async () => {
+test("a volume that hangs does not stall the other mounts", async () => {
   await using slow = await withSlowVolume();
   const { c } = slow;
   await c.mustBegin();
   expect(await c.mustExec(["cat", "/volume/file"])).toBe("quick");
   c.startExec(["cat", "/slow/name"], { timeout: 10_000 }).ended.catch(() => {});
   await new Promise((resolve) => setTimeout(resolve, 500));
-  expect(await c.mustExec(["ls", "/volume/another"], { timeout: 2000 }).catch(String)).toMatch(/No such file/);
+  for (const name of ["/volume/another", "/another", "/proc/another"]) {
+    expect((await c.exec(["ls", name], { timeout: 5000 })).stderr).toMatch(/No such file/);
+  }
 });
 
 test("a gofer that is stopped stalls what asks it, not the sentry; it goes on where it was", async () => {
@@ -50,22 +51,22 @@ test("a gofer that is stopped stalls what asks it, not the sentry; it goes on wh
   await c.mustBegin();
   const record = sandboxOf(c);
   await c.outputMatching(/\n20\n/);
-  process.kill(record.gofer.pid, "SIGSTOP");
+  process.kill(record.gofers[0]!.pid, "SIGSTOP");
   // Its programs are in the kernel's caches, for as long as the root is the container's alone.
   const before = c.stdout.length;
   await until("further calls", () => c.stdout.length > before + 20);
   const call = c.startExec(["ls", "/a-name-never-seen"]);
   await new Promise((resolve) => setTimeout(resolve, 300));
-  process.kill(record.gofer.pid, "SIGCONT");
+  process.kill(record.gofers[0]!.pid, "SIGCONT");
   expect((await call.ended).code).not.toBe(0);
   await expectAnswers(c, record);
 });
 
 test("a sandbox with a stopped gofer, or a stopped sentry, can be deleted", async () => {
-  for (const victim of ["gofer", "sentry"] as const) {
+  for (const victim of ["gofers", "sentry"] as const) {
     await using c = hostile();
     await c.mustBegin();
-    process.kill(sandboxOf(c)[victim].pid, "SIGSTOP");
+    for (const { pid } of [sandboxOf(c)[victim]].flat()) process.kill(pid, "SIGSTOP");
     await expectGoneAfterDelete(c, /^(tssandbox: warning: [^\n]*\n)?$/);
   }
 });

@@ -75,7 +75,8 @@ export const volume = (source: string, destination: string, ...options: string[]
 /** Of sandbox.json. */
 export interface SandboxRecord {
   readonly sentry: { readonly pid: number };
-  readonly gofer: { readonly pid: number };
+  /** The first serves the root file system. */
+  readonly gofers: readonly { readonly pid: number; readonly serves: readonly string[] }[];
   readonly ids: { readonly guest: readonly { readonly hostID: number; readonly size: number }[]; readonly sentry: number };
 }
 
@@ -97,10 +98,11 @@ export function hostState(): Record<string, unknown> {
   return { mounts: systemMounts(), sysctls: Object.fromEntries(sysctls) };
 }
 
-/** The sandbox goes on as it was: a program runs, and sentry and gofer are the same. */
-export async function expectAnswers(c: Container, { sentry, gofer }: SandboxRecord): Promise<void> {
+/** The sandbox goes on as it was: a program runs, and sentry and gofers are the same. */
+export async function expectAnswers(c: Container, { sentry, gofers }: SandboxRecord): Promise<void> {
   const output = await c.mustExec(["sh", "-c", "uname -s && echo answers"]);
-  expect({ output, sentry: isAlive(sentry.pid), gofer: isAlive(gofer.pid) }).toEqual({ output: "Linux\nanswers\n", sentry: true, gofer: true });
+  const ended = [sentry, ...gofers].filter(({ pid }) => !isAlive(pid));
+  expect({ output, ended }).toEqual({ output: "Linux\nanswers\n", ended: [] });
 }
 
 /** Deletes by force; nothing is left, no process with an id of the sandbox's either. @param told what delete says on standard error. */

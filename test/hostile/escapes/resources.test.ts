@@ -29,7 +29,7 @@ test("a fork bomb stays within its limit, and is gone with the container", async
   await until("a full cgroup", () => (most = Math.max(most, tasksOf(c))) > 90);
   expect(most).toBeLessThanOrEqual(100);
   // The sandbox's own processes are not in its cgroup, and take nothing from the limit.
-  const paths = [record.sentry.pid, record.gofer.pid].map((pid) => readFileSync(`/proc/${pid}/cgroup`, "utf8"));
+  const paths = [record.sentry, ...record.gofers].map(({ pid }) => readFileSync(`/proc/${pid}/cgroup`, "utf8"));
   expect(paths.filter((text) => text.includes(c.id))).toEqual([]);
   await expectGoneAfterDelete(c);
 });

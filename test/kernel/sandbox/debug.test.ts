@@ -58,8 +58,8 @@ describeRuntime("debug", ({ test, make }) => {
   test("the sandbox's own processes, with their memory; ids; the policy", async () => {
     await using c = make({ args: ["sleep", "1004"] });
     await c.mustBegin(SENTRY);
-    const { sentry, gofer, ids, policy } = await inspect(c);
-    for (const { pid, alive, memory } of [sentry, gofer]) {
+    const { sentry, gofers, ids, policy } = await inspect(c);
+    for (const { pid, alive, memory } of [sentry, ...gofers]) {
       expect([alive, statusField(pid, "NSpid")?.split("\t")[0]]).toEqual([true, String(pid)]);
       expect(memory?.own).toBeGreaterThan(100_000);
       expect(memory?.proportional).toBeGreaterThan(memory?.own ?? Infinity);
@@ -72,8 +72,8 @@ describeRuntime("debug", ({ test, make }) => {
   test("works while neither the sentry nor the gofer answers", async () => {
     await using c = make({ args: ["sleep", "1005"] });
     await c.mustBegin(SENTRY);
-    const { sentry, gofer } = await inspect(c);
-    const pids = [sentry.pid, gofer.pid].map(String);
+    const { sentry, gofers } = await inspect(c);
+    const pids = [sentry, ...gofers].map(({ pid }) => String(pid));
     execFileSync("kill", ["-STOP", ...pids]);
     try {
       expect((await inspect(c)).tasks).toHaveLength(1);

@@ -11,8 +11,8 @@ describeRuntime("a sandbox's log", ({ test, make }) => {
   test("sentry and gofer hold no stream of the container", async () => {
     await using c = make({ args: ["sleep", "1011"] });
     await c.mustBegin(SENTRY);
-    const { sentry, gofer } = await inspect(c);
-    for (const { pid } of [sentry, gofer]) {
+    const { sentry, gofers } = await inspect(c);
+    for (const { pid } of [sentry, ...gofers]) {
       const streams = [0, 1, 2].map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
       // As seen from the root of each; the gofer has a file of its own for nothing.
       expect(streams).toEqual([expect.stringMatching(/^(\/dev)?\/null$|^\/memfd:gofer-null /), streams[0], `${c.stateRoot}/${c.id}/sandbox.log`]);
@@ -24,23 +24,23 @@ describeRuntime("a sandbox's log", ({ test, make }) => {
     const log = c.bundle.path("log.json");
     const run = c.startRun({ global: ["--mode", "sentry", "--log", log, "--log-format", "json"] });
     await until("output", () => run.stdout.includes("out"));
-    kill((await inspect(c)).gofer.pid);
+    kill((await inspect(c)).gofers[0]!.pid);
     const { code, stdout, stderr } = await run.result();
-    expect([code, stdout, stderr]).toEqual([137, "out\n", "err\ntssandbox: the sandbox has failed: sentry: the gofer has ended\n"]);
+    expect([code, stdout, stderr]).toEqual([137, "out\n", "err\ntssandbox: the sandbox has failed: sentry: the gofer of root, system has ended\n"]);
     const lines = readFileSync(log, "utf8").trim().split("\n").map((line) => JSON.parse(line) as { level: string; msg: string; time: string });
-    expect(lines.map(({ level, msg }) => [level, msg])).toEqual([["error", "sentry: the gofer has ended"], ["error", "the sandbox has failed: sentry: the gofer has ended"]]);
+    expect(lines.map(({ level, msg }) => [level, msg])).toEqual([["error", "sentry: the gofer of root, system has ended"], ["error", "the sandbox has failed: sentry: the gofer of root, system has ended"]]);
     await c.expectNothingLeft();
   });
 
   test("state and delete tell why a container's sandbox has ended", async () => {
     await using c = make({ args: ["sleep", "1013"] });
     await c.mustBegin(SENTRY);
-    kill((await inspect(c)).gofer.pid);
+    kill((await inspect(c)).gofers[0]!.pid);
     await until("the end", async () => (await c.status()) === "stopped");
-    expect(stateFile(c, "sandbox.log")).toMatch(/^time="[^"]+" level=error msg="sentry: the gofer has ended"\n$/);
-    expect(await c.state()).toMatchObject({ status: "stopped", pid: 0, sandboxFailure: "sentry: the gofer has ended" });
-    expect((await inspect(c)).lastWords).toBe("sentry: the gofer has ended");
-    expect(await c.delete()).toMatchObject({ code: 0, stderr: `tssandbox: warning: the sandbox of ${c.id} had failed: sentry: the gofer has ended\n` });
+    expect(stateFile(c, "sandbox.log")).toMatch(/^time="[^"]+" level=error msg="sentry: the gofer of root, system has ended"\n$/);
+    expect(await c.state()).toMatchObject({ status: "stopped", pid: 0, sandboxFailure: "sentry: the gofer of root, system has ended" });
+    expect((await inspect(c)).lastWords).toBe("sentry: the gofer of root, system has ended");
+    expect(await c.delete()).toMatchObject({ code: 0, stderr: `tssandbox: warning: the sandbox of ${c.id} had failed: sentry: the gofer of root, system has ended\n` });
   });
 
   test("a sentry that was killed could not say why", async () => {
