@@ -1,4 +1,4 @@
-/** The resident parent of bench/start.ts: a line with an id on standard input, a line with the milliseconds on standard output. */
+/** The resident parent of bench/suites/resident.ts, `BUNDLE MODE`: a line with an id on standard input, a line with the milliseconds on standard output. */
 import { join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
@@ -7,8 +7,10 @@ import { createContainer } from "../runtime/container/create.ts";
 import { destroyContainer } from "../runtime/container/delete.ts";
 import { startContainer } from "../runtime/container/start.ts";
 import { Logger } from "../runtime/log.ts";
+import { MODES, type Mode } from "../runtime/sandbox/mode.ts";
 
-const bundle = process.argv[2] ?? "";
+const [bundle = "", name = ""] = process.argv.slice(2);
+const mode = checkedMode(name);
 const log = new Logger({ format: "text", debug: false });
 
 function runOnce(id: string): number {
@@ -17,7 +19,7 @@ function runOnce(id: string): number {
     root: join(bundle, "state"),
     id,
     bundle,
-    mode: "namespace",
+    mode,
     systemdCgroup: false,
     rootless: false,
     console: () => undefined,
@@ -41,3 +43,9 @@ createInterface({ input: process.stdin }).on("line", (id) => {
   process.stdout.write(`${runOnce(id)}\n`);
   if (++served === WARM) globalThis.gc?.();
 });
+
+function checkedMode(name: string): Mode {
+  const mode = MODES.find((one) => one === name);
+  if (mode === undefined) throw new Error(`no mode: ${name}`);
+  return mode;
+}

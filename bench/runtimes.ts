@@ -20,6 +20,8 @@ export interface Runtime {
   run(bundle: BenchBundle, options: RunOptions): Promise<Run>;
   /** Starts it in the background, as an engine would: detached, where the runtime knows that. @param ready what it prints when it has come up. */
   start(bundle: BenchBundle, ready: string, options: RunOptions): Promise<Start>;
+  /** What a user types to run it in the foreground: for those who time commands. */
+  command(bundle: BenchBundle): readonly string[];
 }
 
 export interface LeftOut {
@@ -166,6 +168,10 @@ class CommandRuntime implements Runtime {
     // One that did not come to its end by itself may have left state, cgroups, mounts.
     if (run.kind === "failed" || run.code !== 0) await this.#remove(bundle, id);
     return run;
+  }
+
+  command(bundle: BenchBundle): readonly string[] {
+    return this.#commands.run(bundle, newId());
   }
 
   async start(bundle: BenchBundle, ready: string, options: RunOptions): Promise<Start> {

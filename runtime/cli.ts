@@ -3,6 +3,7 @@ import { messageOf } from "../linux/errors.ts";
 import { writeSync } from "node:fs";
 import process from "node:process";
 import { Command, CommanderError, Option } from "commander";
+import { registerBench } from "../bench/command.ts";
 import { effectiveUid } from "../linux/credentials.ts";
 import { inUserNamespace } from "./container/id-maps.ts";
 import { registerCreate } from "./commands/create.ts";
@@ -95,6 +96,7 @@ const COMMANDS: Readonly<Record<string, (registry: Registry) => void>> = {
   syscalls: (registry) => registerSyscalls(registry),
   debug: (registry) => registerDebug(registry),
   do: (registry) => registerDo(registry),
+  bench: (registry) => registerBench(registry),
 };
 
 /** Setting all commands up costs a tenth of a start: only those are that the arguments name, or all where they name none. */

@@ -54,7 +54,8 @@ export async function bundle(entry: string, target: string, flags: readonly stri
     alias: { koffi: join(scripts, "koffi-addon.cjs") },
     plugins: [lazyBuiltins],
     legalComments: "none",
-    define,
+    // Where the package is: dist/ is beside the sources' folders.
+    define: { "import.meta.dirname": "__dirname", ...define },
   });
   for (const [name, text] of texts) {
     writeFileSync(join(folder, `${name}.cjs`), `(function (exports, require, module, __filename, __dirname) { ${text}\n});`);

@@ -20,6 +20,7 @@ export const PARTS: readonly Part[] = [
   { name: "seccomp", entries: ["policies/seccomp-bpf-ts/src/index.ts"] },
   { name: "sandbox", entries: ["runtime/sandbox/sandbox.ts", "runtime/sandbox/trap.ts", "runtime/sandbox/files.ts", "policies/syscalls/policy.ts", "policies/syscalls/describe.ts"] },
   { name: "strace", entries: ["runtime/sandbox/strace.ts"] },
+  { name: "bench", entries: ["bench/command.ts"] },
   { name: "do", entries: ["runtime/commands/do.ts"] },
   { name: "systemd", entries: ["runtime/cgroups/systemd/cgroup.ts", "runtime/cgroups/systemd/bus.ts", "runtime/cgroups/systemd/slices.ts"] },
   { name: "commands", entries: ["list", "ps", "pause", "update", "events", "spec", "features", "syscalls", "debug"].map((name) => `runtime/commands/${name}.ts`) },

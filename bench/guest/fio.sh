@@ -5,7 +5,7 @@ run() {
   local name=$1 field=$2
   shift 2
   fio --name=bench --thread --ioengine=psync --bs=4k --size=64m --time_based --runtime=2 --output-format=terse --terse-version=3 "$@" >/tmp/fio
-  report root "$name" iops "$(cut -d';' -f"$field" /tmp/fio)"
+  report root "$name" op/s "$(cut -d';' -f"$field" /tmp/fio)"
 }
 
 # fio has the file dropped from the cache first, which a file system in memory takes for a hint.

@@ -1,28 +1,32 @@
 /** The root file system of the workloads: the Debian that the tests use, copied to tmpfs, and what the scripts work on. */
 import { execFileSync } from "node:child_process";
-import { copyFileSync, cpSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { ensurePackages } from "../test/packages.ts";
-import { debianDevelopmentRoot } from "../test/support/debian.ts";
+import { home } from "../work.ts";
 
 const SOURCES = 60;
 const INSERTS = 20_000;
 const COMMITS = 5000;
+const PACKAGES = 40;
+const FILES_EACH = 25;
 
-/** @returns the directory to copy from; fio, which it lacks, is installed on the host. */
-export async function prepareDebian(): Promise<string> {
-  await ensurePackages(["fio"]);
-  return debianDevelopmentRoot();
+/** What `npm run bench:root` has built. */
+export function debianRoot(): string | undefined {
+  const cache = join(home, ".cache/debian");
+  const name = existsSync(cache) ? readdirSync(cache).find((name) => name.startsWith("development-")) : undefined;
+  return name === undefined ? undefined : join(cache, name);
 }
 
-export function fillWorkloadsRoot(rootfs: string, debian: string): void {
+/** @param fio of the host, which the root lacks. */
+export function fillWorkloadsRoot(rootfs: string, debian: string, fio: string | undefined): void {
   execFileSync("cp", ["-a", `${debian}/.`, rootfs]);
-  addProgram(rootfs, "/usr/bin/fio");
+  if (fio !== undefined) addProgram(rootfs, fio);
   const bench = join(rootfs, "bench");
-  cpSync(join(import.meta.dirname, "guest"), bench, { recursive: true });
+  cpSync(join(home, "bench/guest"), bench, { recursive: true });
   writeSources(join(bench, "compile"));
   fillTree(bench);
   writeSql(bench);
+  writePackages(join(bench, "npm"));
   mkdirSync(join(bench, "www"));
   writeFileSync(join(bench, "www/index.html"), "x".repeat(612));
   writeFileSync(join(bench, "data"), Buffer.alloc(64 << 20, 1));
@@ -63,4 +67,19 @@ function writeSql(directory: string): void {
   const table = "create table t (id integer primary key, text text);\n";
   writeFileSync(join(directory, "inserts.sql"), `pragma synchronous = full;\n${table}begin;\n${inserts(INSERTS)}commit;\n`);
   writeFileSync(join(directory, "commits.sql"), `pragma synchronous = full;\n${table}${inserts(COMMITS)}`);
+}
+
+/** Archives as npm takes them, and a project that depends on all of them. */
+function writePackages(directory: string): void {
+  const all = Array.from({ length: PACKAGES }, (_, i) => `package-${i}`);
+  mkdirSync(join(directory, "archives"), { recursive: true });
+  for (const name of all) {
+    const content = join(directory, name, "package");
+    mkdirSync(content, { recursive: true });
+    writeFileSync(join(content, "package.json"), JSON.stringify({ name, version: "1.0.0" }));
+    for (let i = 0; i < FILES_EACH; i++) writeFileSync(join(content, `module${i}.js`), `module.exports = ${i};\n`.repeat(40));
+    execFileSync("tar", ["-C", join(directory, name), "-czf", join(directory, "archives", `${name}.tgz`), "package"]);
+  }
+  const dependencies = Object.fromEntries(all.map((name) => [name, `file:archives/${name}.tgz`]));
+  writeFileSync(join(directory, "package.json"), JSON.stringify({ name: "project", version: "1.0.0", dependencies }));
 }

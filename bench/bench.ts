@@ -1,0 +1,77 @@
+/** A run of the bench: the suites, one after another, over all runtimes; then the probes. */
+import { loadavg } from "node:os";
+import { Collection } from "./collection.ts";
+import { describeMachine } from "./machine.ts";
+import type { Progress } from "./progress.ts";
+import type { Result } from "./result.ts";
+import { runRounds } from "./rounds.ts";
+import { tryRuntimes, type Absent, type Commands, type Runtime } from "./runtimes.ts";
+import type { Prepared, Suite, SuiteOptions } from "./suite.ts";
+
+export interface BenchOptions {
+  readonly suites: readonly Suite[];
+  readonly probes: boolean;
+  readonly runtimes: readonly (Commands | Absent)[];
+  readonly rounds: number;
+  readonly quick: boolean;
+  /** The only processor that all runtimes may use. */
+  readonly cpu: string | undefined;
+  readonly progress: Progress;
+}
+
+export async function runBench({ suites, runtimes: all, rounds, quick, cpu, progress }: BenchOptions): Promise<Result> {
+  const started = new Date();
+  const machine = describeMachine();
+  const notes = cpu === undefined ? [] : [`all processes of all runtimes on processor ${cpu}`];
+  const collection = new Collection();
+  progress.say("which runtimes work here");
+  const { runtimes, leftOut } = await tryRuntimes(all, { cpu });
+  for (const { name, why } of leftOut) progress.say(`${name} is left out: ${why}`);
+  const options: SuiteOptions = { quick, cpu, note: (text) => notes.push(text) };
+  for (const suite of suites) await runSuite(suite, runtimes, { collection, rounds, options, progress });
+  return {
+    version: 1,
+    started: started.toISOString(),
+    seconds: Math.round((Date.now() - started.getTime()) / 100) / 10,
+    rounds,
+    quick,
+    machine: { ...machine, loadAfter: loadavg() },
+    runtimes: describeRuntimes(all, runtimes, leftOut),
+    measurements: collection.measurements(),
+    probes: [],
+    notes,
+  };
+}
+
+interface Run {
+  readonly collection: Collection;
+  readonly rounds: number;
+  readonly options: SuiteOptions;
+  readonly progress: Progress;
+}
+
+/** A suite that cannot be prepared is a note, not the end. */
+async function runSuite(suite: Suite, runtimes: readonly Runtime[], { collection, rounds, options, progress }: Run): Promise<void> {
+  progress.say(`${suite.name}: ${suite.about}`);
+  const count = rounds * (suite.roundsEach ?? 1);
+  try {
+    using prepared: Prepared = await suite.prepare(options);
+    await runRounds(prepared.tasks, runtimes, collection, {
+      suite: suite.name,
+      count,
+      warmUp: suite.warmUp ?? true,
+      onStep: (round, task, runtime) => progress.step(`${suite.name}: ${round < 0 ? "warm-up" : `round ${round + 1} of ${count}`}: ${task}: ${runtime}`),
+    });
+  } catch (error) {
+    options.note(`${suite.name}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/** In the order of the list. */
+function describeRuntimes(all: readonly { readonly name: string }[], runtimes: readonly Runtime[], leftOut: readonly { name: string; version: string | undefined; why: string }[]): Result["runtimes"] {
+  return all.map(({ name }) => {
+    const out = leftOut.find((one) => one.name === name);
+    const version = runtimes.find((one) => one.name === name)?.version ?? out?.version;
+    return { name, ...(version !== undefined && { version }), ...(out !== undefined && { leftOut: out.why }) };
+  });
+}

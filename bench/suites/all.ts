@@ -1,0 +1,9 @@
+import type { Suite } from "../suite.ts";
+import { density } from "./density.ts";
+import { files, network, processes } from "./guests.ts";
+import { start } from "./start.ts";
+import { syscalls } from "./syscalls.ts";
+import { workloads } from "./workloads.ts";
+
+/** In the order in which they are run. */
+export const SUITES: readonly Suite[] = [start, syscalls, files, processes, network, workloads, density];
