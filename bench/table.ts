@@ -81,7 +81,6 @@ function failures({ measurements }: Result): string[] {
 const listed = (title: string, lines: readonly string[]): string => (lines.length === 0 ? "" : [title, ...lines.map((line) => `  ${line}`)].join("\n"));
 
 function circumstances({ machine, runtimes, rounds, seconds }: Result): string {
-  const load = (averages: readonly number[]) => averages[0]?.toFixed(1) ?? "?";
   const versions = runtimes.flatMap(({ name, version }) => (version === undefined || name.startsWith("tssandbox-") ? [] : [`${name}: ${version}`]));
   return [
     `${machine.processor}, ${machine.processors} processors, ${(machine.memory / 2 ** 30).toFixed(0)} GiB, ${machine.system}, Linux ${machine.kernel}`,
@@ -89,6 +88,8 @@ function circumstances({ machine, runtimes, rounds, seconds }: Result): string {
     versions.join("; "),
   ].join("\n");
 }
+
+const load = (averages: readonly number[]): string => averages[0]?.toFixed(1) ?? "?";
 
 /** The first `left` columns to the left, the others to the right. */
 function aligned(rows: readonly (readonly string[])[], left: number): string[] {
