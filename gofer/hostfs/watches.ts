@@ -62,17 +62,20 @@ export class Watches implements Changes {
     tryUnwatch(this.#inotify, watch);
   }
 
-  /** What has just been done was done for the guest, whose kernel knows. Somebody else's change of the same moment is lost with it. */
+  /**
+   * What has just been done was done for the guest, whose kernel knows. Somebody else's change of the same moment is lost with it. One buffer
+   * full: whoever changes names without end would keep us here, and what is left costs the guest's kernel a question.
+   */
   discard(): void {
-    while (tryRead(this.#inotify, this.#events, 0, EVENTS_SIZE) > 0);
+    this.#read();
   }
 
+  /** One buffer full; the descriptor stays ready while there is more, and requests are answered in between. */
   take(sink: ChangeSink): void {
+    const filled = this.#read();
     let namesChanged = false;
-    for (let filled = this.#read(); filled > 0; filled = this.#read()) {
-      for (let at = 0; at < filled; at += INOTIFY_EVENT.name + this.#events.view.getUint32(at + INOTIFY_EVENT.length, true)) {
-        namesChanged = this.#takeEvent(at, filled, sink) || namesChanged;
-      }
+    for (let at = 0; at < filled; at += INOTIFY_EVENT.name + this.#events.view.getUint32(at + INOTIFY_EVENT.length, true)) {
+      namesChanged = this.#takeEvent(at, filled, sink) || namesChanged;
     }
     if (namesChanged) sink.namesChanged();
   }

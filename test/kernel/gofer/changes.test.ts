@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { nodePath, FORK_FLAGS } from "../../support/forked.ts";
 import { removeWorkDir } from "../../support/paths.ts";
-import { freshDirectory, ON_MOUNT, type Lending, type Setup } from "./mounted.ts";
+import { freshDirectory, ON_MOUNT, runOnMount, type Lending, type Setup } from "./mounted.ts";
 
 afterAll(removeWorkDir);
 
@@ -48,4 +48,18 @@ test("exclusive: what has been seen stays", async () => {
   const seen = await seenAfter(changeAll, { cache: "exclusive" });
   expect(seen).not.toContain("there");
   expect(seen.slice(0, 2)).toBe("f\n");
+});
+
+test("shared: who changes names without end does not keep others from being answered", () => {
+  const [from, at] = [freshDirectory(), freshDirectory()];
+  for (const name of ["f", "one"]) writeFileSync(join(from, name), `${name}\n`);
+  const endless = `const { renameSync } = require("node:fs"); process.chdir(${JSON.stringify(from)}); for (;;) { renameSync("one", "two"); renameSync("two", "one"); }`;
+  const changer = spawn(nodePath, ["-e", endless], { stdio: ["ignore", "ignore", "inherit"] });
+  const command = ["/bin/sh", "-c", "ls > /dev/null; i=0; while [ $i -lt 10 ]; do cat f; touch new; rm new; i=$((i+1)); done"];
+  try {
+    const { code, signal, stdout } = runOnMount({ lend: [{ from, at, cache: "shared" }], cwd: at, command });
+    expect({ code, signal, stdout }).toEqual({ code: 0, signal: null, stdout: "f\n".repeat(10) });
+  } finally {
+    changer.kill("SIGKILL");
+  }
 });
