@@ -83,6 +83,14 @@ export function statAt(fd: FdLike, path = ""): Statx {
   return decodeStatx(buffer.view);
 }
 
+/** The file system that an open descriptor's file lies on; a server of that is not asked. Source: statx(2), AT_STATX_DONT_SYNC. */
+export function deviceOf(fd: FdLike): Statx["dev"] {
+  using s = scratch();
+  const buffer = s.reserve(STATX_SIZE);
+  check(syscall(SYS.statx, fdNumber(fd), s.cstr(""), fcntl.AT_EMPTY_PATH | fcntl.AT_STATX_DONT_SYNC, 0, buffer.address), "statx");
+  return decodeStatx(buffer.view).dev;
+}
+
 /** The file system's magic number. Source: statfs(2), Linux include/uapi/linux/magic.h. */
 export function fileSystemMagic(fd: FdLike): number {
   using s = scratch();

@@ -25,6 +25,7 @@ export const AT_REMOVEDIR = 0x200;
 export const AT_EACCESS = 0x200;
 export const AT_RECURSIVE = 0x8000;
 export const AT_EMPTY_PATH = 0x1000;
+export const AT_STATX_DONT_SYNC = 0x4000;
 
 export const S_IFMT = 0o170000;
 export const S_IFSOCK = 0o140000;

@@ -209,7 +209,7 @@ function build(container: Container, spec: Spec, console: ConsoleTarget | undefi
   handOver(ours, launch, bodies, {
     mapIds: (pid) => inStep("id maps", () => writeIdMaps(pid, maps)),
     fuse: (devices) => sandbox?.take(devices),
-    mounted: () => inStep("gofer", () => sandbox?.serve(launch.hostProc)),
+    mounted: (connections) => inStep("gofer", () => sandbox?.serve(launch.hostProc, connections)),
     born: ({ pid, inCgroup }) => inStep("cgroup", () => joining.move(pid, inCgroup)),
     cgroup: (pid) => setLimits(pid, spec, cgroup, container.record.rdt),
     hooks: (pid) => {

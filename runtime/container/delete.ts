@@ -6,6 +6,7 @@ import { runHooksWarning } from "../hooks.ts";
 import type { Logger } from "../log.ts";
 import { sandboxEnd } from "../sandbox/end.ts";
 import { sandboxFailure } from "../sandbox/failure.ts";
+import { freeGuest } from "../sandbox/stall.ts";
 import { validateId } from "../spec/id.ts";
 import { removeRdt } from "./intel-rdt.ts";
 import { isAlive } from "./process-info.ts";
@@ -33,7 +34,8 @@ export function deleteContainer(root: string, id: string, force: boolean, log: L
   if (status === "creating") cgroupOf(container).kill(SIGNALS.SIGKILL);
   const endRest = sandboxEnd(container.directory);
   if (!destroyContainer(container, log) && !force) throw missing(root, id);
-  endRest();
+  const left = endRest();
+  if (left.length > 0) log.warn(`of the sandbox of ${id} are left, killed, until a file system of the host's answers: ${left.join(", ")}`);
 }
 
 /** A record that cannot be read names no cgroup and no process any more: its directory is all that can be removed. */
@@ -73,6 +75,10 @@ export function destroyContainer(container: Container, log: Logger): boolean {
   container.reload();
   const cgroup = cgroupOf(container);
   killInit(container, SIGNALS.SIGKILL);
+  if (container.record.mode === "sentry") {
+    if (cgroup.isFrozen()) cgroup.thaw();
+    freeGuest(container);
+  }
   cgroup.kill(SIGNALS.SIGKILL);
   awaitEnd(container);
   cgroup.destroy();

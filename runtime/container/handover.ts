@@ -21,8 +21,8 @@ export interface Parts {
   mapIds(stagePid: number): void;
   /** The devices that it has opened for mounts of its own. */
   fuse(devices: readonly Fd[]): void;
-  /** Each of them is mounted: somebody may read requests from them. */
-  mounted(): void;
+  /** Each of them is mounted: somebody may read requests from them. @param connections their numbers, in the order of `GuestLaunch.fileSystems`. */
+  mounted(connections: readonly number[]): void;
   /** init exists and has gone on already. */
   born(birth: Birth): void;
   /** It is in its cgroup, as far as it can be by itself. */
@@ -130,7 +130,7 @@ function answer(message: FromContainer, fds: readonly Fd[], parts: Parts, stageP
     case "fuse":
       return parts.fuse(fds);
     case "mounted":
-      return parts.mounted();
+      return parts.mounted(message.connections);
     case "cgroup":
       return parts.cgroup(initPid);
     case "hooks":

@@ -4,6 +4,7 @@ import { isErrno } from "../../linux/errors.ts";
 import { kill, pidfdOpen, pidfdSendSignal } from "../../linux/process.ts";
 import { membersOf } from "./members.ts";
 import { isAlive } from "./process-info.ts";
+import { freeGuest } from "../sandbox/stall.ts";
 import { cgroupOf, statusOf } from "./status.ts";
 import { ContainerError, type Container } from "./store.ts";
 
@@ -14,14 +15,23 @@ import { ContainerError, type Container } from "./store.ts";
  */
 export function killContainer(container: Container, signal: number, all: boolean): void {
   const status = statusOf(container);
+  if (all && signal === SIGNALS.SIGKILL && container.record.mode === "sentry") killGuest(container, status === "paused");
   if (all) return killAll(container, signal, status === "stopped");
   if (status === "stopped") throw new ContainerError(`container not running: ${container.record.id}`);
   if (!killInit(container, signal)) throw new ContainerError(`container not running: ${container.record.id}`);
   if (signal !== SIGNALS.SIGKILL) return;
+  if (container.record.mode === "sentry") return killGuest(container, status === "paused");
   const cgroup = cgroupOf(container);
   if (!container.record.ownPidNamespace) cgroup.kill(signal);
   // A frozen process takes no signal.
   else if (status === "paused") cgroup.thaw();
+}
+
+/** All of it ends with its init. */
+function killGuest(container: Container, paused: boolean): void {
+  killInit(container, SIGNALS.SIGKILL);
+  if (paused) cgroupOf(container).thaw();
+  freeGuest(container);
 }
 
 /** A container without a cgroup is known by its pid namespace, as long as that has an init. */

@@ -6,7 +6,7 @@
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY } from "../../linux/abi/mount.ts";
 import type { Fd } from "../../linux/fd.ts";
-import { makeDirectoryAt, open, openAt } from "../../linux/file.ts";
+import { deviceOf, makeDirectoryAt, open, openAt } from "../../linux/file.ts";
 import { attachMount, createMount } from "../../linux/mount.ts";
 import type { GuestLaunch } from "./launch.ts";
 import { rendezvous } from "./protocol.ts";
@@ -48,7 +48,7 @@ export function mountGuestFiles(guest: GuestLaunch, channel: Fd, build: ((lent: 
   using target = open("/", PATH_DIRECTORY);
   attachMount(scratch, target);
   const files = mountAll(guest);
-  rendezvous(channel, { kind: "mounted" });
+  rendezvous(channel, { kind: "mounted", connections: connectionsOf(guest, files) });
   const system = attachNew(scratch, "system", files.system);
   if (guest.rootWrites === "host") return { tree: attachNew(scratch, "root", files.root), system, scratch };
   using lower = attachNew(scratch, "lower", files.root);
@@ -63,6 +63,16 @@ function mountAll({ devices, volumes, mounted, rootWrites }: GuestLaunch): { rea
     root: mountFuse(take(devices, "root"), fcntl.S_IFDIR, MOUNT_ATTR_NODEV, rootWrites === "memory"),
     system: mountFuse(take(devices, "system"), fcntl.S_IFDIR, SYSTEM_ATTRIBUTES, true),
   };
+}
+
+/** As the kernel numbers them: by the file system's anonymous device. Source: Linux Documentation/filesystems/fuse, "fusectl". */
+function connectionsOf({ fileSystems, volumes, mounted }: GuestLaunch, files: ReturnType<typeof mountAll>): number[] {
+  const trees = new Map<string, Fd | undefined>([["root", files.root], ["system", files.system], ...[...volumes].map(([mount, { name }]) => [name, mounted.get(mount)] as const)]);
+  return fileSystems.map((name) => {
+    const tree = trees.get(name);
+    if (tree === undefined) throw new Error(`${name} is not mounted`);
+    return deviceOf(tree).minor;
+  });
 }
 
 function layerOver(scratch: Fd, lower: Fd): Fd {

@@ -13,7 +13,7 @@
  *      |<------------------------- born, pid | exit                            |
  *      | go ------------------------------------------------------------------>|
  *      |<----------------------------------------------------------- "mounted" | FUSE mounts (sentry mode)
- *      | fork the gofer                                                        |
+ *      | fork the gofers                                                       |
  *      | go ------------------------------------------------------------------>|
  *      | move init to its v2 cgroup                                            | loopback, mounts
  *      |<------------------------------------------------------------ "cgroup" | having joined v1's cgroups
@@ -45,7 +45,8 @@ export type FromContainer =
   | { readonly kind: "map-ids" }
   /** Comes with descriptors of /dev/fuse, opened in the container's user namespace. */
   | { readonly kind: "fuse" }
-  | { readonly kind: "mounted" }
+  /** With the FUSE connection's number for each of `GuestLaunch.fileSystems`. */
+  | { readonly kind: "mounted"; readonly connections: readonly number[] }
   | { readonly kind: "born" } & Birth
   | { readonly kind: "cgroup" }
   | { readonly kind: "hooks" }

@@ -5,25 +5,39 @@ import { open, readAll } from "../../linux/file.ts";
 import { kill, tryWaitPid } from "../../linux/process.ts";
 import { waitUntil } from "../../linux/sleep.ts";
 import { isAlive } from "../container/process-info.ts";
-import { readSandboxRecord } from "./record.ts";
+import { readSandboxRecord, type SandboxRecord } from "./record.ts";
+import { stalledConnections } from "./stall.ts";
 
 /** Milliseconds for what the guest has written to reach its volumes, and for all to end by themselves. */
 const END_MS = 1000;
 
+/** Milliseconds for a process to end that has been killed. */
+const LAST_MS = 200;
+
 /**
  * To be asked while the container's state directory is there.
  * @returns what is to be called when the guest's processes have ended: sentry and gofers, which end with them, are killed where they do not. A
- * stopped one, or one that hangs, would stay for ever otherwise, since no cgroup of the container's has them.
+ * stopped one, or one that hangs, would stay for ever otherwise, since no cgroup of the container's has them. It returns which are left even
+ * so: a gofer within a call that a file system of the host's does not let go of, and a sentry, which cannot end before it.
  */
-export function sandboxEnd(directory: string): () => void {
+export function sandboxEnd(directory: string): () => string[] {
   const record = readSandboxRecord(directory);
-  if (record === undefined) return () => {};
-  const rest = () => [record.sentry, ...record.gofers].filter(({ pid, startTime }) => isAlive(pid, startTime));
+  if (record === undefined) return () => [];
+  const stalled = stalledConnections(directory, record);
+  const isStalled = ({ serves }: OwnNamed) => stalled.some(({ name }) => serves?.includes(name));
+  const rest = () => ownProcesses(record).filter(({ pid, startTime }) => isAlive(pid, startTime));
   return () => {
-    if (waitUntil(END_MS, () => rest().length === 0)) return;
+    // A sentry is still there as long as one of the gofers is.
+    waitUntil(END_MS, () => rest().every((one) => one.serves === undefined ? stalled.length > 0 : isStalled(one)));
     for (const { pid } of rest()) kill(pid, SIGNALS.SIGKILL);
+    waitUntil(LAST_MS, () => rest().length === 0);
+    return rest().map(({ pid, serves }) => `${serves === undefined ? "the sentry" : `the gofer of ${serves.join(", ")}`} (pid ${pid})`);
   };
 }
+
+type OwnNamed = ReturnType<typeof ownProcesses>[number];
+
+const ownProcesses = ({ sentry, gofers }: SandboxRecord) => [{ ...sentry, serves: undefined }, ...gofers];
 
 /** This process's children, those that have ended and are not reaped included. Source: proc_pid_task_tid_children(5). */
 export function ownChildren(): ReadonlySet<number> {

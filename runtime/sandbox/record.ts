@@ -28,6 +28,8 @@ export interface GoferRecord extends OwnProcess {
 
 export interface ConnectionRecord {
   readonly name: string;
+  /** The FUSE connection's, as fusectl has it. */
+  readonly number: number;
   /** Where it is mounted; undefined for `system`, which is in many places. */
   readonly destination: string | undefined;
   /** Undefined for what is made up. */
@@ -56,14 +58,21 @@ interface Known {
   readonly files: Pick<GuestFiles, "fileSystems" | "loans" | "volumes" | "rootWrites">;
 }
 
-export function writeSandboxRecord({ directory, ids, spec, files }: Known, sentry: number, gofers: readonly Omit<GoferRecord, "startTime">[]): void {
+interface Started {
+  readonly sentry: number;
+  readonly gofers: readonly Omit<GoferRecord, "startTime">[];
+  /** Numbers of the connections. */
+  readonly connections: readonly number[];
+}
+
+export function writeSandboxRecord({ directory, ids, spec, files }: Known, { sentry, gofers, connections }: Started): void {
   const record: SandboxRecord = {
     policy: "balanced",
     sentry: ownProcess(sentry),
     gofers: gofers.map(({ pid, serves }) => ({ ...ownProcess(pid), serves })),
     ids: { guest: spec.linux?.uidMappings ?? [], sentry: ids.sentry },
     rootWrites: files.rootWrites,
-    connections: files.fileSystems.map((name) => connection(name, files)),
+    connections: files.fileSystems.map((name, i) => connection(name, connections[i] ?? 0, files)),
   };
   writeFileSync(`${directory}/${FILE}`, JSON.stringify(record), { mode: 0o600 });
 }
@@ -71,10 +80,10 @@ export function writeSandboxRecord({ directory, ids, spec, files }: Known, sentr
 /** One that has ended meanwhile has no start time: it is taken for ended later, too. */
 const ownProcess = (pid: number): OwnProcess => ({ pid, startTime: processInfo(pid)?.startTime ?? "" });
 
-function connection(name: string, { loans, volumes }: Known["files"]): ConnectionRecord {
+function connection(name: string, number: number, { loans, volumes }: Known["files"]): ConnectionRecord {
   const loan = loans.get(name);
   const mount = [...volumes].find(([, volume]) => volume.name === name)?.[0];
-  return { name, destination: name === "root" ? "/" : mount?.destination, cache: loan?.cache, readOnly: loan?.readOnly ?? true };
+  return { name, number, destination: name === "root" ? "/" : mount?.destination, cache: loan?.cache, readOnly: loan?.readOnly ?? true };
 }
 
 /** @returns undefined where the container has no sandbox. */

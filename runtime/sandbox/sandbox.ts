@@ -108,8 +108,8 @@ export class Sandbox {
     this.#devices.push(...devices);
   }
 
-  /** Starts the gofers. */
-  serve(hostProc: Fd): void {
+  /** Starts the gofers. @param connections the kernel's numbers, in the order of `guest.fileSystems`. */
+  serve(hostProc: Fd, connections: readonly number[]): void {
     const { files, spec } = this.#request;
     const request = { files, devices: this.#devices, machine: this.#machine, uts: utsOf(spec), sysctls: { ...this.guest.sysctls, ...spec.linux?.sysctl }, inherited: this.#inherited, observation: this.#observation };
     const gofers = bornIn(this.guest.pidNamespace, hostProc, () => this.#groups.map((serves) => ({ pid: startGofer(serves, request), serves })));
@@ -119,7 +119,7 @@ export class Sandbox {
       using gofer = pidfdOpen(pid);
       sendFd(this.channel, "gofer", gofer);
     }
-    writeSandboxRecord(this.#request, this.#sentry, gofers);
+    writeSandboxRecord(this.#request, { sentry: this.#sentry, gofers, connections });
   }
 
   #closeDevices(): void {
