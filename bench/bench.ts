@@ -43,6 +43,9 @@ export async function runBench({ suites, runtimes: all, rounds, quick, cpu, prog
   };
 }
 
+/** For each suite of a quick run: after this long it begins no round. */
+const QUICK_SECONDS = 12;
+
 interface Run {
   readonly collection: Collection;
   readonly rounds: number;
@@ -53,15 +56,18 @@ interface Run {
 /** A suite that cannot be prepared is a note, not the end. */
 async function runSuite(suite: Suite, runtimes: readonly Runtime[], { collection, rounds, options, progress }: Run): Promise<void> {
   progress.say(`${suite.name}: ${suite.about}`);
-  const count = rounds * (suite.roundsEach ?? 1);
+  const count = options.quick && suite.quickRounds !== undefined ? suite.quickRounds : rounds * (suite.roundsEach ?? 1);
+  const until = options.quick ? performance.now() + QUICK_SECONDS * 1000 : Infinity;
   try {
     using prepared: Prepared = await suite.prepare(options);
-    await runRounds(prepared.tasks, runtimes, collection, {
+    const done = await runRounds(prepared.tasks, runtimes, collection, {
       suite: suite.name,
       count,
       warmUp: suite.warmUp ?? true,
+      until,
       onStep: (round, task, runtime) => progress.step(`${suite.name}: ${round < 0 ? "warm-up" : `round ${round + 1} of ${count}`}: ${task}: ${runtime}`),
     });
+    if (done < count) options.note(`${suite.name}: ${done} rounds of ${count}, for lack of time`);
   } catch (error) {
     options.note(`${suite.name}: ${error instanceof Error ? error.message : String(error)}`);
   }

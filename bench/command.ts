@@ -9,6 +9,7 @@ import { exitNow } from "../linux/process.ts";
 import { integer } from "../runtime/commands/arguments.ts";
 import type { Registry } from "../runtime/commands/registry.ts";
 import { runBench } from "./bench.ts";
+import { compareFiles, DEFAULT_THRESHOLD } from "./compare.ts";
 import { makeProgress } from "./progress.ts";
 import { readRuntimesFile } from "./runtimes-file.ts";
 import { knownRuntimes, type Absent, type Commands } from "./runtimes.ts";
@@ -33,7 +34,7 @@ interface Flags {
 
 export function registerBench({ program, action }: Registry): void {
   const names = [...SUITES.map(({ name }) => name), PROBES];
-  program
+  const bench = program
     .command("bench")
     .description("compare container runtimes, in speed and in what they expose: whatever this machine has")
     .option("--quick", "less than three minutes: native, runc and tssandbox, little work, few rounds")
@@ -44,7 +45,21 @@ export function registerBench({ program, action }: Registry): void {
     .option("--cpu <number>", "keep all processes of all runtimes on this processor", integer(0, 4095))
     .option("--output <dir>", "where result.json and report.html go", "tssandbox-bench")
     .action(action(async (_globals, flags: Flags) => await benchCommand(flags)));
+  bench
+    .command("compare")
+    .argument("<A>", "a result.json, or a stored baseline")
+    .argument("<B>", "the other one")
+    .description("is B slower than A, or does it expose more? Ratios are compared, not times; the exit code is 1 if so")
+    .option("--threshold <percent>", "by how much a ratio may rise", integer(0, 100_000), DEFAULT_THRESHOLD)
+    .action(action(async (_globals, a: string, b: string, { threshold }: { threshold: number }) => {
+      const { text, code } = compareFiles(a, b, { threshold });
+      print(text);
+      return code;
+    }, COMPARISON_FAILED));
 }
+
+/** Not to be taken for a regression. */
+const COMPARISON_FAILED = 2;
 
 const list = (text: string): string[] => text.split(",").filter((name) => name !== "");
 

@@ -58,6 +58,13 @@ test("one that throws is a reason of its own; after two of them, and after a hop
   expect(why("h")?.[1]).toBe("not tried again: timed out");
 });
 
+test("no round begins when the time is over, but the first", async () => {
+  const collection = new Collection();
+  const task: Task<Fake> = { name: "t", measure: async () => value(1) };
+  expect(await runRounds([task], [fine("a")], collection, { suite: "s", count: 5, warmUp: true, until: performance.now() - 1 })).toBe(1);
+  expect(collection.measurements()[0]?.samples["a"]?.rounds).toHaveLength(1);
+});
+
 test("a runtime that a task is not for has no row", async () => {
   const { measurements } = await run([fine("a"), fine("b")], 1, false, ({ name }) => name === "b");
   expect(Object.keys(measurements[0]?.samples ?? {})).toEqual(["b"]);

@@ -21,6 +21,8 @@ export interface Rounds {
   readonly count: number;
   /** A round before the first, of which nothing is kept but that a runtime hangs. */
   readonly warmUp: boolean;
+  /** No round begins after this, but the first: performance.now(). */
+  readonly until?: number;
   readonly onStep?: (round: number, task: string, runtime: string) => void;
 }
 
@@ -30,10 +32,12 @@ const PATIENCE = 2;
 /** In round n the n-th is first: who runs after whom changes. */
 export const rotated = <T>(list: readonly T[], round: number): T[] => list.map((_, i) => list[(i + round) % list.length] as T);
 
-export async function runRounds<R extends { readonly name: string }>(tasks: readonly Task<R>[], runtimes: readonly R[], collection: Collection, { suite, count, warmUp, onStep }: Rounds): Promise<void> {
+/** @returns how many rounds there were. */
+export async function runRounds<R extends { readonly name: string }>(tasks: readonly Task<R>[], runtimes: readonly R[], collection: Collection, { suite, count, warmUp, until = Infinity, onStep }: Rounds): Promise<number> {
   const given = new Map<string, string>();
   const failures = new Map<string, number>();
   for (let round = warmUp ? -1 : 0; round < count; round++) {
+    if (round > 0 && performance.now() > until) return round;
     for (const task of tasks) {
       for (const runtime of rotated(runtimes.filter((one) => task.isFor?.(one) ?? true), Math.max(round, 0))) {
         const origin = { suite, task: task.name, runtime: runtime.name, round };
@@ -50,6 +54,7 @@ export async function runRounds<R extends { readonly name: string }>(tasks: read
       }
     }
   }
+  return count;
 }
 
 /** A measurement that breaks off is a row of that runtime, not the end of the bench. */

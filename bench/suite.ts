@@ -22,6 +22,8 @@ export interface Suite {
   readonly about: string;
   /** Rounds for each one that was asked for: what is short is done often. */
   readonly roundsEach?: number;
+  /** With --quick so many rounds, whatever was asked for. */
+  readonly quickRounds?: number;
   /** A round before the others, of which nothing is kept: unless told otherwise. */
   readonly warmUp?: boolean;
   prepare(options: SuiteOptions): Prepared | Promise<Prepared>;

@@ -55,7 +55,7 @@ export async function bundle(entry: string, target: string, flags: readonly stri
     plugins: [lazyBuiltins],
     legalComments: "none",
     // Where the package is: dist/ is beside the sources' folders.
-    define: { "import.meta.dirname": "__dirname", ...define },
+    define: { "import.meta.dirname": "__dirname", "import.meta.filename": "__filename", ...define },
   });
   for (const [name, text] of texts) {
     writeFileSync(join(folder, `${name}.cjs`), `(function (exports, require, module, __filename, __dirname) { ${text}\n});`);

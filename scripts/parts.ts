@@ -23,7 +23,10 @@ export const PARTS: readonly Part[] = [
   { name: "bench", entries: ["bench/command.ts"] },
   { name: "do", entries: ["runtime/commands/do.ts"] },
   { name: "systemd", entries: ["runtime/cgroups/systemd/cgroup.ts", "runtime/cgroups/systemd/bus.ts", "runtime/cgroups/systemd/slices.ts"] },
-  { name: "commands", entries: ["list", "ps", "pause", "update", "events", "spec", "features", "syscalls", "debug"].map((name) => `runtime/commands/${name}.ts`) },
+  {
+    name: "commands",
+    entries: [...["list", "ps", "pause", "update", "events", "spec", "features", "syscalls", "debug"].map((name) => `runtime/commands/${name}.ts`), "runtime/spec/template.ts"],
+  },
 ];
 
 /** Where each module is, and what others take from a part. */

@@ -17,6 +17,9 @@ const SETTLE = 1000;
 export const density: Suite = {
   name: "density",
   about: "memory of 1, 10, 50 idle containers, starts per second under load",
+  // What a first container leaves in caches, the trial has left.
+  warmUp: false,
+  quickRounds: 1,
   prepare(options) {
     const bundle = plainBundle("idle");
     const counts = options.quick ? [1, 10] : [1, 10, 50];

@@ -18,6 +18,7 @@ export const workloads: Suite = {
   name: "workloads",
   about: "C build, git, tar, npm, pip, sqlite, python, node, redis, nginx, fio",
   warmUp: false,
+  quickRounds: 1,
   prepare(options) {
     const debian = debianRoot();
     if (debian === undefined) {
