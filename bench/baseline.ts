@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import process from "node:process";
 import * as v from "valibot";
 import { ratiosTo, type Spread, spreadOf } from "./ratios.ts";
-import { type Measurement, type Outcome, type Result, ResultSchema, VERDICTS } from "./result.ts";
+import { type Measurement, type Outcome, type Probe, type Result, ResultSchema, VERDICTS } from "./result.ts";
 
 const SpreadSchema = v.strictObject({ low: v.number(), median: v.number(), high: v.number() });
 const byRuntime = <T extends v.GenericSchema>(schema: T) => v.record(v.string(), schema);
@@ -40,12 +40,15 @@ export function baselineOf(result: Result): Baseline {
     ratios: keyed(ratiosOf),
     failures: keyed(failuresOf),
     leftOut: Object.fromEntries(result.runtimes.flatMap(({ name, leftOut }) => (leftOut === undefined ? [] : [[name, leftOut]]))),
-    probes: Object.fromEntries(result.probes.map(({ area, name, outcomes }) => [`${area}: ${name}`, mapValues(outcomes, (outcome) => (area === "surface" ? outcome : withoutValue(outcome)))])),
+    probes: Object.fromEntries(result.probes.map(({ area, name, outcomes }) => [`${area}: ${name}`, mapValues(outcomes, (outcome) => comparable(area, outcome))])),
   };
 }
 
-/** Only what is reachable is a number that must not grow; of the others the verdict tells. */
-const withoutValue = ({ verdict, detail }: Outcome): Outcome => ({ verdict, ...(detail === undefined ? {} : { detail }) });
+/** Only how much of the host is within reach is a number that must not grow; of the others the verdict tells. */
+function comparable(area: Probe["area"], { verdict, value, detail }: Outcome): Outcome {
+  const counts = area === "surface" && verdict === "reached" && value !== undefined;
+  return { verdict, ...(counts && { value }), ...(detail !== undefined && { detail }) };
+}
 
 function ratiosOf(measurement: Measurement): Baseline["ratios"][string] {
   // native is what isolation costs nothing in: there is nothing to judge of it.

@@ -138,8 +138,12 @@ describe("probes", () => {
   });
 
   it("finds a surface that grew by one", () => {
-    const { regressions } = changed((result) => setVerdict(result, "host system calls observed", "runc", { value: 302 }));
-    expect(regressions).toEqual([{ what: "surface: host system calls observed", runtime: "runc", change: "301 -> 302" }]);
+    const { regressions } = changed((result) => setVerdict(result, "calls that answer", "runc", { value: 302 }));
+    expect(regressions).toEqual([{ what: "surface: calls that answer", runtime: "runc", change: "301 -> 302" }]);
+  });
+
+  it("does not take what the runtime answers itself for the host's surface", () => {
+    expect(changed((result) => setVerdict(result, "calls that answer", "runsc-systrap", { value: 290 })).regressions).toEqual([]);
   });
 
   it("does not take a neighbour's milliseconds for a surface", () => {
