@@ -24,14 +24,12 @@ const NAME = "start to exit, from a resident parent";
 const PREFIX = "tssandbox-";
 const SECONDS = 60;
 
-export async function residentTasks(bundle: BenchBundle, { cpu, note }: SuiteOptions): Promise<Prepared> {
+export function residentTasks(bundle: BenchBundle, { cpu, note }: SuiteOptions): Prepared {
   const builder = join(home, "bench/resident-build.ts");
   if (!existsSync(builder)) {
     note("start: the resident parent is built from the sources, which are not here");
     return { tasks: [], [Symbol.dispose]: () => undefined };
   }
-  const built = await hold([process.execPath, builder], { seconds: 300 });
-  if (built.kind === "failed" || built.code !== 0) throw new Error(`the resident parent cannot be built: ${lastLines(built.stderr)}`);
   const parents = new Map<string, Parent>();
   const parentOf = ({ name }: Runtime): Parent => {
     const known = parents.get(name);
@@ -40,8 +38,21 @@ export async function residentTasks(bundle: BenchBundle, { cpu, note }: SuiteOpt
     parents.set(name, parent);
     return parent;
   };
-  const task: Task<Runtime> = { name: NAME, isFor: ({ name }) => name.startsWith(PREFIX), measure: async (runtime) => await parentOf(runtime).time() };
+  let built: Promise<void> | undefined;
+  const task: Task<Runtime> = {
+    name: NAME,
+    isFor: ({ name }) => name.startsWith(PREFIX),
+    async measure(runtime) {
+      await (built ??= build(builder));
+      return await parentOf(runtime).time();
+    },
+  };
   return { tasks: [task], [Symbol.dispose]: () => parents.forEach((parent) => parent.end()) };
+}
+
+async function build(builder: string): Promise<void> {
+  const run = await hold([process.execPath, builder], { seconds: 300 });
+  if (run.kind === "failed" || run.code !== 0) throw new Error(`the resident parent cannot be built: ${lastLines(run.stderr)}`);
 }
 
 class Parent {

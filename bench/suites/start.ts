@@ -19,11 +19,11 @@ export const start: Suite = {
   name: "start",
   about: "cold command, first output, a parent that lives",
   roundsEach: 3,
-  async prepare(options) {
+  prepare(options) {
     const bundles = new DisposableStack();
     const nothing = bundles.use(plainBundle("true"));
     const hello = bundles.use(plainBundle("hello"));
-    const resident = bundles.use(await residentTasks(nothing, options));
+    const resident = bundles.use(residentTasks(nothing, options));
     return {
       tasks: [toExit(nothing, options), toFirstOutput(hello, options), ...resident.tasks, ...byHyperfine(nothing, options)],
       [Symbol.dispose]: () => bundles.dispose(),
