@@ -2,8 +2,9 @@
 import { loadavg } from "node:os";
 import { Collection } from "./collection.ts";
 import { describeMachine } from "./machine.ts";
+import { probe, probeNotes } from "./probes/index.ts";
 import type { Progress } from "./progress.ts";
-import type { Result } from "./result.ts";
+import type { Probe, Result } from "./result.ts";
 import { runRounds } from "./rounds.ts";
 import { tryRuntimes, type Absent, type Commands, type Runtime } from "./runtimes.ts";
 import type { Prepared, Suite, SuiteOptions } from "./suite.ts";
@@ -19,7 +20,7 @@ export interface BenchOptions {
   readonly progress: Progress;
 }
 
-export async function runBench({ suites, runtimes: all, rounds, quick, cpu, progress }: BenchOptions): Promise<Result> {
+export async function runBench({ suites, probes: probing, runtimes: all, rounds, quick, cpu, progress }: BenchOptions): Promise<Result> {
   const started = new Date();
   const machine = describeMachine();
   const notes = cpu === undefined ? [] : [`all processes of all runtimes on processor ${cpu}`];
@@ -29,6 +30,7 @@ export async function runBench({ suites, runtimes: all, rounds, quick, cpu, prog
   for (const { name, why } of leftOut) progress.say(`${name} is left out: ${why}`);
   const options: SuiteOptions = { quick, cpu, note: (text) => notes.push(text) };
   for (const suite of suites) await runSuite(suite, runtimes, { collection, rounds, options, progress });
+  const probes = probing ? await runProbes(runtimes, options, progress) : [];
   return {
     version: 1,
     started: started.toISOString(),
@@ -38,7 +40,7 @@ export async function runBench({ suites, runtimes: all, rounds, quick, cpu, prog
     machine: { ...machine, loadAfter: loadavg() },
     runtimes: describeRuntimes(all, runtimes, leftOut),
     measurements: collection.measurements(),
-    probes: [],
+    probes,
     notes,
   };
 }
@@ -71,6 +73,19 @@ async function runSuite(suite: Suite, runtimes: readonly Runtime[], { collection
   } catch (error) {
     options.note(`${suite.name}: ${error instanceof Error ? error.message : String(error)}`);
   }
+}
+
+/** Like a suite: what cannot be prepared is a note, not the end. */
+async function runProbes(runtimes: readonly Runtime[], { quick, note }: SuiteOptions, progress: Progress): Promise<Probe[]> {
+  progress.say("probes: what each runtime exposes of the host");
+  const probes: Probe[] = [];
+  try {
+    for await (const one of probe(runtimes, { quick, progress: (what) => progress.step(`probes: ${what}`) })) probes.push(one);
+    for (const text of probeNotes(runtimes, quick)) note(text);
+  } catch (error) {
+    note(`probes: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  return probes;
 }
 
 /** In the order of the list. */

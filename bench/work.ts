@@ -23,16 +23,16 @@ export function removeWorkDirectory(): void {
 const compiled = new Map<string, string>();
 
 /**
- * Builds one C file into a static program, once in each run. The sources are in the package, and the compiler is the machine's: the same program then runs
+ * Builds a C file, and others that belong to it, into a static program, once in each run. The sources are in the package, and the compiler is the machine's: the same program then runs
  * in every root file system.
  * @param source below the package: `bench/guest/calls.c`. @throws where there is no gcc, or no static C library.
  */
-export function compile(source: string): string {
+export function compile(source: string, others: readonly string[] = []): string {
   const known = compiled.get(source);
   if (known !== undefined) return known;
   if (installed("gcc") === undefined) throw new Error("the bench builds its guest programs from source: it needs gcc and the C library's headers (Debian: apt-get install gcc libc6-dev)");
   const program = join(workDirectory(), basename(source, ".c"));
-  execFileSync("gcc", ["-O2", "-static", "-pthread", "-Wall", "-Wextra", "-Werror", "-o", program, join(home, source)], { stdio: ["ignore", "inherit", "inherit"] });
+  execFileSync("gcc", ["-O2", "-static", "-pthread", "-Wall", "-Wextra", "-Werror", "-o", program, ...[source, ...others].map((file) => join(home, file))], { stdio: ["ignore", "inherit", "inherit"] });
   compiled.set(source, program);
   return program;
 }

@@ -140,6 +140,13 @@ export function symlinkAt(target: string, dir: FdLike, name: string): void {
   check(syscall(SYS.symlinkat, s.cstr(target), fdNumber(dir), s.cstr(name)), "symlink", name);
 }
 
+/** Two names exchange what they stand for, at once: renameat2(2) with RENAME_EXCHANGE. */
+export function exchangeNames(one: string, other: string): void {
+  const RENAME_EXCHANGE = 2;
+  using s = scratch();
+  check(syscall(SYS.renameat2, AT_FDCWD, s.cstr(one), AT_FDCWD, s.cstr(other), RENAME_EXCHANGE), "renameat2", other);
+}
+
 export function unlinkAt(dir: FdLike, name: string, flags = 0): void {
   using s = scratch();
   check(syscall(SYS.unlinkat, fdNumber(dir), s.cstr(name), flags), "unlink", name);

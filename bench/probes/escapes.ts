@@ -1,0 +1,120 @@
+/** What published escapes stood on, tried from inside. */
+import { createServer, type Server } from "node:net";
+import { join } from "node:path";
+import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import process from "node:process";
+import { exchangeNames } from "../../linux/file.ts";
+import type { Outcome } from "../result.ts";
+import type { Runtime } from "../runtimes.ts";
+import { probeBundle, whyOf, type ProbeContainer } from "./container.ts";
+import { ESCAPES } from "./escape-table.ts";
+import { judge, parseAttempts } from "./judge.ts";
+import type { Behind } from "./tasks.ts";
+
+const SECRET = "a file of the host";
+
+/** An abstract socket of the host's network namespace. */
+async function listen(name: string): Promise<Server> {
+  const server = createServer((socket) => socket.destroy());
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(`\0${name}`, resolve);
+  });
+  return server;
+}
+
+/** Two links out of the volume, to a file beside it. */
+function fillVolume(volume: string): void {
+  writeFileSync(join(volume, "../secret"), SECRET);
+  symlinkSync(join(volume, "../secret"), join(volume, "whole-path"));
+  symlinkSync("../secret", join(volume, "upwards"));
+}
+
+/** @param container what differs from an engine's. @returns by the attempts' names. */
+export async function tryEscapes(runtime: Runtime, { guest }: Behind, container: Partial<ProbeContainer>): Promise<Map<string, Outcome>> {
+  const name = `tssandbox-probe-${process.pid}`;
+  using bundle = probeBundle({ args: ["escapes", `abstract=${name}`], profile: true, fillVolume, ...container });
+  const server = await listen(name);
+  try {
+    const run = await runtime.run(bundle, { seconds: 40 });
+    const seen = new Map(parseAttempts(run.stdout).map((attempt) => [attempt.attempt, attempt]));
+    const missing: Outcome = { verdict: "unknown", detail: `the attempt was not made: ${whyOf(run)}` };
+    return new Map(
+      ESCAPES.map((escape) => {
+        const attempt = seen.get(escape.attempt);
+        return [escape.attempt, attempt === undefined ? missing : judge(attempt, escape, guest)];
+      }),
+    );
+  } finally {
+    server.close();
+  }
+}
+
+/** Of the host's; a runtime that opens one before it changes its root would start the process in it. */
+const firstDescriptor = 3;
+const QUICK_DESCRIPTORS = 4;
+const DESCRIPTORS = 8;
+
+/**
+ * CVE-2024-21626: the process is to be started in /proc/self/fd/N, a directory that the runtime has left open.
+ * @returns `reached` where one of them was a directory outside of the container's root.
+ */
+export async function tryDirectories(runtime: Runtime, quick: boolean): Promise<Outcome> {
+  const refusals: string[] = [];
+  const last = firstDescriptor + (quick ? QUICK_DESCRIPTORS : DESCRIPTORS);
+  for (let fd = last - 1; fd >= firstDescriptor; fd--) {
+    using bundle = probeBundle({ args: ["escapes"], edit: (spec) => ({ ...spec, process: { ...spec.process!, cwd: `/proc/self/fd/${fd}` } }) });
+    const run = await runtime.run(bundle, { seconds: 20 });
+    const cwd = parseAttempts(run.stdout).find(({ attempt }) => attempt === "cwd");
+    if (cwd !== undefined && cwd.result !== "no effect") return { verdict: "reached", detail: `started in /proc/self/fd/${fd}, which has no name inside: ${cwd.note}` };
+    refusals.push(cwd === undefined ? whyOf(run) : `started in ${cwd.note}`);
+  }
+  return { verdict: "blocked", detail: refusals.at(-1) || "not started" };
+}
+
+const RACES = { quick: 3, full: 20 };
+
+/**
+ * CVE-2021-30465: while the runtime mounts on a directory in a volume, somebody with the same volume exchanges the directory for a link that leads
+ * out. The link's runtime is a directory of ours: a mount that lands there has left the container. It would be in the container's mount namespace,
+ * so what tells is a directory that the runtime makes for the mount: /volume/place/made.
+ */
+export async function tryMountRace(runtime: Runtime, quick: boolean): Promise<Outcome> {
+  const rounds = quick ? RACES.quick : RACES.full;
+  let started = 0;
+  for (let round = 0; round < rounds; round++) {
+    using bundle = probeBundle({
+      args: ["escapes"],
+      fillVolume: (volume) => {
+        mkdirSync(join(volume, "../outside"));
+        mkdirSync(join(volume, "place"));
+        symlinkSync(join(volume, "../outside"), join(volume, "link"));
+      },
+      edit: (spec) => ({ ...spec, mounts: [...(spec.mounts ?? []), { destination: "/volume/place/made", type: "tmpfs", source: "tmpfs", options: ["size=4k"] }] }),
+    });
+    const stop = exchange(bundle.volume ?? "");
+    const run = await runtime.run(bundle, { seconds: 20 });
+    stop();
+    if (run.kind === "ended" && run.code === 0) started++;
+    if (isMade(bundle.path)) return { verdict: "reached", detail: `after ${round + 1} starts a directory was made outside of the container` };
+  }
+  return { verdict: "blocked", detail: `${rounds} starts, of which ${started} came about and none went astray` };
+}
+
+const isMade = (bundle: string) => existsSync(join(bundle, "outside/made"));
+
+const AT_ONCE = 40;
+
+/** Exchanges directory and link, again and again until it is told to stop. */
+function exchange(volume: string): () => void {
+  let going = true;
+  const again = () => {
+    if (!going) return;
+    for (let i = 0; i < AT_ONCE; i++) exchangeNames(join(volume, "place"), join(volume, "link"));
+    setImmediate(again);
+  };
+  again();
+  return () => {
+    going = false;
+  };
+}
