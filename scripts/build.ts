@@ -12,10 +12,16 @@ const root = join(import.meta.dirname, "..");
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
 if (manifest.version !== VERSION) throw new Error(`package.json says ${manifest.version}, runtime/version.ts ${VERSION}`);
 
-const flags = readFileSync(join(root, "bin/tssandbox"), "utf8").match(/--(single-threaded|v8-pool-size=\S+|m\S+-semi-space-size=\S+)/g) ?? [];
-await bundle(join(root, "runtime/main.ts"), join(root, "dist"), flags, PARTS, { TSSANDBOX_COMMIT: JSON.stringify(commit()), TSSANDBOX_DO_FILTER: JSON.stringify(encodeFilter()) });
+await bundle(join(root, "runtime/main.ts"), join(root, "dist"), flagsIn("bin/tssandbox"), PARTS, { TSSANDBOX_COMMIT: JSON.stringify(commit()), TSSANDBOX_DO_FILTER: JSON.stringify(encodeFilter()) });
+
+await bundle(join(root, "shim/main.ts"), join(root, "dist/shim"), flagsIn("bin/containerd-shim-tssandbox-v1"), [], { TSSANDBOX_COMMIT: JSON.stringify(commit()) });
 
 linkForNpx(join(root, "node_modules/.bin"));
+
+/** V8's, with which a launcher starts its program. */
+function flagsIn(launcher: string): readonly string[] {
+  return readFileSync(join(root, launcher), "utf8").match(/--(single-threaded|v8-pool-size=\S+|m\S+-semi-space-size=\S+)/g) ?? [];
+}
 
 /** npx in a checkout looks among the dependencies' programs first; what it would do for the package's own is to install it elsewhere. */
 function linkForNpx(binFolder: string): void {

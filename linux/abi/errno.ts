@@ -34,6 +34,7 @@ export const ENODATA = 61;
 export const EOVERFLOW = 75;
 export const EMSGSIZE = 90;
 export const EOPNOTSUPP = 95;
+export const EADDRINUSE = 98;
 export const ECONNRESET = 104;
 export const ECONNREFUSED = 111;
 export const EKEYREVOKED = 128;

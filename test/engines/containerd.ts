@@ -9,23 +9,45 @@ import { cgroupsNamed, commandOf, eventually, execute, type ExecuteOptions, inTe
 
 const NAMESPACE = "tss";
 
+/** How a container is run by the runtime under test. */
+export interface Driver {
+  /** Arguments of `ctr run`. */
+  readonly arguments: (workspace: Workspace) => readonly string[];
+  /** What a shim's command line contains. */
+  readonly shim: string;
+  /** Where containerd finds the shim, before PATH. */
+  readonly directory?: string;
+}
+
+/** By containerd's own shim. */
+export const RUNC_SHIM: Driver = {
+  arguments: (workspace) => ["--runc-binary", RUNTIME, "--runc-root", workspace.path("runtime")],
+  shim: "containerd-shim-runc-v2",
+};
+
 /** A containerd with root, state and sockets of its own, and `ctr` as its client. */
 export class Containerd implements AsyncDisposable {
   readonly workspace: Workspace;
   /** Where a `ctr` that gets killed may leave its FIFOs. */
   readonly fifos: string;
+  readonly #driver: Driver;
   readonly #own: number[] = [];
   readonly #ids = new Set<string>();
 
-  private constructor(workspace: Workspace) {
+  private constructor(driver: Driver, workspace: Workspace) {
+    this.#driver = driver;
     this.workspace = workspace;
     this.fifos = workspace.path("fifos");
   }
 
-  static async start(...images: readonly Image[]): Promise<Containerd> {
+  static start(...images: readonly Image[]): Promise<Containerd> {
+    return Containerd.startFor(RUNC_SHIM, ...images);
+  }
+
+  static async startFor(driver: Driver, ...images: readonly Image[]): Promise<Containerd> {
     await ensurePackages(["containerd"]);
     await ensureImages(...images);
-    const containerd = new Containerd(new Workspace("containerd"));
+    const containerd = new Containerd(driver, new Workspace("containerd"));
     await containerd.#launch();
     for (const image of images) await containerd.ok("images", "import", image.archive);
     return containerd;
@@ -41,7 +63,7 @@ export class Containerd implements AsyncDisposable {
   /** Starts a process that lives as long as the workspace, its output in a file. */
   #spawn([command = "", ...args]: readonly string[], output: string): void {
     const file = openSync(this.workspace.path(output), "a");
-    const child = spawn(command, args, { env: { ...process.env, ...this.workspace.env }, stdio: ["ignore", file, file] });
+    const child = spawn(command, args, { env: { ...process.env, PATH: `${this.#driver.directory ?? ""}:${process.env["PATH"] ?? ""}`, ...this.workspace.env }, stdio: ["ignore", file, file] });
     child.unref();
     if (child.pid !== undefined) this.#own.push(child.pid);
   }
@@ -63,7 +85,7 @@ export class Containerd implements AsyncDisposable {
 
   /** The arguments of `ctr run` for a container with the runtime under test. */
   #runArguments(id: string, image: Image, options: readonly string[], command: readonly string[]): string[] {
-    const runtime = ["--runc-binary", RUNTIME, "--runc-root", this.workspace.path("runtime"), "--cgroup", `${this.workspace.cgroup}/${id}`, "--fifo-dir", this.fifos];
+    const runtime = [...this.#driver.arguments(this.workspace), "--cgroup", `${this.workspace.cgroup}/${id}`, "--fifo-dir", this.fifos];
     this.#ids.add(id);
     return ["run", ...runtime, ...options, image.name, id, ...command];
   }
@@ -95,7 +117,7 @@ export class Containerd implements AsyncDisposable {
   /** The shim of a running task. */
   async shim(id: string): Promise<number> {
     const shim = parentOf(await this.pid(id));
-    expect(commandOf(shim)).toContain("containerd-shim-runc-v2");
+    expect(commandOf(shim)).toContain(this.#driver.shim);
     return shim;
   }
 

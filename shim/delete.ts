@@ -1,0 +1,45 @@
+/** `delete`: what containerd runs when the shim is gone, killed perhaps: whatever it has left of a container goes. */
+import { readFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import process from "node:process";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { timestampNow } from "@bufbuild/protobuf/wkt";
+import { deleteContainer } from "../runtime/container/delete.ts";
+import { Container } from "../runtime/container/store.ts";
+import { Logger } from "../runtime/log.ts";
+import { removeDeadSocket } from "./address.ts";
+import type { ShimArguments } from "./arguments.ts";
+import { defaultOptions, OPTIONS_FILE, type RuntimeOptions } from "./options.ts";
+import { DeleteResponseSchema } from "./proto/generated/task_pb.js";
+import { unmountRoot } from "./rootfs.ts";
+
+/** Nobody has waited for it: as if it had been killed, which it has if it still ran. */
+const KILLED = 137;
+
+/** @returns the answer, encoded. @throws SysError, CgroupError where something cannot be removed. */
+export function deleteRemains({ namespace, bundle: given, id: named }: ShimArguments): Uint8Array {
+  const bundle = given || process.cwd();
+  const id = named || basename(bundle);
+  const { root } = optionsOf(bundle, namespace);
+  const pid = pidOf(root, id);
+  deleteContainer(root, id, true, new Logger({ format: "text", debug: false }));
+  unmountRoot(bundle);
+  removeDeadSocket(bundle);
+  return toBinary(DeleteResponseSchema, create(DeleteResponseSchema, { pid, exitStatus: KILLED, exitedAt: timestampNow() }));
+}
+
+function optionsOf(bundle: string, namespace: string): RuntimeOptions {
+  try {
+    return JSON.parse(readFileSync(join(bundle, OPTIONS_FILE), "utf8")) as RuntimeOptions;
+  } catch {
+    return defaultOptions(namespace);
+  }
+}
+
+function pidOf(root: string, id: string): number {
+  try {
+    return Container.open(root, id).record.pid;
+  } catch {
+    return 0;
+  }
+}

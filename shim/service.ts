@@ -1,0 +1,129 @@
+/** containerd.task.v2.Task: containerd's calls. Source: containerd, api/runtime/task/v2/shim.proto; runtime/v2/README.md. */
+import process from "node:process";
+import { create, fromBinary, toBinary, type DescMessage, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
+import { AnySchema, EmptySchema, timestampFromDate, type Any } from "@bufbuild/protobuf/wkt";
+import { messageOf } from "../linux/errors.ts";
+import { metricsOf } from "./metrics.ts";
+import { readOptions } from "./options.ts";
+import type { ShimProcess } from "./process.ts";
+import { ProcessDetailsSchema } from "./proto/generated/runc_pb.js";
+import * as api from "./proto/generated/task_pb.js";
+import { Status } from "./proto/generated/types_pb.js";
+import { Task, type Surroundings } from "./task.ts";
+import { CODE, RpcError } from "./ttrpc/status.ts";
+import type { Method, Services } from "./ttrpc/server.ts";
+
+function method<I extends DescMessage, O extends DescMessage>(input: I, output: O, run: (request: MessageShape<I>) => Promise<MessageInitShape<O>> | MessageInitShape<O>): Method {
+  return async (payload) => toBinary(output, create(output, await run(fromBinary(input, payload))));
+}
+
+/** containerd's own shim says so, and its clients look for it. */
+const runtimeError = (verb: string) => (error: unknown) => {
+  throw error instanceof RpcError ? error : new RpcError(CODE.unknown, `OCI runtime ${verb} failed: ${messageOf(error)}`, { cause: error });
+};
+
+const pack = <S extends DescMessage>(schema: S, value: MessageInitShape<S>): Any => create(AnySchema, { typeUrl: schema.typeName, value: toBinary(schema, create(schema, value)) });
+
+/** What the specification calls JSON comes as such, in an Any. */
+const json = (any: Any | undefined): string => Buffer.from(any?.value ?? []).toString();
+
+export interface TaskService {
+  readonly tasks: ReadonlyMap<string, Task>;
+  readonly services: Services;
+}
+
+/** @param shutDown what to do when containerd has no more use for the shim. */
+export function taskService(around: Surroundings, version: string, shutDown: () => void): TaskService {
+  const tasks = new Map<string, Task>();
+  const creating = new Set<string>();
+  const find = (id: string): Task => {
+    const task = tasks.get(id);
+    if (task === undefined) throw new RpcError(CODE.notFound, `task ${id} does not exist`);
+    return task;
+  };
+
+  async function createTask(request: api.CreateTaskRequest): Promise<{ pid: number }> {
+    const { id, bundle, rootfs, checkpoint, stdin, stdout, stderr, terminal } = request;
+    if (checkpoint !== "") throw new RpcError(CODE.unimplemented, "checkpoints are not implemented");
+    if (tasks.has(id) || creating.has(id)) throw new RpcError(CODE.alreadyExists, `task ${id} already exists`);
+    const options = readOptions(request.options, around.namespace);
+    creating.add(id);
+    try {
+      const task = await Task.create({ id, bundle, rootfs, names: { stdin, stdout, stderr, terminal }, options }, around).catch(runtimeError("create"));
+      tasks.set(id, task);
+      return { pid: task.init.pid };
+    } finally {
+      creating.delete(id);
+    }
+  }
+
+  async function deleteProcess({ id, execId }: api.DeleteRequest) {
+    const { pid, exit } = await find(id).delete(execId);
+    if (execId === "") tasks.delete(id);
+    return { pid, exitStatus: exit.code, exitedAt: timestampFromDate(exit.at) };
+  }
+
+  const methods: Readonly<Record<string, Method>> = {
+    Create: method(api.CreateTaskRequestSchema, api.CreateTaskResponseSchema, createTask),
+    Start: method(api.StartRequestSchema, api.StartResponseSchema, async ({ id, execId }) => ({ pid: await find(id).start(execId).catch(runtimeError(execId === "" ? "start" : "exec")) })),
+    Delete: method(api.DeleteRequestSchema, api.DeleteResponseSchema, deleteProcess),
+    State: method(api.StateRequestSchema, api.StateResponseSchema, ({ id, execId }) => stateOf(find(id), find(id).process(execId))),
+    Wait: method(api.WaitRequestSchema, api.WaitResponseSchema, async ({ id, execId }) => {
+      const exit = await find(id).process(execId).exited;
+      return { exitStatus: exit.code, exitedAt: timestampFromDate(exit.at) };
+    }),
+    Exec: method(api.ExecProcessRequestSchema, EmptySchema, ({ id, execId, stdin, stdout, stderr, terminal, spec }) => {
+      find(id).addExec(execId, { stdin, stdout, stderr, terminal }, json(spec));
+      return {};
+    }),
+    Kill: method(api.KillRequestSchema, EmptySchema, async ({ id, execId, signal, all }) => {
+      await find(id).kill(execId, signal, all);
+      return {};
+    }),
+    Pids: method(api.PidsRequestSchema, api.PidsResponseSchema, ({ id }) => ({ processes: find(id).pids().map((pid) => processInfo(find(id), pid)) })),
+    Pause: method(api.PauseRequestSchema, EmptySchema, async ({ id }) => {
+      await find(id).pause();
+      return {};
+    }),
+    Resume: method(api.ResumeRequestSchema, EmptySchema, async ({ id }) => {
+      await find(id).resume();
+      return {};
+    }),
+    Update: method(api.UpdateTaskRequestSchema, EmptySchema, async ({ id, resources }) => {
+      await find(id).update(json(resources)).catch(runtimeError("update"));
+      return {};
+    }),
+    Stats: method(api.StatsRequestSchema, api.StatsResponseSchema, ({ id }) => ({ stats: metricsOf(find(id).container) })),
+    ResizePty: method(api.ResizePtyRequestSchema, EmptySchema, ({ id, execId, width, height }) => {
+      find(id).process(execId).streams?.resize(width, height);
+      return {};
+    }),
+    CloseIO: method(api.CloseIORequestSchema, EmptySchema, ({ id, execId, stdin }) => {
+      if (stdin) find(id).process(execId).streams?.closeInput();
+      return {};
+    }),
+    Connect: method(api.ConnectRequestSchema, api.ConnectResponseSchema, ({ id }) => ({ shimPid: process.pid, taskPid: tasks.get(id)?.init.pid ?? 0, version })),
+    Shutdown: method(api.ShutdownRequestSchema, EmptySchema, () => {
+      if (tasks.size === 0 && creating.size === 0) shutDown();
+      return {};
+    }),
+  };
+  return { tasks, services: { "containerd.task.v2.Task": methods } };
+}
+
+function processInfo(task: Task, pid: number) {
+  const execId = task.execIdOf(pid);
+  return execId === undefined ? { pid } : { pid, info: pack(ProcessDetailsSchema, { execId }) };
+}
+
+function stateOf(task: Task, shown: ShimProcess): MessageInitShape<typeof api.StateResponseSchema> {
+  const { state, names, execId } = shown;
+  const ended = state.kind === "stopped" ? { exitStatus: state.exit.code, exitedAt: timestampFromDate(state.exit.at) } : {};
+  return { id: execId || task.id, bundle: task.request.bundle, pid: state.pid, status: statusOf(task, shown), ...names, ...ended, execId };
+}
+
+function statusOf(task: Task, { state, execId }: ShimProcess): Status {
+  if (state.kind === "stopped") return Status.STOPPED;
+  if (state.kind === "created") return Status.CREATED;
+  return task.paused && execId === "" ? Status.PAUSED : Status.RUNNING;
+}

@@ -1,0 +1,131 @@
+/** A process's standard streams: pipes or a terminal at its end, what containerd asked for at the other. */
+import { Socket } from "node:net";
+import type { Readable, Writable } from "node:stream";
+import { ReadStream } from "node:tty";
+import { O_RDWR } from "../../linux/abi/fcntl.ts";
+import type { Fd } from "../../linux/fd.ts";
+import { duplicate, open, pipe } from "../../linux/file.ts";
+import { receiveMessage, socketPair } from "../../linux/socket.ts";
+import { setWindowSize } from "../../linux/tty.ts";
+import type { Streams } from "../operation.ts";
+import { parseDestination, type Destination } from "./destination.ts";
+import { copyInput, type Input } from "./input.ts";
+import { startLogger, type Logger } from "./logger.ts";
+import { openSink, pipeSink } from "./sink.ts";
+
+export interface StreamNames {
+  readonly stdin: string;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly terminal: boolean;
+}
+
+interface Destinations {
+  readonly stdout: Destination;
+  readonly stderr: Destination;
+  readonly logger: Logger | undefined;
+}
+
+export class ProcessStreams {
+  /** For the process; closed by `started` or `destroy`. */
+  readonly ends: Streams;
+  /** Where the process's side sends its terminal. */
+  readonly console: Fd | undefined;
+  readonly #names: StreamNames;
+  readonly #destinations: Destinations;
+  readonly #consoleEnd: Fd | undefined;
+  readonly #copies: (readonly [Readable, Writable])[] = [];
+  readonly #pending: Promise<void>[] = [];
+  #input: Input | undefined;
+  #master: Fd | undefined;
+
+  private constructor(names: StreamNames, destinations: Destinations) {
+    this.#names = names;
+    this.#destinations = destinations;
+    if (names.terminal) [this.#consoleEnd, this.console] = socketPair();
+    this.ends = names.terminal ? [nowhere(), nowhere(), nowhere()] : [this.#openInput(), this.#openOutput("stdout"), this.#openOutput("stderr")];
+  }
+
+  /** @param id of the container, for a logger. */
+  static async open(names: StreamNames, id: string, namespace: string): Promise<ProcessStreams> {
+    const [stdout, stderr] = [parseDestination(names.stdout), parseDestination(names.stderr)];
+    const logger = stdout.kind === "binary" ? await startLogger(stdout, id, namespace) : undefined;
+    return new ProcessStreams(names, { stdout, stderr, logger });
+  }
+
+  #openInput(): Fd {
+    if (this.#names.stdin === "") return nowhere();
+    const [theirs, ours] = pipe();
+    this.#input = copyInput(this.#names.stdin, pipeSink(ours), true);
+    return theirs;
+  }
+
+  #openOutput(name: "stdout" | "stderr"): Fd {
+    const { logger, [name]: destination } = this.#destinations;
+    if (destination.kind === "binary") return logger?.[name] ?? nowhere();
+    if (destination.kind === "none") return nowhere();
+    const [ours, theirs] = pipe();
+    this.#copy(new Socket({ fd: ours.release(), readable: true, writable: false }), openSink(destination));
+    return theirs;
+  }
+
+  #copy(source: Readable, sink: Writable): void {
+    this.#copies.push([source, sink]);
+    source.pipe(sink);
+    // A terminal's master says EIO where a pipe would say that it ends; a sink that fails must not keep the process waiting.
+    source.on("error", () => sink.end());
+    sink.on("error", () => source.unpipe(sink).resume());
+    this.#pending.push(new Promise((resolve) => sink.once("close", resolve)));
+  }
+
+  /** The process exists: its ends are its own now. */
+  started(): void {
+    this.#closeEnds();
+    const master = this.#consoleEnd === undefined ? undefined : receiveMessage(this.#consoleEnd)?.fds[0];
+    this.#consoleEnd?.close();
+    if (master !== undefined) this.#relay(master);
+  }
+
+  #relay(master: Fd): void {
+    // The terminal may hang up while a resize is on its way: the size is set by a descriptor of our own.
+    this.#master = duplicate(master);
+    const stream = new ReadStream(master.release());
+    const { stdin } = this.#names;
+    const { logger, stdout } = this.#destinations;
+    if (stdin !== "") this.#input = copyInput(stdin, stream, false);
+    if (logger !== undefined) this.#copy(stream, pipeSink(logger.stdout));
+    else if (stdout.kind === "none" || stdout.kind === "binary") stream.on("error", () => stream.destroy()).resume();
+    else this.#copy(stream, openSink(stdout));
+  }
+
+  closeInput(): void {
+    this.#input?.close();
+  }
+
+  /** Without a terminal there is nothing to change. */
+  resize(columns: number, rows: number): void {
+    if (this.#master !== undefined) setWindowSize(this.#master, { rows, columns });
+  }
+
+  /** When all output has been passed on: after the process's end, and that of whoever has inherited its streams; or after `timeoutMs`. */
+  async drained(timeoutMs: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => void (timer = setTimeout(resolve, timeoutMs)));
+    await Promise.race([Promise.all(this.#pending), late]);
+    clearTimeout(timer);
+  }
+
+  destroy(): void {
+    this.#closeEnds();
+    this.#consoleEnd?.close();
+    this.#input?.destroy();
+    this.#master?.close();
+    for (const stream of this.#copies.flat()) stream.destroy();
+  }
+
+  #closeEnds(): void {
+    for (const fd of [...this.ends, this.console]) fd?.close();
+  }
+}
+
+const nowhere = () => open("/dev/null", O_RDWR);
