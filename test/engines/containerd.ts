@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { ensurePackages } from "../packages.ts";
 import { ensureImages, type Image } from "./images.ts";
-import { cgroupsNamed, commandOf, eventually, execute, type ExecuteOptions, inTerminal, mountsBelow, parentOf, type Result, RUNTIME, Workspace } from "./support.ts";
+import { cgroupsNamed, commandOf, eventually, execute, type ExecuteOptions, inTerminal, isAlive, mountsBelow, parentOf, type Result, RUNTIME, Workspace } from "./support.ts";
 
 const NAMESPACE = "tss";
 
@@ -58,6 +58,14 @@ export class Containerd implements AsyncDisposable {
     this.#spawn(["containerd", "--config", this.workspace.path("config.toml")], "containerd.log");
     await eventually("containerd answers", async () => (await this.ctr("version")).code === 0);
     this.#spawn(this.argv("events"), "events");
+  }
+
+  /** As a node does when containerd dies, or is updated: its containers live on. */
+  async restart(): Promise<void> {
+    const old = this.#own.splice(0);
+    for (const pid of old) if (isAlive(pid)) process.kill(pid, "SIGKILL");
+    await eventually("containerd ends", () => old.every((pid) => !isAlive(pid)));
+    await this.#launch();
   }
 
   /** Starts a process that lives as long as the workspace, its output in a file. */

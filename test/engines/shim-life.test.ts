@@ -1,0 +1,117 @@
+/** What only a shim of our own is asked: sandboxes, containerd's restart, the death of any of its processes, loggers, pods. */
+import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Containerd } from "./containerd.ts";
+import { BUSYBOX } from "./images.ts";
+import { ownShim } from "./shim-driver.ts";
+import { eventually, isAlive, parentOf } from "./support.ts";
+
+const RELEASE = "6.12.0-tssandbox";
+
+let containerd: Containerd;
+beforeAll(async () => {
+  containerd = await Containerd.startFor(ownShim("sentry"), BUSYBOX);
+});
+afterAll(async () => containerd?.[Symbol.asyncDispose]());
+
+const start = (id: string, ...options: string[]) => containerd.background(id, BUSYBOX, options, "sleep", "1000");
+const exec = (id: string, name: string, script: string) => containerd.ctr("task", "exec", "--exec-id", name, "--fifo-dir", containerd.fifos, id, "sh", "-c", script);
+
+/** The processes of a container's sandbox, by their pids on the host. */
+function sandboxOf(id: string): { sentry: { pid: number }; gofers: { pid: number }[] } {
+  return JSON.parse(readFileSync(containerd.workspace.path("runtime/tss", id, "sandbox.json"), "utf8")) as ReturnType<typeof sandboxOf>;
+}
+
+async function stoppedBy(id: string, victim: number): Promise<void> {
+  process.kill(victim, "SIGKILL");
+  await eventually("it stops", async () => (await containerd.task(id))?.status === "STOPPED");
+  await eventually("its end is told", () => containerd.events(id).includes("/tasks/exit"));
+}
+
+async function removed(id: string): Promise<void> {
+  await containerd.remove(id);
+  await containerd.expectNothingLeft(id);
+}
+
+describe("a sandbox", () => {
+  test("streams, and the exit code", async () => {
+    const done = await containerd.run("streams", BUSYBOX, [], ["sh", "-c", "echo ready; head -n1; uname -r >&2; exit 7"], { dialogue: [[/ready\n/, "line\n"]] });
+    expect(done).toEqual({ code: 7, stdout: "ready\nline\n", stderr: `${RELEASE}\n` });
+    await containerd.expectNothingLeft("streams");
+  });
+
+  test("exec, pause, resume, metrics", async () => {
+    await start("task");
+    expect(await exec("task", "one", "uname -r; exit 3")).toMatchObject({ code: 3, stdout: `${RELEASE}\n` });
+    await containerd.ok("task", "pause", "task");
+    expect((await containerd.task("task"))?.status).toBe("PAUSED");
+    await containerd.ok("task", "resume", "task");
+    const { pids } = JSON.parse(await containerd.ok("task", "metrics", "--format", "json", "task")) as { pids: { current: number } };
+    expect(pids.current).toBe(1);
+    await removed("task");
+  });
+
+  test("whose sentry is killed ends; containerd is told, and nothing is left", async () => {
+    await start("sentry");
+    await stoppedBy("sentry", sandboxOf("sentry").sentry.pid);
+    expect((await containerd.ctr("task", "delete", "sentry")).stderr).toContain("exit code 137");
+    await removed("sentry");
+  });
+
+  test("whose gofer is killed ends, too", async () => {
+    await start("gofer");
+    await stoppedBy("gofer", sandboxOf("gofer").gofers[0]?.pid ?? 0);
+    await removed("gofer");
+  });
+
+  test("whose shim is killed ends: containerd has the shim's program remove what is left", async () => {
+    await start("orphan");
+    const { sentry, gofers } = sandboxOf("orphan");
+    const all = [sentry, ...gofers].map(({ pid }) => pid).concat(await containerd.pid("orphan"));
+    process.kill(await containerd.shim("orphan"), "SIGKILL");
+    await eventually("all of it ends", () => all.every((pid) => !isAlive(pid)));
+    await removed("orphan");
+  });
+});
+
+test("containerd's restart: the task runs on, is exec'd into and ends as if nothing had been", async () => {
+  await start("lasting");
+  const [init, shim] = [await containerd.pid("lasting"), await containerd.shim("lasting")];
+  await containerd.restart();
+  expect(await containerd.task("lasting")).toEqual({ pid: init, status: "RUNNING" });
+  expect(parentOf(init)).toBe(shim);
+  expect(await exec("lasting", "after", "echo still; exit 2")).toMatchObject({ code: 2, stdout: "still\n" });
+  await stoppedBy("lasting", init);
+  await removed("lasting");
+});
+
+test("containers of a pod have one shim, which ends with the last", async () => {
+  const pod = ["--annotation", "io.kubernetes.cri.sandbox-id=pod", "--annotation", "dev.tssandbox.mode=sentry"];
+  await start("pod", ...pod);
+  await start("second", ...pod);
+  const shim = await containerd.shim("pod");
+  expect(await containerd.shim("second")).toBe(shim);
+  await containerd.remove("second");
+  expect(isAlive(shim)).toBe(true);
+  expect((await exec("pod", "still", "echo there")).stdout).toBe("there\n");
+  await removed("pod");
+});
+
+describe("the log goes", () => {
+  const script = "echo out; echo err >&2";
+
+  test("to a file", async () => {
+    const file = containerd.workspace.path("logs/file.log");
+    await containerd.run("file", BUSYBOX, ["--log-uri", `file://${file}`], ["sh", "-c", script]);
+    await eventually("all is there", () => existsSync(file) && readFileSync(file, "utf8").split("\n").sort().join(" ") === " err out");
+  });
+
+  test("to a logger, which gets both streams and its arguments", async () => {
+    const logger = containerd.workspace.path("logger");
+    const file = containerd.workspace.path("logger.log");
+    writeFileSync(logger, `#!/bin/sh\nexec >${file}\necho "$CONTAINER_NAMESPACE $CONTAINER_ID $*"\nexec 5>&-\ncat <&3\ncat <&4\n`);
+    chmodSync(logger, 0o755);
+    await containerd.run("logged", BUSYBOX, ["--log-uri", `binary://${logger}?tag=x`], ["sh", "-c", script]);
+    await eventually("all is there", () => existsSync(file) && readFileSync(file, "utf8") === "tss logged tag x\nout\nerr\n");
+  });
+});
