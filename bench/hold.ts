@@ -43,7 +43,8 @@ export interface Running extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-export type Start = { readonly kind: "running"; readonly running: Running } | { readonly kind: "failed"; readonly why: string };
+/** `exec` runs another command in the container, where the runtime knows that. */
+export type Start = { readonly kind: "running"; readonly running: Running; readonly exec?: (args: readonly string[], options: RunOptions) => Promise<Run> } | { readonly kind: "failed"; readonly why: string };
 
 export interface StayOptions extends RunOptions {
   /** What its output has when it has come up. */

@@ -38,6 +38,8 @@ export interface Commands {
   readonly run: CommandOf;
   /** Leaves the container running. In its absence `run` is kept running. */
   readonly detach?: CommandOf;
+  /** Runs what follows on its command line in a container that is there. */
+  readonly exec?: CommandOf;
   /** Ends the container, whatever state it is in, and removes what there is of it. */
   readonly remove?: CommandOf;
 }
@@ -75,6 +77,7 @@ const likeRunc = (name: string, program: string, globals: (bundle: BenchBundle) 
   version: [program, "--version"],
   run: (bundle, id) => [program, ...globals(bundle), "run", "--bundle", bundle.path, id],
   detach: (bundle, id) => [program, ...globals(bundle), "run", "--detach", "--bundle", bundle.path, id],
+  exec: (bundle, id) => [program, ...globals(bundle), "exec", id],
   remove: (bundle, id) => [program, ...globals(bundle), "delete", "--force", id],
 });
 
@@ -176,8 +179,10 @@ class CommandRuntime implements Runtime {
 
   async start(bundle: BenchBundle, ready: string, options: RunOptions): Promise<Start> {
     const id = newId();
-    const { run, detach } = this.#commands;
-    return await holdStaying((detach ?? run)(bundle, id), { ...options, ready, detaches: detach !== undefined, cleanUp: () => this.#remove(bundle, id) });
+    const { run, detach, exec } = this.#commands;
+    const start = await holdStaying((detach ?? run)(bundle, id), { ...options, ready, detaches: detach !== undefined, cleanUp: () => this.#remove(bundle, id) });
+    if (start.kind === "failed" || exec === undefined) return start;
+    return { ...start, exec: (args, more) => hold([...exec(bundle, id), ...args], more) };
   }
 
   /** Failure is not told of: often there is nothing left, and what has been measured counts. */

@@ -13,7 +13,7 @@ export const PROGRAM = "/probe";
 const GUEST = "bench/probes/guest/";
 
 /** The probe as a static program. @throws Error where there is no C compiler. */
-export const probeProgram = () => compile(`${GUEST}probe.c`, ["surface", "leaks", "escapes", "attack"].map((part) => `${GUEST}${part}.c`));
+export const probeProgram = () => compile(`${GUEST}probe.c`, ["surface", "leaks", "escapes", "hunt", "attack"].map((part) => `${GUEST}${part}.c`));
 
 export interface ProbeContainer {
   /** Of the probe. */

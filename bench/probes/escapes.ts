@@ -6,7 +6,7 @@ import process from "node:process";
 import { exchangeNames } from "../../linux/file.ts";
 import type { Outcome } from "../result.ts";
 import type { Runtime } from "../runtimes.ts";
-import { probeBundle, whyOf, type ProbeContainer } from "./container.ts";
+import { PROGRAM, probeBundle, whyOf, type ProbeContainer } from "./container.ts";
 import { ESCAPES } from "./escape-table.ts";
 import { judge, parseAttempts } from "./judge.ts";
 import type { Behind } from "./tasks.ts";
@@ -72,15 +72,44 @@ export async function tryDirectories(runtime: Runtime, quick: boolean): Promise<
   return { verdict: "blocked", detail: refusals.at(-1) || "not started" };
 }
 
-const RACES = { quick: 3, full: 20 };
+const HUNT_MS = 1500;
+const ENTRIES = 5;
+
+/** What `probe hunt` has found. */
+export function judgeHunt(stdout: string): Outcome {
+  const lines = stdout.split("\n").map((line) => line.split("\t"));
+  const found = (what: string) => lines.filter(([kind]) => kind === what);
+  const [, seen = "0", closed = "0"] = found("hunted")[0] ?? [];
+  const writable = found("exe").find(([, , how]) => how === "writable");
+  if (writable !== undefined) return { verdict: "reached", detail: `${writable[1]} is within reach, and writable` };
+  const outside = [...found("root"), ...found("cwd")][0];
+  if (outside !== undefined) return { verdict: "reached", detail: `the ${outside[0]} of a process that enters is outside: ${outside[1]}` };
+  if (seen === "0") return { verdict: "unknown", detail: "no process that enters was seen" };
+  const images = found("exe").map(([, target, how]) => `${target} (${how})`);
+  if (images.length > 0) return { verdict: "blocked", detail: `the image of a process that enters is seen, and not to be written: ${images.join(", ")}` };
+  return { verdict: "blocked", detail: closed === "0" ? `${seen} processes entered, none of them with another image than the guest's` : `${seen} processes entered, and could not be looked into` };
+}
+
+/** CVE-2019-5736, CVE-2016-9962: processes enter by exec, and the guest looks at them from their first moment on. */
+export async function tryExec(runtime: Runtime): Promise<Outcome> {
+  using bundle = probeBundle({ args: ["hunt", String(HUNT_MS)] });
+  const start = await runtime.start(bundle, "ready", { seconds: 20 });
+  if (start.kind === "failed") return { verdict: "unknown", detail: start.why };
+  await using running = start.running;
+  if (start.exec === undefined) return { verdict: "unknown", detail: "the runtime cannot enter a container, or the bench does not know how" };
+  for (let i = 0; i < ENTRIES; i++) await start.exec([PROGRAM, "true"], { seconds: 20 });
+  for (let waited = 0; waited < 100 && !running.stdout.includes("hunted"); waited++) await new Promise((resolve) => setTimeout(resolve, 50));
+  return judgeHunt(running.stdout);
+}
+
+const RACES = 20;
 
 /**
  * CVE-2021-30465: while the runtime mounts on a directory in a volume, somebody with the same volume exchanges the directory for a link that leads
  * out. The link's runtime is a directory of ours: a mount that lands there has left the container. It would be in the container's mount namespace,
  * so what tells is a directory that the runtime makes for the mount: /volume/place/made.
  */
-export async function tryMountRace(runtime: Runtime, quick: boolean): Promise<Outcome> {
-  const rounds = quick ? RACES.quick : RACES.full;
+export async function tryMountRace(runtime: Runtime, rounds = RACES): Promise<Outcome> {
   let started = 0;
   for (let round = 0; round < rounds; round++) {
     using bundle = probeBundle({

@@ -6,7 +6,7 @@ import type { Outcome, Probe } from "../result.ts";
 import type { Runtime } from "../runtimes.ts";
 import { probeProgram } from "./container.ts";
 import { ESCAPES } from "./escape-table.ts";
-import { tryDirectories, tryEscapes, tryMountRace } from "./escapes.ts";
+import { tryDirectories, tryEscapes, tryExec, tryMountRace } from "./escapes.ts";
 import { findLeaks, LEAKS } from "./leaks.ts";
 import { attackNeighbour, ATTACKS } from "./resources.ts";
 import { inspect, surface } from "./surface.ts";
@@ -91,10 +91,18 @@ async function* probeEscapes(subjects: Subjects, options: ProbeOptions): AsyncIt
   };
   yield {
     area: "escapes",
+    name: "overwriting the runtime (/proc/PID/exe)",
+    about: "Looks at the processes that enter the container by exec: whether their image is the runtime's own program and could be written, which is asked and not done.",
+    families: ["CVE-2019-5736", "CVE-2016-9962"],
+    outcomes: await subjects.outcomes("escapes: exec", options, ({ runtime }) => tryExec(runtime)),
+  };
+  if (options.quick) return;
+  yield {
+    area: "escapes",
     name: "race for a mount in a volume",
     about: "Exchanges a directory of a volume for a link to a directory made for this, while containers are started that mount on it.",
     families: ["CVE-2021-30465", "CVE-2024-45310"],
-    outcomes: await subjects.outcomes("escapes: mount race", options, ({ runtime }) => tryMountRace(runtime, options.quick)),
+    outcomes: await subjects.outcomes("escapes: mount race", options, ({ runtime }) => tryMountRace(runtime)),
   };
 }
 
@@ -110,7 +118,7 @@ async function* probeResources(subjects: Subjects, options: ProbeOptions): Async
 export function probeNotes(runtimes: readonly Runtime[], quick: boolean): string[] {
   const native = runtimes.some(({ name }) => name === NATIVE) ? ["probes: not made natively: they are harmless in a container, and not as root on the host itself"] : [];
   const attacks = ATTACKS.filter((attack) => !attack.quick).map(({ name }) => name);
-  return [...native, ...(quick ? [`probes: not made in quick mode: ${attacks.join(", ")}; fewer starts for the mount race and the working directory`] : [])];
+  return [...native, ...(quick ? [`probes: not made in quick mode: ${attacks.join(", ")}, race for a mount in a volume; fewer starts for the working directory`] : [])];
 }
 
 /** @throws Error where the probe cannot be compiled. A runtime that fails has its reason in each outcome. */

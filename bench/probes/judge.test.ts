@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { compile, type Policy } from "seccomp-bpf-ts";
 import { describe, expect, test } from "vitest";
 import { ESCAPES, type Escape } from "./escape-table.ts";
+import { judgeHunt } from "./escapes.ts";
 import { judge, NO_CALL, parseAttempts, type Attempt } from "./judge.ts";
 import { Stack } from "./reach.ts";
 import type { GuestCode } from "./tasks.ts";
@@ -74,4 +75,15 @@ test("the table has the guest's attempts, each once", () => {
   expect(ESCAPES.map((entry) => entry.attempt).sort()).toEqual(names.toSorted());
   expect(new Set(names).size).toBe(names.length);
   expect(ESCAPES.flatMap(({ families = [] }) => families).filter((family) => !/^CVE-\d{4}-\d{4,}$/.test(family))).toEqual([]);
+});
+
+describe("who enters by exec", () => {
+  test.each([
+    ["exe\t/usr/bin/runc\twritable\nhunted\t5\t0\n", "reached", "/usr/bin/runc is within reach, and writable"],
+    ["cwd\t/\tseen\nhunted\t5\t0\n", "reached", "the cwd of a process that enters is outside: /"],
+    ["exe\t/memfd:runc_cloned:/proc/self/exe (deleted)\tsealed\nhunted\t5\t0\n", "blocked", expect.stringContaining("(sealed)") as string],
+    ["hunted\t5\t9\n", "blocked", "5 processes entered, and could not be looked into"],
+    ["hunted\t5\t0\n", "blocked", "5 processes entered, none of them with another image than the guest's"],
+    ["hunted\t0\t0\n", "unknown", "no process that enters was seen"],
+  ])("%j: %s", (stdout, verdict, detail) => expect(judgeHunt(stdout)).toEqual({ verdict, detail }));
 });

@@ -39,7 +39,10 @@ export const ATTACKS: readonly Attack[] = [
   { attack: "log", name: "log flooding", about: "A process that writes to its standard output as fast as it is read; 8 MiB at most.", unit: "MiB", quick: true },
 ];
 
-const TIMES = { quick: { before: 500, attack: 800, start: 400 }, full: { before: 800, attack: 2000, start: 600 } };
+/** ms: the neighbour alone, and the attack. */
+const TIMES = { quick: { before: 500, attack: 800 }, full: { before: 1000, attack: 2000 } };
+/** Longer than any attack takes to start and end. */
+const LONGEST_JOB_MS = 120_000;
 
 interface Job {
   /** ms of the wall clock. */
@@ -50,7 +53,8 @@ interface Job {
 }
 
 export function parseJobs(stdout: string): Job[] {
-  const lines = stdout.split("\n").map((line) => line.split("\t")).filter((fields) => fields.length === 3);
+  // The last may not be whole.
+  const lines = stdout.split("\n").slice(0, -1).map((line) => line.split("\t")).filter((fields) => fields.length === 3);
   return lines.map(([at, took, how]) => ({ at: Number(at), took: Number(took), failed: how !== "done" }));
 }
 
@@ -69,7 +73,7 @@ const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[M
 
 /** A neighbour that is slower by more, or waits longer, is not served. Half of two processors busy is a ratio of 2 or 3. */
 const SLOWEST_RATIO = 20;
-const LONGEST_NS = 1e9;
+const LONGEST_NS = 2e9;
 const FEWEST_JOBS = 5;
 
 export function judgeNeighbour(jobs: readonly Job[], course: Course, attack: Attack): Outcome {
@@ -108,12 +112,16 @@ async function attackWith(runtime: Runtime, attack: Attack, milliseconds: number
   return { started, began: timeOf(stdout, "began"), ended: timeOf(stdout, "ended") ?? Date.now(), had: timeOf(stdout, "had"), onHost };
 }
 
+const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
 export async function attackNeighbour(runtime: Runtime, attack: Attack, quick: boolean): Promise<Outcome> {
   const times = quick ? TIMES.quick : TIMES.full;
-  using bundle = probeBundle({ args: ["job", String(times.start + times.before + times.start + times.attack)], profile: true });
-  const neighbour = runtime.run(bundle, { seconds: 30 });
-  await new Promise((resolve) => setTimeout(resolve, times.start + times.before));
+  using bundle = probeBundle({ args: ["job", String(LONGEST_JOB_MS)], profile: true });
+  const start = await runtime.start(bundle, "done", { seconds: 20 });
+  if (start.kind === "failed") return { verdict: "unknown", detail: `the neighbour: ${start.why}` };
+  await using neighbour = start.running;
+  await pause(times.before);
   const course = await attackWith(runtime, attack, times.attack);
-  const { stdout } = await neighbour;
-  return judgeNeighbour(parseJobs(stdout), course, attack);
+  await pause(100);
+  return judgeNeighbour(parseJobs(neighbour.stdout), course, attack);
 }

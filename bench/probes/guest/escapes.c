@@ -76,8 +76,7 @@ static void user_namespace_by_clone3(void) {
 
 /* Mounts are made in a mount namespace of the child's own where that can be had, and taken down again in any case. */
 static void try_mount(const char *type, unsigned long flags, const char *data) {
-  unshare(CLONE_NEWNS);
-  mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+  if (unshare(CLONE_NEWNS) == 0) mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
   mkdir("/tmp/mountpoint", 0700);
   if (TRY(SYS_mount, "none", "/tmp/mountpoint", type, flags, data) == 0) umount2("/tmp/mountpoint", MNT_DETACH);
 }

@@ -6,6 +6,8 @@
  *   probe leaks                   tells what it can learn of the machine
  *   probe escapes KEY=VALUE...    tries what published escapes stood on
  *   probe attack NAME MS          takes all it can get of one resource, within bounds of its own
+ *   probe hunt MS                 looks into each process that comes into the container
+ *   probe true                    does nothing: to be entered by
  *   probe job MS                  does small jobs, and tells how long each took
  */
 #include "probe.h"
@@ -67,6 +69,8 @@ int main(int argc, char **argv) {
   else if (strcmp(what, "leaks") == 0) leaks();
   else if (strcmp(what, "escapes") == 0) escapes(argc - 2, argv + 2);
   else if (strcmp(what, "attack") == 0 && argc == 4) attack(argv[2], atoi(argv[3]));
+  else if (strcmp(what, "hunt") == 0 && argc == 3) hunt(atoi(argv[2]));
+  else if (strcmp(what, "true") == 0) return 0;
   else if (strcmp(what, "job") == 0 && argc == 3) job(atoi(argv[2]));
   else return 2;
   return 0;

@@ -29,4 +29,5 @@ void surface(int count, char **numbers);
 void leaks(void);
 void escapes(int count, char **arguments);
 void attack(const char *name, int milliseconds);
+void hunt(int milliseconds);
 void job(int milliseconds);

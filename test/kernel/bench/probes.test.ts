@@ -4,7 +4,7 @@ import { getSystemErrorName } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { syscallName, syscallTable } from "seccomp-bpf-ts";
 import { probeBundle } from "../../../bench/probes/container.ts";
-import { tryDirectories, tryEscapes, tryMountRace } from "../../../bench/probes/escapes.ts";
+import { tryDirectories, tryEscapes, tryExec, tryMountRace } from "../../../bench/probes/escapes.ts";
 import { findLeaks } from "../../../bench/probes/leaks.ts";
 import { attackNeighbour, ATTACKS } from "../../../bench/probes/resources.ts";
 import { inspect, judgeObserved, judgeReach, judgeTakenOver, parseObservations } from "../../../bench/probes/surface.ts";
@@ -135,11 +135,16 @@ describe("escapes", () => {
     expect(hostState()).toEqual(before);
   });
 
-  test("a working directory and a mount of the host's are refused", async () => {
-    for (const name of [NAMESPACE, SENTRY]) {
-      expect(await tryDirectories(runtime(name), true), name).toMatchObject({ verdict: "blocked" });
-      expect(await tryMountRace(runtime(name), true), name).toMatchObject({ verdict: "blocked" });
-    }
+  test.each([RUNC, NAMESPACE, SENTRY])("who enters by exec cannot be overwritten: %s", async (name) => {
+    expect(await tryExec(runtime(name))).toEqual({ verdict: "blocked", detail: expect.stringMatching(/^[1-9]\d* processes entered|is seen, and not to be written/) as string });
+  });
+
+  test.each([NAMESPACE, SENTRY])("a working directory of the host's is refused: %s", async (name) => {
+    expect(await tryDirectories(runtime(name), true)).toMatchObject({ verdict: "blocked" });
+  });
+
+  test.each([NAMESPACE, SENTRY])("a mount is not led astray: %s", async (name) => {
+    expect(await tryMountRace(runtime(name), 2)).toMatchObject({ verdict: "blocked" });
   });
 });
 
