@@ -7,6 +7,7 @@ export function head({ machine, started, rounds, quick }: Result): Html {
   return html`<header>
 <h1>Container runtimes, side by side</h1>
 <p class="lead">Speed and exposure on one machine, with the same work. ${day(started)}, ${plural(rounds, "round")}${quick && " (quick)"}, Linux ${machine.kernel}, ${plural(machine.processors, "processor")}.</p>
+${(machine.loadBefore[0] ?? 0) > machine.processors / 2 && html`<p class="warning">The machine was busy when this began: a load of ${machine.loadBefore[0]?.toFixed(1)}. Ratios of short runs may be off.</p>`}
 </header>`;
 }
 

@@ -26,6 +26,13 @@ describe("a report", () => {
     expect(page).toContain("pip install left out: no index can be reached");
   });
 
+  it("warns of a machine that was busy", () => {
+    const result = madeUpResult();
+    expect(page).not.toContain("was busy");
+    result.machine.loadBefore = [13.2, 4, 1];
+    expect(reportHtml(result)).toContain("was busy when this began: a load of 13.2.");
+  });
+
   it("has the reason in the cell of what failed", () => {
     // native, runc, crun, runsc-systrap, ... after the unit
     expect(rowOf(page, "vfork storm")[4]).toBe("timed out after 60 s (5 of 5 rounds)");

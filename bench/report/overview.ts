@@ -45,7 +45,7 @@ function speedAnswer(result: Result, fast: readonly Fast[], runtimes: readonly s
   const [first, last] = [choices[0], choices.at(-1)];
   const scale = logScale(fast.map(ratio));
   return html`<div class="answer"><h2>Which is fast</h2>
-<p>${first !== undefined && html`<b>${first.name}</b> costs least, ${times(ratio(first))} what ${base} does`}${last !== undefined && last !== first && html`; <b>${last.name}</b> costs most, ${times(ratio(last))}`}.</p>
+<p>${first !== undefined && html`<b>${first.name}</b> costs least${first.name !== base && html`, ${times(ratio(first))} what ${base} does`}`}${last !== undefined && last !== first && html`; <b>${last.name}</b> costs most, ${times(ratio(last))}`}.</p>
 <ol class="ranking">${fast.map(({ name, cost }) => html`<li class="${colourOf(name, runtimes)}"><span class="who" title="${name}">${name}</span>${costBar(scale.at(1), scale.at(cost.ratio ?? 1))}<span class="what">${times(cost.ratio ?? NaN)}</span><small>${rangeText(result, name, cost)}</small></li>`)}</ol>
 <p class="key">Time and work as a multiple of ${base}, the geometric mean over suites; logarithmic, the line is ${base}. Further left is better.</p></div>`;
 }

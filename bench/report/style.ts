@@ -23,6 +23,7 @@ h1 { font-size: 2.3rem; line-height: 1.15; letter-spacing: -0.02em; margin: 0 0 
 h2 { font-size: 1.5rem; line-height: 1.25; letter-spacing: -0.01em; margin: 0 0 0.75rem; }
 h3 { font-size: 1.15rem; margin: 0 0 0.75rem; }
 p { margin: 0 0 1rem; max-width: 44rem; }
+.warning { margin: 1rem 0 0; color: var(--leak); }
 .lead { color: var(--soft); font-size: 1.1rem; margin: 0; }
 small { font-size: 0.8125rem; color: var(--soft); }
 a { color: var(--link); }
@@ -33,7 +34,7 @@ section section { margin-top: 3rem; }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 svg { display: block; overflow: visible; }
 
-.answers { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 1.5rem; margin-top: 2.5rem; }
+.answers { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); gap: 1.5rem; margin-top: 2.5rem; }
 .answer { background: var(--card); border: 1px solid var(--line); border-radius: 14px; padding: 1.75rem; }
 .answer h2 { margin-bottom: 0.35rem; }
 .answer > p { min-height: 3.1em; }
@@ -106,7 +107,6 @@ summary { cursor: pointer; } details p { margin: 0.35rem 0; font-weight: 400; co
 @media (max-width: 820px) {
   main { padding: 2rem 1rem 4rem; }
   h1 { font-size: 1.8rem; }
-  .answers { grid-template-columns: minmax(0, 1fr); }
   .answer { padding: 1.25rem; } .answer > p { min-height: 0; }
 }
 @media (max-width: 480px) {
@@ -120,15 +120,15 @@ summary { cursor: pointer; } details p { margin: 0.35rem 0; font-weight: 400; co
 @page { size: A4; margin: 14mm; }
 @media print {
   :root { --ground: #fff; --card: #fff; --ink: #000; --soft: #333; --line: #bbb; }
-  body { font-size: 10pt; } main { max-width: none; padding: 0; }
+  html { font-size: 9pt; } body { font-size: 1rem; } main { max-width: none; padding: 0; }
   nav { display: none; } section { margin-top: 1.6rem; } h2, h3, figcaption { break-after: avoid; }
-  .answer, tr { break-inside: avoid; } .answer { border-radius: 0; padding: 0.8rem; }
-  .scroll { overflow: visible; border-radius: 0; } thead { display: table-header-group; }
+  .answer, tr { break-inside: avoid; } .answer { border-radius: 0; padding: 1rem; } .answers { grid-template-columns: repeat(2, minmax(0, 1fr)); } .swatch { print-color-adjust: exact; }
+  .scroll { overflow: visible; border-radius: 0; } .scroll:has(.values) { break-inside: avoid; } h2 + p, h3 + p { break-after: avoid; } thead { display: table-header-group; }
   table { font-size: 7pt; table-layout: fixed; overflow-wrap: anywhere; } td small, th small, .families, .pill, thead th, caption { font-size: 6.5pt; }
-  th, td, tbody th, .matrix td, .matrix tbody th { min-width: 0; max-width: none; padding: 2pt 3pt; } th:first-child { position: static; width: 18%; }
+  th, td, tbody th, .matrix td, .matrix tbody th { min-width: 0; max-width: none; padding: 2pt 3pt; line-height: 1.35; } th:first-child { position: static; width: 18%; } .matrix th:first-child { width: 26%; } .pill { line-height: 1.3; padding: 0 0.4em; }
   .values td.unit, .values thead th:nth-child(2) { width: 7%; } .values td { white-space: normal; } .values .why { min-width: 0; }
   .charts { grid-template-columns: 1fr 1fr; gap: 1rem 1.2rem; }
-  .lanes { grid-template-columns: 6.6rem minmax(0, 1fr) 3rem; } .lanes li { font-size: 8pt; }
+  .lanes { grid-template-columns: 10.5rem minmax(0, 1fr) 3.5rem; } .lanes li { font-size: 8pt; }
   details::details-content { content-visibility: visible; display: block; block-size: auto; }
   summary { list-style: none; }
   .bar, .bar.solid { fill: #ccc; fill-opacity: 1; stroke: #000; stroke-width: 0.5; }
