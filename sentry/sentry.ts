@@ -7,7 +7,6 @@ import { POLLHUP, POLLIN } from "../linux/abi/poll.ts";
 import { assertNever } from "../linux/errors.ts";
 import type { Fd } from "../linux/fd.ts";
 import { PollSet } from "../linux/poll-set.ts";
-import { now } from "../linux/sleep.ts";
 import { acceptUnix } from "../linux/socket.ts";
 import { dispatcher } from "./dispatch.ts";
 import type { Kernel } from "./kernel.ts";
@@ -44,12 +43,9 @@ export interface WatchedGofer {
 const MAX_SOURCES = 1024;
 
 /**
- * Milliseconds for the gofers to end after the guest: one that dies takes the guest with it, and may itself be seen to have ended a moment later,
- * since its files are closed first.
+ * Returns when all gofers have ended in good order, which they do after the guest: its tasks give their filters up before what they have mapped of
+ * files is written back. Where there was none yet, when nobody is left to serve. @throws Error where a gofer has gone before.
  */
-const GOFER_END = 20;
-
-/** Returns when nobody is left to serve, or all gofers have ended in good order. @throws Error where one has gone before. */
 export function serveSandbox({ kernel, platform, channel, door, observer }: SentryOptions): void {
   const handle = dispatcher(kernel, observer.meter);
   const polled = new PollSet(MAX_SOURCES);
@@ -62,11 +58,8 @@ export function serveSandbox({ kernel, platform, channel, door, observer }: Sent
   add({ kind: "peer", fd: channel });
   add({ kind: "door", fd: door });
   let gofers = 0;
-  let end = Infinity;
   for (;;) {
-    const found = polled.wait(Math.ceil(Math.max(Math.min(LOOK_EVERY, end - now()), 0)));
-    observer.watchdog.woken(found);
-    if (found === 0 && now() >= end) return;
+    observer.watchdog.woken(polled.wait(LOOK_EVERY));
     let removed = false;
     // From the end: what is removed is replaced by an entry that has been served already.
     for (let i = polled.size - 1; i >= 0; i--) {
@@ -76,10 +69,7 @@ export function serveSandbox({ kernel, platform, channel, door, observer }: Sent
       remove(i);
       removed = true;
     }
-    if (!removed) continue;
-    const guestLeft = has("source") || has("peer");
-    if (!has("gofer") && (gofers > 0 || !guestLeft)) return;
-    if (!guestLeft) end = Math.min(end, now() + GOFER_END);
+    if (removed && !has("gofer") && (gofers > 0 || !(has("source") || has("peer")))) return;
   }
 
   function has(kind: Entry["kind"]): boolean {

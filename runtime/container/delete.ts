@@ -6,7 +6,7 @@ import { runHooksWarning } from "../hooks.ts";
 import type { Logger } from "../log.ts";
 import { sandboxEnd } from "../sandbox/end.ts";
 import { sandboxFailure } from "../sandbox/failure.ts";
-import { freeGuest } from "../sandbox/stall.ts";
+import { freeGuest, giveUpAll } from "../sandbox/stall.ts";
 import { validateId } from "../spec/id.ts";
 import { removeRdt } from "./intel-rdt.ts";
 import { isAlive } from "./process-info.ts";
@@ -77,7 +77,7 @@ export function destroyContainer(container: Container, log: Logger): boolean {
   killInit(container, SIGNALS.SIGKILL);
   if (container.record.mode === "sentry") {
     if (cgroup.isFrozen()) cgroup.thaw();
-    freeGuest(container);
+    if (!freeGuest(container, END_TIMEOUT_MS)) giveUpAll(container);
   }
   cgroup.kill(SIGNALS.SIGKILL);
   awaitEnd(container);

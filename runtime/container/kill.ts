@@ -27,11 +27,14 @@ export function killContainer(container: Container, signal: number, all: boolean
   else if (status === "paused") cgroup.thaw();
 }
 
+/** Milliseconds. It may take longer to write back what it has mapped of files. */
+const GUEST_END_MS = 1000;
+
 /** All of it ends with its init. */
 function killGuest(container: Container, paused: boolean): void {
   killInit(container, SIGNALS.SIGKILL);
   if (paused) cgroupOf(container).thaw();
-  freeGuest(container);
+  freeGuest(container, GUEST_END_MS);
 }
 
 /** A container without a cgroup is known by its pid namespace, as long as that has an init. */

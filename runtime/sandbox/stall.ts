@@ -18,9 +18,6 @@ import { readCounters, readSandboxRecord, type ConnectionRecord, type SandboxRec
 
 /** Milliseconds within one request after which a gofer counts as stalled. A slow disk takes less. */
 const STALL_MS = 700;
-/** Milliseconds for a guest that has been killed to write back what it has mapped. Then its connections are given up whatever the gofers say. */
-const END_MS = 5000;
-
 /** Connections whose request has taken too long, by what the gofers say. */
 export function stalledConnections(directory: string, record: SandboxRecord): ConnectionRecord[] {
   const { connections } = readCounters(directory, record);
@@ -28,25 +25,33 @@ export function stalledConnections(directory: string, record: SandboxRecord): Co
 }
 
 /**
- * Waits for the end of a guest whose init has been sent SIGKILL, and sees to it that no gofer stands in its way: 5 seconds at most. An ordinary
- * user cannot do that: then it does no more than to wait.
+ * Waits for the end of a guest whose init has been sent SIGKILL, and sees to it that no stalled gofer stands in its way. An ordinary user cannot do
+ * that: then it does no more than to wait. What the guest has mapped of files is written back meanwhile.
+ * @returns whether it has ended within `timeoutMs`; true where the container has no sandbox.
  */
-export function freeGuest({ directory, record: { pid, startTime } }: Pick<Container, "directory" | "record">): void {
+export function freeGuest({ directory, record: { pid, startTime } }: Guest, timeoutMs: number): boolean {
   const record = readSandboxRecord(directory);
-  if (record === undefined) return;
+  if (record === undefined) return true;
   const givenUp = new Set<ConnectionRecord>();
   const giveUp = (connections: readonly ConnectionRecord[]) => {
     const more = connections.filter((connection) => !givenUp.has(connection));
     for (const connection of more) givenUp.add(connection);
     if (more.length > 0) abortConnections(more, record);
   };
-  const ended = waitUntil(END_MS, () => {
+  return waitUntil(timeoutMs, () => {
     if (!isAlive(pid, startTime)) return true;
     giveUp(stalledConnections(directory, record));
     return false;
   });
-  if (!ended) giveUp(record.connections);
 }
+
+/** Frees a guest that has been killed from all its gofers, whatever these say of themselves. */
+export function giveUpAll({ directory }: Guest): void {
+  const record = readSandboxRecord(directory);
+  if (record !== undefined) abortConnections(record.connections, record);
+}
+
+type Guest = Pick<Container, "directory" | "record">;
 
 function abortConnections(connections: readonly ConnectionRecord[], { ids }: SandboxRecord): void {
   const owner = ids.guest.find(({ containerID }) => containerID === 0)?.hostID;
