@@ -18,15 +18,16 @@ const scripts = import.meta.dirname;
 const root = dirname(scripts);
 
 /** Modules that Node itself has loaded by then. All others take milliseconds, and most commands never use them. */
-const LOADED: ReadonlySet<string> = new Set(["node:events", "node:fs", "node:os", "node:path"]);
+const LOADED: ReadonlySet<string> = new Set(["node:events", "node:fs", "node:path"]);
 
 /** The real module is loaded at the first use of one of its properties. It stands behind a prototype because esbuild copies own ones. */
 const lazyBuiltins: Plugin = {
   name: "lazy-builtins",
   setup({ onResolve, onLoad }) {
     // A global already; by its module esbuild would copy its hundred properties for each importer.
-    onResolve({ filter: /^node:process$/ }, ({ path, kind }) => (kind === "import-statement" ? { path, namespace: "global" } : { path, external: true }));
+    onResolve({ filter: /^node:process$/ }, ({ path, kind }) => ({ path, namespace: kind === "import-statement" ? "global" : "required-global" }));
     onLoad({ filter: /.*/, namespace: "global" }, () => ({ contents: "export default process;" }));
+    onLoad({ filter: /.*/, namespace: "required-global" }, () => ({ contents: "module.exports = process;" }));
     onResolve({ filter: /^node:/ }, ({ path, namespace }) => (namespace === "lazy" || LOADED.has(path) ? { path, external: true } : { path, namespace: "lazy" }));
     onLoad({ filter: /.*/, namespace: "lazy" }, ({ path }) => ({
       contents: `module.exports = Object.create(new Proxy({}, { get: (_, key) => require(${JSON.stringify(path)})[key] }));`,

@@ -1,4 +1,4 @@
-import { constants } from "node:os";
+import { EACCES, ENOENT, EPERM } from "../../linux/abi/errno.ts";
 import type { LinuxResources } from "../spec/config-resources.ts";
 import { isErrno, SysError } from "../../linux/errors.ts";
 import { setBlkioV1, setBlkioV2, wantsBlkio } from "./controllers/blkio.ts";
@@ -11,7 +11,6 @@ import { setPids, wantsPids } from "./controllers/pids.ts";
 import { setRdma, wantsRdma } from "./controllers/rdma.ts";
 import { CgroupError, type CgroupDir } from "./files.ts";
 
-const { EACCES, ENOENT, EPERM } = constants.errno;
 
 type Setter = (dir: CgroupDir) => void;
 

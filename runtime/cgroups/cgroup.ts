@@ -1,6 +1,7 @@
 import { existsSync, chownSync, readFileSync } from "node:fs";
-import { constants } from "node:os";
 import { dirname } from "node:path";
+import { EACCES, EBUSY, ENOENT, EOPNOTSUPP, EPERM, EROFS } from "../../linux/abi/errno.ts";
+import { SIGNALS } from "../../linux/abi/signal.ts";
 import type { LinuxDeviceCgroup, LinuxResources } from "../spec/config-resources.ts";
 import { O_DIRECTORY, O_NOFOLLOW, O_PATH, O_WRONLY } from "../../linux/abi/fcntl.ts";
 import { inStep, isErrno, SysError, messageOf } from "../../linux/errors.ts";
@@ -23,7 +24,6 @@ import type { CgroupPlan } from "./plan.ts";
 import { readStats, type CgroupStats } from "./stats.ts";
 import { createV2 } from "./v2.ts";
 
-const { EACCES, EBUSY, ENOENT, EOPNOTSUPP, EPERM, EROFS } = constants.errno;
 
 /**
  * A container's cgroup in every hierarchy. Order of use: `create`, `addProcess`, `set`; with the systemd driver it is
@@ -85,7 +85,6 @@ export interface Joining {
 
 const removeTimeoutMs = 5000;
 const killTimeoutMs = 10_000;
-const sigkill = constants.signals.SIGKILL;
 
 /** The cgroups of a plan by way of the file system, without a manager. */
 export class FsCgroup implements Cgroup {
@@ -267,7 +266,7 @@ export class FsCgroup implements Cgroup {
   kill(signal: number): void {
     const freezer = existsSync(this.#paths["freezer"] ?? this.#paths[""] ?? "/nonexistent") ? this.#freezer() : undefined;
     const target = { pids: () => this.pids(), freezer, killFile: this.#killFile() };
-    if (signal !== sigkill) return signalTree(target, signal);
+    if (signal !== SIGNALS.SIGKILL) return signalTree(target, signal);
     killTree(target);
     if (!waitUntil(killTimeoutMs, () => this.pids().length === 0 || (killTree(target), false))) {
       throw new SysError({ step: "cgroup", syscall: "kill", path: this.#pidsPath(), errno: EBUSY, hint: `${this.pids().length} processes survive SIGKILL` });

@@ -1,9 +1,8 @@
 import { closeSync, constants, existsSync, mkdirSync, openSync, readFileSync, readdirSync, rmdirSync, writeSync } from "node:fs";
-import { constants as os } from "node:os";
+import { EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, ENOTEMPTY, EOPNOTSUPP } from "../../linux/abi/errno.ts";
 import { isErrno, SysError } from "../../linux/errors.ts";
 import { sleepMs, waitUntil } from "../../linux/sleep.ts";
 
-const { EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, ENOTEMPTY, EOPNOTSUPP } = os.errno;
 
 /** A request that cannot be met, found by us and not by the kernel. `field` is the config field or the cgroup path. */
 export class CgroupError extends Error {

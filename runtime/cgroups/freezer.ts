@@ -1,9 +1,8 @@
-import { constants } from "node:os";
+import { EBUSY } from "../../linux/abi/errno.ts";
 import { SysError } from "../../linux/errors.ts";
 import { now, sleepMs, waitUntil } from "../../linux/sleep.ts";
 import { readOptional, type CgroupDir } from "./files.ts";
 
-const { EBUSY } = constants.errno;
 
 export interface Freezer {
   /** Returns once every process is stopped. @throws SysError EBUSY where that takes more than `freezeTimeoutMs`; thawed then. */

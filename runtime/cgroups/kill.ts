@@ -1,11 +1,11 @@
-import { constants } from "node:os";
 import { dirname } from "node:path";
+import { EBUSY, ENODEV, ENOENT, EOPNOTSUPP, ESRCH } from "../../linux/abi/errno.ts";
+import { SIGNALS } from "../../linux/abi/signal.ts";
 import { isErrno } from "../../linux/errors.ts";
 import { waitUntil } from "../../linux/sleep.ts";
 import { CgroupError, cgroupDir } from "./files.ts";
 import type { Freezer } from "./freezer.ts";
 
-const { EBUSY, ENODEV, ENOENT, EOPNOTSUPP, ESRCH } = constants.errno;
 
 export interface KillTarget {
   pids(): number[];
@@ -69,10 +69,10 @@ export function killTree(target: KillTarget): void {
 function killFrozen(target: KillTarget): void {
   if (target.pids().length === 0) return;
   try {
-    signalTree(target, constants.signals.SIGKILL);
+    signalTree(target, SIGNALS.SIGKILL);
   } catch (error) {
     if (!isErrno(error, EBUSY)) throw error;
-    for (const pid of target.pids()) signalOne(pid, constants.signals.SIGKILL);
+    for (const pid of target.pids()) signalOne(pid, SIGNALS.SIGKILL);
   }
 }
 

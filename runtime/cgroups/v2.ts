@@ -1,9 +1,8 @@
-import { constants } from "node:os";
 import { dirname } from "node:path";
+import { EBUSY, EOPNOTSUPP } from "../../linux/abi/errno.ts";
 import { isErrno } from "../../linux/errors.ts";
 import { CgroupError, cgroupDir, makeDir, readOptional, readPids, type CgroupDir } from "./files.ts";
 
-const { EBUSY, EOPNOTSUPP } = constants.errno;
 
 /** Controllers that work on threads, and so in a threaded cgroup. Source: cgroups(7), "Thread mode". */
 const threaded = new Set(["cpu", "cpuset", "pids", "perf_event"]);

@@ -6,9 +6,9 @@ import { print } from "./print.ts";
 
 /** A container as `state` and `list` show it. */
 export function describeContainer(container: Container) {
-  const { ociVersion, id, pid, bundle, rootfs, created, annotations, owner } = container.record;
+  const { ociVersion, id, pid, bundle, rootfs, created, annotations } = container.record;
   const status = statusOf(container);
-  return { ociVersion, id, pid: status === "stopped" ? 0 : pid, status, bundle, rootfs, created, annotations, owner };
+  return { ociVersion, id, pid: status === "stopped" ? 0 : pid, status, bundle, rootfs, created, annotations };
 }
 
 export function registerState({ program, action }: Registry): void {

@@ -1,6 +1,5 @@
 /** `create`: from a bundle to a container whose init waits for `start`. */
 import { existsSync, statSync } from "node:fs";
-import { userInfo } from "node:os";
 import { resolve } from "node:path";
 import { effectiveUid } from "../../linux/credentials.ts";
 import { inStep, messageOf } from "../../linux/errors.ts";
@@ -150,7 +149,7 @@ function newRecord({ id, mode, bundle, rootless }: CreateOptions, spec: Spec, ro
     rootfs,
     created: new Date().toISOString(),
     annotations: spec.annotations ?? {},
-    owner: ownerName(),
+    ownerId: effectiveUid(),
     rootless,
     cgroup,
     cgroupPaths: cgroup.paths,
@@ -169,15 +168,6 @@ function hostIdentity({ process: { user } = NO_PROCESS, linux }: Spec): Paramete
 function onHost(id: number, map: readonly LinuxIDMapping[] = []): number | undefined {
   const range = map.find(({ containerID, size }) => id >= containerID && id - containerID < size);
   return range === undefined ? undefined : range.hostID + (id - range.containerID);
-}
-
-/** A caller without an entry in the user database has only a number. */
-function ownerName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return String(effectiveUid());
-  }
 }
 
 /** A container without `process` gets as far as any other; what it would run is never used. */

@@ -35,8 +35,8 @@ export interface ContainerRecord {
   /** RFC 3339 with nanoseconds. */
   readonly created: string;
   readonly annotations: Readonly<Record<string, string>>;
-  /** Name or number of the user who created it. */
-  readonly owner: string;
+  /** The user who created it. */
+  readonly ownerId: number;
   readonly rootless: boolean;
   readonly cgroup: CgroupPlan;
   /** The cgroup directories that it really got, by controller. */

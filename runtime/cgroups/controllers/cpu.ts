@@ -1,10 +1,9 @@
-import { constants } from "node:os";
+import { EINVAL } from "../../../linux/abi/errno.ts";
 import type { LinuxCPU } from "../../spec/config-resources.ts";
 import { isErrno } from "../../../linux/errors.ts";
 import { CgroupError, readOptional, type CgroupDir } from "../files.ts";
 import { decimal, isSet, unsupportedOnV2 } from "../resources.ts";
 
-const { EINVAL } = constants.errno;
 
 /** The kernel's default. Source: Documentation/scheduler/sched-bwc.rst. */
 export const defaultPeriodUs = 100_000;

@@ -1,10 +1,9 @@
+import { EBUSY } from "../../../linux/abi/errno.ts";
 import type { LinuxMemory } from "../../spec/config-resources.ts";
 import { isErrno } from "../../../linux/errors.ts";
-import { constants } from "node:os";
 import { CgroupError, readOptional, type CgroupDir } from "../files.ts";
 import { decimal, isMinusOne, isSet, unsupportedOnV2 } from "../resources.ts";
 
-const { EBUSY } = constants.errno;
 
 export const wantsMemory = (memory: LinuxMemory | undefined): memory is LinuxMemory =>
   memory !== undefined &&
