@@ -34,7 +34,7 @@ interface GlobalFlags {
   readonly log?: string;
   readonly logFormat: "text" | "json";
   readonly debug?: boolean;
-  readonly mode: Mode;
+  readonly mode?: Mode;
   readonly strace?: boolean;
   readonly systemdCgroup?: boolean;
   readonly rootless?: string;
@@ -108,13 +108,13 @@ function commandsFor(args: readonly string[]): ReadonlySet<(registry: Registry) 
 
 function configure(program: Command): void {
   program
-    .description("run OCI containers: in plain namespaces and cgroups so far")
+    .description("run OCI containers in sandboxes")
     .version(versionText(), "-v, --version", "print the version")
     .option("--root <dir>", "directory for the containers' state (default: /run/tssandbox, or below $XDG_RUNTIME_DIR)")
     .option("--log <file>", "write the log to this file as well")
     .addOption(new Option("--log-format <format>", "format of the log").choices(["text", "json"]).default("text"))
     .option("--debug", "log more")
-    .addOption(new Option("--mode <mode>", "who plays the kernel for a new container").choices(MODES).env("TSSANDBOX_MODE").default("namespace"))
+    .addOption(new Option("--mode <mode>", "who plays the kernel for a new container (default: sentry)").choices(MODES).env("TSSANDBOX_MODE"))
     .option("--strace", "print every system call of sandboxed programs, to the log or standard error; slow")
     .option("--systemd-cgroup", "let systemd make the cgroups; cgroupsPath is slice:prefix:name")
     .addOption(new Option("--rootless <when>", "whether to ignore cgroup permission errors").choices(["true", "false", "auto"]).default("auto"))

@@ -4,7 +4,8 @@ import type { Mode } from "./sandbox/mode.ts";
 /** The global options, decided. */
 export interface Globals {
   readonly root: string;
-  readonly mode: Mode;
+  /** Undefined: the default one. */
+  readonly mode: Mode | undefined;
   /** Whether the system calls of sandboxed programs are told of. */
   readonly strace: boolean;
   readonly systemdCgroup: boolean;

@@ -30,7 +30,7 @@ import { givePipes } from "../do/streams.ts";
 import { planGuestFiles, type GuestFiles } from "../sandbox/files.ts";
 import { claimRange } from "../sandbox/ids.ts";
 import { lastWords } from "../sandbox/log.ts";
-import { modeFor, type Mode } from "../sandbox/mode.ts";
+import { decideMode, type Mode } from "../sandbox/mode.ts";
 import { startStrace } from "../sandbox/strace.ts";
 import { wantsStrace } from "../sandbox/strace-wanted.ts";
 import { startSandbox, type Sandbox, type SandboxPlan } from "../sandbox/sandbox.ts";
@@ -61,7 +61,8 @@ export interface CreateOptions {
   readonly bundle: string;
   /** In the place of the bundle's config.json and root file system. */
   readonly composed?: Composed;
-  readonly mode: Mode;
+  /** Undefined: the default one. */
+  readonly mode: Mode | undefined;
   /** Whether the program's system calls are told of. */
   readonly strace?: boolean;
   readonly systemdCgroup: boolean;
@@ -88,7 +89,7 @@ function createOrDestroy(options: CreateOptions): Container {
   validateId(options.id);
   Container.refuseTaken(options.root, options.id);
   const { spec: configured, text } = inStep("config.json", () => readBundle(options));
-  const mode = modeFor(options.mode, configured.annotations);
+  const mode = decideMode(options.mode, configured.annotations ?? {}, options.log);
   using ids = mode === "sentry" ? inStep("sandbox ids", claimRange) : undefined;
   const spec = ids === undefined ? configured : asGuest(configured, ids);
   const rootfs = options.composed === undefined ? findRootfs(options.bundle, spec) : Container.directoryOf(options.root, options.id);
@@ -138,7 +139,7 @@ function findRootfs(bundle: string, spec: Spec): string {
   return path;
 }
 
-function newRecord({ id, mode, bundle, rootless }: CreateOptions, spec: Spec, rootfs: string, cgroup: CgroupPlan, rdt: RdtPlan | undefined): ContainerRecord {
+function newRecord({ id, mode, bundle, rootless }: CreateOptions & { readonly mode: Mode }, spec: Spec, rootfs: string, cgroup: CgroupPlan, rdt: RdtPlan | undefined): ContainerRecord {
   return {
     ociVersion: OCI_VERSION,
     id,

@@ -8,6 +8,7 @@ import { effectiveUid } from "../../linux/credentials.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { getWindowSize, isTerminal } from "../../linux/tty.ts";
 import type { Globals } from "../globals.ts";
+import { decideMode, type Mode } from "../sandbox/mode.ts";
 import { createContainer, type Composed } from "../container/create.ts";
 import { destroyContainer } from "../container/delete.ts";
 import { catchSignals, killAtSecondRequest, openRelay, reapSandbox, supervise, type Relay, type Terminal } from "../container/foreground.ts";
@@ -30,14 +31,15 @@ const RANGE = "tssandbox.do.id-range";
 
 /** @returns the exit code of the program. @throws what kept it from running. */
 export async function runSandbox(globals: Globals, options: DoOptions): Promise<number> {
+  const mode = decideMode(globals.mode, {}, globals.log);
   const root = stateRoot(globals);
   const id = sandboxId(randomBytes(4).toString("hex"));
   removeStale(root, temporaryRoot(), globals.log);
   const work = join(temporaryRoot(), `tssandbox-${id}`);
   try {
-    const context = { mode: globals.mode, range: freeRange(usedRanges(root)), workDirectory: () => makeWorkDirectory(work), warn: (message: string) => globals.log.warn(message) };
+    const context = { mode, range: freeRange(usedRanges(root)), workDirectory: () => makeWorkDirectory(work), warn: (message: string) => globals.log.warn(message) };
     const sandbox = await prepareRoot(options, context);
-    return await runIn(sandbox, { globals, root, id, options, range: context.range });
+    return await runIn(sandbox, { globals, mode, root, id, options, range: context.range });
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
@@ -59,6 +61,7 @@ async function prepareRoot(options: DoOptions, context: Omit<RootContext, "abort
 
 interface Session {
   readonly globals: Globals;
+  readonly mode: Mode;
   /** Of the state. */
   readonly root: string;
   readonly id: string;
@@ -67,7 +70,7 @@ interface Session {
 }
 
 async function runIn(sandbox: SandboxRoot, session: Session): Promise<number> {
-  const { globals, root, id, options } = session;
+  const { globals, mode, root, id, options } = session;
   const interactive = isTerminal(0) && isTerminal(1);
   let relay: Relay | undefined;
   using signals = catchSignals(killAtSecondRequest());
@@ -77,7 +80,7 @@ async function runIn(sandbox: SandboxRoot, session: Session): Promise<number> {
     id,
     bundle: root,
     composed: compose(sandbox, session, interactive),
-    mode: globals.mode,
+    mode,
     strace: globals.strace,
     systemdCgroup: globals.systemdCgroup,
     rootless: globals.rootless || sandbox.identity.rangeStart === undefined,
@@ -101,7 +104,7 @@ async function runIn(sandbox: SandboxRoot, session: Session): Promise<number> {
   }
 }
 
-function compose(sandbox: SandboxRoot, { globals, options, range }: Session, interactive: boolean): Composed {
+function compose(sandbox: SandboxRoot, { globals, mode, options, range }: Session, interactive: boolean): Composed {
   const { identity } = sandbox;
   const own = identity.rangeStart !== undefined;
   const loans = options.loans.map((loan) => [loanMount(loan), loan] as const);
@@ -119,7 +122,7 @@ function compose(sandbox: SandboxRoot, { globals, options, range }: Session, int
     masked: sandbox.masked,
     annotations: own ? { [RANGE]: String(range) } : {},
   });
-  const sentry = globals.mode === "sentry";
+  const sentry = mode === "sentry";
   // Opened with root's rights; an ordinary user's are opened in the sandbox's own namespaces.
   const bindSources = own && !sentry ? new Map<Mount, Fd>(loans.map(([mount, loan]) => [mount, openLoan(loan, identity, (message) => globals.log.warn(message))])) : new Map<Mount, Fd>();
   return {

@@ -1,6 +1,7 @@
 /** What a container's configuration becomes when it runs as the guest of a sandbox. */
 import { now } from "../../linux/sleep.ts";
 import type { LinuxNamespace, LinuxNamespaceType, Spec } from "../spec/config.ts";
+import { parseMountOptions } from "../spec/mount-parse.ts";
 import { ConfigError } from "../spec/report.ts";
 import type { IdRange } from "./ids.ts";
 
@@ -14,6 +15,8 @@ const REPLACED: ReadonlySet<string> = new Set(["sysfs", "cgroup", "cgroup2", "mq
 export function asGuest(spec: Spec, { guest }: Pick<IdRange, "guest">): Spec {
   const namespaces = spec.linux?.namespaces ?? [];
   refuseShared(namespaces);
+  refusePriorities(spec.process);
+  refuseTranslatedIds(spec.mounts);
   return {
     ...spec,
     mounts: (spec.mounts ?? []).filter(({ type }) => !REPLACED.has(type ?? "")),
@@ -70,6 +73,28 @@ function sinceNow(): NonNullable<NonNullable<Spec["linux"]>["timeOffsets"]> {
 function refuseShared(namespaces: readonly LinuxNamespace[]): void {
   for (const type of UNSHARED) {
     const index = namespaces.findIndex((namespace) => namespace.type === type && namespace.path);
-    if (index >= 0) throw new ConfigError("config.json", `linux.namespaces[${index}].path`, `a sandbox has a ${type} namespace of its own, and joins none; use --mode namespace to share one`);
+    if (index >= 0) refuse(`linux.namespaces[${index}].path`, `a sandbox has a ${type} namespace of its own, and joins none; use --mode namespace to share one`);
   }
+  if (!namespaces.some(({ type }) => type === "pid")) refuse("linux.namespaces", "without one of type pid the container would see the host's processes, which a sandbox never does; add it, or use --mode namespace");
+}
+
+const REAL_TIME: ReadonlySet<string> = new Set(["SCHED_FIFO", "SCHED_RR", "SCHED_DEADLINE"]);
+
+/** What the kernel grants in its first user namespace alone. Source: sched(7), ioprio_set(2). */
+function refusePriorities(process: Spec["process"]): void {
+  const { scheduler, ioPriority } = process ?? {};
+  if (scheduler !== undefined && REAL_TIME.has(scheduler.policy)) refuse("process.scheduler.policy", `no process of a sandbox may have ${scheduler.policy}; use --mode namespace`);
+  if ((scheduler?.nice ?? 0) < 0) refuse("process.scheduler.nice", "no process of a sandbox may go before others; use --mode namespace");
+  if (ioPriority?.class === "IOPRIO_CLASS_RT") refuse("process.ioPriority.class", "no process of a sandbox may have IOPRIO_CLASS_RT; use --mode namespace");
+}
+
+function refuseTranslatedIds(mounts: Spec["mounts"] = []): void {
+  for (const [i, { options, uidMappings = [], gidMappings = [] }] of mounts.entries()) {
+    const translated = uidMappings.length > 0 || gidMappings.length > 0 || parseMountOptions(options).idmap !== "none";
+    if (translated) refuse(`mounts[${i}]`, "a sandbox's volumes have the ids that they have on the host, and translate none; use --mode namespace for idmapped mounts");
+  }
+}
+
+function refuse(field: string, why: string): never {
+  throw new ConfigError("config.json", field, why);
 }

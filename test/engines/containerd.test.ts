@@ -1,4 +1,4 @@
 import { RUNC_SHIM } from "./containerd.ts";
 import { containerdSuite } from "./containerd-suite.ts";
 
-containerdSuite(RUNC_SHIM);
+containerdSuite({ ...RUNC_SHIM, env: { TSSANDBOX_MODE: "namespace" } });

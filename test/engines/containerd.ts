@@ -17,9 +17,11 @@ export interface Driver {
   readonly shim: string;
   /** Where containerd finds the shim, before PATH. */
   readonly directory?: string;
+  /** Of the daemon, which hands it on to shims, and they to the runtime. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
-/** By containerd's own shim. */
+/** By containerd's own shim, in the runtime's default mode. */
 export const RUNC_SHIM: Driver = {
   arguments: (workspace) => ["--runc-binary", RUNTIME, "--runc-root", workspace.path("runtime")],
   shim: "containerd-shim-runc-v2",
@@ -71,7 +73,7 @@ export class Containerd implements AsyncDisposable {
   /** Starts a process that lives as long as the workspace, its output in a file. */
   #spawn([command = "", ...args]: readonly string[], output: string): void {
     const file = openSync(this.workspace.path(output), "a");
-    const child = spawn(command, args, { env: { ...process.env, PATH: `${this.#driver.directory ?? ""}:${process.env["PATH"] ?? ""}`, ...this.workspace.env }, stdio: ["ignore", file, file] });
+    const child = spawn(command, args, { env: { ...process.env, PATH: `${this.#driver.directory ?? ""}:${process.env["PATH"] ?? ""}`, ...this.workspace.env, ...this.#driver.env }, stdio: ["ignore", file, file] });
     child.unref();
     if (child.pid !== undefined) this.#own.push(child.pid);
   }

@@ -9,7 +9,7 @@ import { cgroupFile, cgroupMembers, commandOf, descendantsOf, eventually, execut
 
 let podman: Podman;
 beforeAll(async () => {
-  podman = await Podman.start("life", [BUSYBOX]);
+  podman = await Podman.start("life", [BUSYBOX], { mode: "namespace" });
 });
 afterAll(async () => podman?.[Symbol.asyncDispose]());
 

@@ -8,7 +8,7 @@ import { namespaceOf } from "./support.ts";
 
 let podman: Podman;
 beforeAll(async () => {
-  podman = await Podman.start("options", [BUSYBOX]);
+  podman = await Podman.start("options", [BUSYBOX], { mode: "namespace" });
 });
 afterAll(async () => podman?.[Symbol.asyncDispose]());
 

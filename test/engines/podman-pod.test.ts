@@ -6,7 +6,7 @@ import { execute, namespaceOf } from "./support.ts";
 
 let podman: Podman;
 beforeAll(async () => {
-  podman = await Podman.start("pod", [BUSYBOX]);
+  podman = await Podman.start("pod", [BUSYBOX], { mode: "namespace" });
 });
 afterAll(async () => podman?.[Symbol.asyncDispose]());
 

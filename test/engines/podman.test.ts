@@ -5,7 +5,7 @@ import { RUNTIME } from "./support.ts";
 
 let podman: Podman;
 beforeAll(async () => {
-  podman = await Podman.start("run", [BUSYBOX, DEBIAN]);
+  podman = await Podman.start("run", [BUSYBOX, DEBIAN], { mode: "namespace" });
 });
 afterAll(async () => podman?.[Symbol.asyncDispose]());
 

@@ -13,23 +13,30 @@ export interface User {
   readonly gid: number;
 }
 
+export interface PodmanOptions {
+  readonly user?: User;
+  /** Left out: the runtime's default one. */
+  readonly mode?: "namespace";
+}
+
 /** A podman whose storage, state, locks and containers' cgroups are all its own. */
 export class Podman implements AsyncDisposable {
   readonly workspace: Workspace;
   readonly #command: readonly string[];
   readonly #user: User | undefined;
 
-  private constructor(workspace: Workspace, user: User | undefined) {
+  private constructor(workspace: Workspace, { user, mode }: PodmanOptions) {
     this.workspace = workspace;
     this.#user = user;
     const path = (name: string) => workspace.path(name);
-    this.#command = ["podman", "--root", path("root"), "--runroot", path("run"), "--tmpdir", path("tmp"), "--runtime", RUNTIME, "--cgroup-manager", "cgroupfs", "--storage-driver", "overlay"];
+    this.#command = ["podman", "--root", path("root"), "--runroot", path("run"), "--tmpdir", path("tmp"), "--runtime", RUNTIME, ...(mode === undefined ? [] : ["--runtime-flag", `mode=${mode}`]), "--cgroup-manager", "cgroupfs", "--storage-driver", "overlay"];
   }
 
-  static async start(name: string, images: readonly Image[], user?: User): Promise<Podman> {
+  static async start(name: string, images: readonly Image[], options: PodmanOptions = {}): Promise<Podman> {
+    const { user } = options;
     await ensurePackages(PACKAGES);
     await ensureImages(...images);
-    const podman = new Podman(new Workspace(name, user?.uid), user);
+    const podman = new Podman(new Workspace(name, user?.uid), options);
     for (const directory of ["cwd", "home", "xdg"]) {
       mkdirSync(podman.workspace.path(directory), { mode: 0o700 });
       if (user !== undefined) chownSync(podman.workspace.path(directory), user.uid, user.gid);

@@ -16,7 +16,7 @@ beforeAll(async () => {
   user = await addUser();
   const reachable = await execute(["test", "-x", RUNTIME], user);
   if (reachable.code !== 0) throw new Error(`an ordinary user cannot reach ${RUNTIME}`);
-  podman = await Podman.start("rootless", [BUSYBOX], user);
+  podman = await Podman.start("rootless", [BUSYBOX], { user, mode: "namespace" });
 });
 afterAll(async () => {
   await podman?.[Symbol.asyncDispose]();

@@ -206,7 +206,7 @@ test("do: a limit that an ordinary user cannot have enforced is refused, not ign
       execFileSync("chown", ["12345:12345", directory]);
       let failure: { status: number; stdout: string; stderr: string } | undefined;
       try {
-        execFileSync("setpriv", line, { cwd: directory, encoding: "utf8", stdio: "pipe" });
+        execFileSync("setpriv", line, { cwd: directory, env: { ...process.env, TSSANDBOX_MODE: "namespace" }, encoding: "utf8", stdio: "pipe" });
       } catch (error) {
         failure = error as { status: number; stdout: string; stderr: string };
       }

@@ -15,6 +15,7 @@ export interface Caller {
   readonly uid: number;
   readonly gid: number;
   readonly home: string;
+  readonly mode: "sentry" | "namespace";
 }
 
 export interface Result {
@@ -41,7 +42,7 @@ export class Running {
 
   constructor(caller: Caller, line: readonly string[], cwd: string, options: RunOptions) {
     const { uid, gid, home } = caller;
-    const env = { PATH: process.env["PATH"] ?? "", HOME: home, TERM: "dumb", ...options.env };
+    const env = { PATH: process.env["PATH"] ?? "", HOME: home, TERM: "dumb", ...modeEnvironment(), ...options.env };
     this.child = spawn(line[0] ?? "", line.slice(1), { cwd, env, uid, gid, stdio: ["pipe", "pipe", "pipe"] });
     this.child.stdout?.setEncoding("utf8").on("data", (text: string) => (this.stdout += text));
     this.child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.stderr += text));
@@ -128,13 +129,21 @@ export function processesWith(word: string): number[] {
   });
 }
 
-export const ROOT: Caller = { name: "root", uid: 0, gid: 0, home: "/root" };
+const MODE = "TSSANDBOX_MODE";
 
-/** Declares tests once as root and once as an ordinary user, made for them. Afterwards nothing may be left on the host. */
+const modeEnvironment = (): Record<string, string> => (process.env[MODE] === undefined ? {} : { [MODE]: process.env[MODE] });
+
+export const ROOT: Caller = { name: "root", uid: 0, gid: 0, home: "/root", mode: "sentry" };
+
+/**
+ * Declares tests as root, in the default mode and in namespace mode, and as an ordinary user, made for them. Afterwards nothing may be left on
+ * the host.
+ */
 export function describeCallers(area: string, declare: (scene: () => Scene) => void): void {
   describe(`${area}, as root`, () => declare(withScene(() => ROOT, () => {})));
+  describe(`${area}, as root, in namespace mode`, () => declare(withScene(() => ({ ...ROOT, mode: "namespace" }), () => {})));
   const account = `tssdo${process.pid}`;
-  describe(`${area}, as an ordinary user`, () => declare(withScene(() => addUser(account), () => void execFileSync("userdel", ["-r", account], { stdio: "ignore" }))));
+  describe(`${area}, as an ordinary user, in namespace mode`, () => declare(withScene(() => addUser(account), () => void execFileSync("userdel", ["-r", account], { stdio: "ignore" }))));
 }
 
 export function describeRoot(area: string, declare: (scene: () => Scene) => void): void {
@@ -146,8 +155,12 @@ function withScene(enter: () => Caller, leave: () => void): () => Scene {
   beforeAll(() => {
     if (process.getuid?.() !== 0) throw new Error("these tests need root: they make users, mounts and cgroups");
     scene = new Scene(enter());
+    // Sentry mode is the default, and what is tested by not being named. For all that a test starts, in whatever way.
+    if (scene.caller.mode === "namespace") process.env[MODE] = "namespace";
+    else delete process.env[MODE];
   });
   afterAll(async () => {
+    delete process.env[MODE];
     try {
       const own = () => traces().every((trace) => !isOurs(trace));
       await until("a clean host", own, 3000).catch(() => expect(traces().filter(isOurs)).toEqual([]));
@@ -177,5 +190,5 @@ function isOurs(trace: string): boolean {
 function addUser(name: string): Caller {
   execFileSync("useradd", ["--create-home", "--shell", "/bin/sh", name], { stdio: "ignore" });
   const fields = execFileSync("getent", ["passwd", name], { encoding: "utf8" }).trim().split(":");
-  return { name: "an ordinary user", uid: Number(fields[2]), gid: Number(fields[3]), home: fields[5] ?? "/" };
+  return { name: "an ordinary user", uid: Number(fields[2]), gid: Number(fields[3]), home: fields[5] ?? "/", mode: "namespace" };
 }

@@ -230,13 +230,13 @@ describeRuntime("exec: detached", ({ test, make }) => {
     await using c = make({ args: ["sleep", "100"] });
     await c.mustBegin();
     const pidFile = c.bundle.path("exec.pid");
-    const result = await c.exec([], { flags: ["--detach", "--pid-file", pidFile], process: { args: ["sh", "-c", "while [ ! -e /tmp/go ]; do sleep 0.02; done; exit 9"] } });
+    const result = await c.exec([], { input: "pipe", flags: ["--detach", "--pid-file", pidFile], process: { args: ["sh", "-c", "read go; exit 9"] } });
     expect(result.code, result.stderr).toBe(0);
     const text = readFileSync(pidFile, "utf8");
     expect(text).toMatch(/^[1-9]\d*$/);
     expect(isAlive(Number(text))).toBe(true);
     expect(cgroupFile(c.id, "memory", "cgroup.procs").split("\n")).toContain(text);
-    c.bundle.file("tmp/go", "");
+    result.call.stdin?.end("go\n");
     expect((await result.call.orphans).get(Number(text))).toEqual({ code: 9, signal: null });
   });
 

@@ -1,8 +1,9 @@
 /** What a configuration becomes in a sandbox: who decides the mode, what is lent and how, what is refused. */
 import { chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { release } from "node:os";
 import { describe, expect, test } from "vitest";
-import type { Container } from "../../support/container.ts";
+import type { CommandOptions, Container } from "../../support/container.ts";
 import { nothingLeft } from "../../support/host.ts";
 import type { Spec } from "../../support/spec.ts";
 import { make } from "../errors/own.ts";
@@ -20,6 +21,27 @@ function mayChown({ process }: Spec): void {
 describe("the mode", () => {
   const RELEASE = "6.12.0-tssandbox\n";
 
+  /** Without a mode in the environment, which other tests have. */
+  const UNSAID: CommandOptions = { env: { TSSANDBOX_MODE: undefined } };
+
+  test("is a sandbox where nobody says anything, for run and for create", async () => {
+    await using ran = shell("uname -r");
+    expect(await ran.mustRun(UNSAID)).toBe(RELEASE);
+    await using created = make({ args: ["sleep", "100"] });
+    await created.mustBegin(UNSAID);
+    expect(await created.mustExec(["uname", "-r"], UNSAID)).toBe(RELEASE);
+  });
+
+  test("is the host's kernel where the command line or the environment says so, the command line first", async () => {
+    const host = `${release()}\n`;
+    await using flag = shell("uname -r");
+    expect(await flag.mustRun({ ...UNSAID, global: ["--mode", "namespace"] })).toBe(host);
+    await using variable = shell("uname -r");
+    expect(await variable.mustRun({ env: { TSSANDBOX_MODE: "namespace" } })).toBe(host);
+    await using both = shell("uname -r");
+    expect(await both.mustRun({ env: { TSSANDBOX_MODE: "namespace" }, ...SENTRY })).toBe(RELEASE);
+  });
+
   test("is the command line's, or a stronger one that the container asks for", async () => {
     await using given = shell("uname -r");
     expect(await given.mustRun(SENTRY)).toBe(RELEASE);
@@ -27,9 +49,9 @@ describe("the mode", () => {
     expect(await asked.mustRun()).toBe(RELEASE);
   });
 
-  test("is never a weaker one", async () => {
+  test.each([["the command line's", SENTRY], ["the default", UNSAID]])("is never a weaker one than %s, which an image could ask for as well; a warning says so", async (_which, options) => {
     await using c = shell("uname -r", annotate({ "dev.tssandbox.mode": "namespace" }));
-    expect(await c.mustRun(SENTRY)).toBe(RELEASE);
+    expect(await c.run(options)).toMatchObject({ code: 0, stdout: RELEASE, stderr: expect.stringMatching(/^tssandbox: warning: the annotation .* cannot lower the isolation: the mode is sentry.*\n$/) });
   });
 
   test("that does not exist is refused, naming the annotation, and nothing is left", async () => {
@@ -155,6 +177,21 @@ describe("what a sandbox cannot give is refused, and nothing is left", () => {
     const result = await c.run(SENTRY);
     expect(result.code).toBe(1);
     expect(result.stderr).toMatch(new RegExp(`^tssandbox: config\\.json: linux\\.namespaces\\[\\d+\\]\\.path: a sandbox has a ${type} namespace of its own.*--mode namespace.*\\n$`));
+    await c.expectNothingLeft();
+  });
+
+  const others: [field: string, edit: (spec: Spec) => void][] = [
+    ["linux.namespaces", (spec) => void (spec.linux.namespaces = spec.linux.namespaces.filter(({ type }) => type !== "pid"))],
+    ["process.scheduler.policy", ({ process }) => void Object.assign(process!, { scheduler: { policy: "SCHED_FIFO", priority: 1 } })],
+    ["process.scheduler.nice", ({ process }) => void Object.assign(process!, { scheduler: { policy: "SCHED_OTHER", nice: -1 } })],
+    ["process.ioPriority.class", ({ process }) => void Object.assign(process!, { ioPriority: { class: "IOPRIO_CLASS_RT", priority: 0 } })],
+    ["mounts[0]", ({ mounts }) => void mounts.unshift({ ...bind("/tmp", "/v"), uidMappings: [{ containerID: 0, hostID: 5000, size: 1 }], gidMappings: [{ containerID: 0, hostID: 5000, size: 1 }] })],
+  ];
+  test.each(others)("%s", async (field, edit) => {
+    await using c = shell("true", edit);
+    const result = await c.run(SENTRY);
+    expect(result).toMatchObject({ code: 1, stdout: "" });
+    expect(result.stderr).toMatch(new RegExp(`^tssandbox: config\\.json: ${RegExp.escape(field)}: [^\n]*--mode namespace[^\n]*\n$`));
     await c.expectNothingLeft();
   });
 });
