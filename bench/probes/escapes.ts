@@ -1,7 +1,7 @@
 /** What published escapes stood on, tried from inside. */
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
-import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { exchangeNames } from "../../linux/file.ts";
 import type { Outcome } from "../result.ts";
@@ -60,16 +60,17 @@ const DESCRIPTORS = 8;
  * @returns `reached` where one of them was a directory outside of the container's root.
  */
 export async function tryDirectories(runtime: Runtime, quick: boolean): Promise<Outcome> {
-  const refusals: string[] = [];
+  let refusal: string | undefined;
   const last = firstDescriptor + (quick ? QUICK_DESCRIPTORS : DESCRIPTORS);
   for (let fd = last - 1; fd >= firstDescriptor; fd--) {
     using bundle = probeBundle({ args: ["escapes"], edit: (spec) => ({ ...spec, process: { ...spec.process!, cwd: `/proc/self/fd/${fd}` } }) });
     const run = await runtime.run(bundle, { seconds: 20 });
     const cwd = parseAttempts(run.stdout).find(({ attempt }) => attempt === "cwd");
     if (cwd !== undefined && cwd.result !== "no effect") return { verdict: "reached", detail: `started in /proc/self/fd/${fd}, which has no name inside: ${cwd.note}` };
-    refusals.push(cwd === undefined ? whyOf(run) : `started in ${cwd.note}`);
+    if (cwd === undefined) refusal = whyOf(run);
   }
-  return { verdict: "blocked", detail: refusals.at(-1) || "not started" };
+  if (refusal === undefined) return { verdict: "unknown", detail: "started in its root: the runtime does not take the directory from config.json" };
+  return { verdict: "blocked", detail: refusal };
 }
 
 const HUNT_MS = 1500;
@@ -110,7 +111,7 @@ const RACES = 20;
  * so what tells is a directory that the runtime makes for the mount: /volume/place/made.
  */
 export async function tryMountRace(runtime: Runtime, rounds = RACES): Promise<Outcome> {
-  let started = 0;
+  let [started, landed] = [0, 0];
   for (let round = 0; round < rounds; round++) {
     using bundle = probeBundle({
       args: ["escapes"],
@@ -125,12 +126,15 @@ export async function tryMountRace(runtime: Runtime, rounds = RACES): Promise<Ou
     const run = await runtime.run(bundle, { seconds: 20 });
     stop();
     if (run.kind === "ended" && run.code === 0) started++;
-    if (isMade(bundle.path)) return { verdict: "reached", detail: `after ${round + 1} starts a directory was made outside of the container` };
+    if (hasMade(join(bundle.path, "outside"))) return { verdict: "reached", detail: `after ${round + 1} starts a directory was made outside of the container` };
+    if (["place", "link"].some((name) => hasMade(join(bundle.volume ?? "", name)))) landed++;
   }
-  return { verdict: "blocked", detail: `${rounds} starts, of which ${started} came about and none went astray` };
+  if (landed === 0) return { verdict: "unknown", detail: `none of ${rounds} starts has made a directory for the mount that could be seen in the volume` };
+  return { verdict: "blocked", detail: `${rounds} starts, of which ${started} came about; the directory for the mount was made ${landed} times in the volume, and never outside` };
 }
 
-const isMade = (bundle: string) => existsSync(join(bundle, "outside/made"));
+/** The directory itself, not what a link leads to. */
+const hasMade = (directory: string) => lstatSync(directory).isDirectory() && existsSync(join(directory, "made"));
 
 const AT_ONCE = 40;
 

@@ -33,13 +33,16 @@ describe("what some arguments get to is found", () => {
     expect(call?.args[5]).toBeGreaterThanOrEqual(1n << 40n);
   });
 
+  const ends = (["allow", "trap"] as const).map((action) => ({ code: opcode.retK, jt: 0, jf: 0, k: encodeVerdict({ action, data: 0 }) }));
+
   test("by where the instruction lies", () => {
-    const program = encodeProgram([
-      { code: opcode.ldAbs, jt: 0, jf: 0, k: 12 },
-      { code: opcode.jeqK, jt: 0, jf: 1, k: 0x7fff },
-      { code: opcode.retK, jt: 0, jf: 0, k: encodeVerdict({ action: "allow", data: 0 }) },
-      { code: opcode.retK, jt: 0, jf: 0, k: encodeVerdict({ action: "trap", data: 0 }) },
-    ]);
+    const program = encodeProgram([{ code: opcode.ldAbs, jt: 0, jf: 0, k: 12 }, { code: opcode.jeqK, jt: 0, jf: 1, k: 0x7fff }, ...ends]);
+    expect(actions([program], "read")).toEqual(["allow", "trap"]);
+  });
+
+  test("where bits under a mask must differ from what they are", () => {
+    const load = { code: opcode.ldAbs, jt: 0, jf: 0, k: 16 };
+    const program = encodeProgram([load, { code: opcode.andK, jt: 0, jf: 0, k: 0xff00 }, { code: opcode.jeqK, jt: 0, jf: 1, k: 0 }, ...ends]);
     expect(actions([program], "read")).toEqual(["allow", "trap"]);
   });
 });
