@@ -1,6 +1,8 @@
 /**
  * What of a result is still true on another machine: ratios, verdicts, counts. Two of these are what a comparison compares, and one of them is stored as
- * bench/baseline.json. `node bench/baseline.ts RESULT.json >bench/baseline.json` makes it anew.
+ * bench/baseline.json, for test/kernel/bench/baseline.test.ts. To make it anew, on a machine with nothing else to do:
+ * `tssandbox bench --quick --suite syscalls --runtimes runc,tssandbox-namespace,tssandbox-sentry`, then
+ * `node bench/baseline.ts tssandbox-bench/result.json >bench/baseline.json`.
  */
 import { readFileSync } from "node:fs";
 import process from "node:process";
@@ -36,7 +38,7 @@ export function baselineOf(result: Result): Baseline {
     Object.fromEntries(result.measurements.map((measurement) => [`${measurement.suite}: ${measurement.name}`, of(measurement)]));
   return {
     baseline: 1,
-    from: `${started}, Linux ${machine.kernel}, ${machine.processor}, ${machine.processors} processors, ${rounds} ${rounds === 1 ? "round" : "rounds"}`,
+    from: `${started}, Linux ${machine.kernel}, ${machine.processor}, ${machine.processors} processors, ${rounds} ${rounds === 1 ? "round" : "rounds"}, load ${machine.loadBefore[0]?.toFixed(1) ?? "unknown"}`,
     ratios: keyed(ratiosOf),
     failures: keyed(failuresOf),
     leftOut: Object.fromEntries(result.runtimes.flatMap(({ name, leftOut }) => (leftOut === undefined ? [] : [[name, leftOut]]))),
@@ -98,5 +100,6 @@ function check<T extends v.GenericSchema>(schema: T, json: unknown, path: string
 if (process.argv[1] === import.meta.filename) {
   const [path] = process.argv.slice(2);
   if (path === undefined) throw new Error("usage: node bench/baseline.ts RESULT.json >bench/baseline.json");
-  console.log(JSON.stringify(readBaseline(path), null, 1));
+  // Four digits are more than two runs have in common.
+  console.log(JSON.stringify(readBaseline(path), (_, value: unknown) => (typeof value === "number" ? Number(value.toPrecision(4)) : value), 1));
 }
