@@ -4,6 +4,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { InvalidArgumentError } from "commander";
+import * as v from "valibot";
 import { effectiveUid } from "../linux/credentials.ts";
 import { exitNow } from "../linux/process.ts";
 import { integer } from "../runtime/commands/arguments.ts";
@@ -11,6 +12,8 @@ import type { Registry } from "../runtime/commands/registry.ts";
 import { runBench } from "./bench.ts";
 import { compareFiles, DEFAULT_THRESHOLD } from "./compare.ts";
 import { makeProgress } from "./progress.ts";
+import { reportHtml } from "./report/index.ts";
+import { ResultSchema, type Result } from "./result.ts";
 import { readRuntimesFile } from "./runtimes-file.ts";
 import { knownRuntimes, type Absent, type Commands } from "./runtimes.ts";
 import { SUITES } from "./suites/all.ts";
@@ -92,13 +95,21 @@ async function benchCommand(flags: Flags): Promise<number> {
       progress,
     });
     progress.end();
-    mkdirSync(flags.output, { recursive: true });
-    writeFileSync(join(flags.output, "result.json"), `${JSON.stringify(result, null, 1)}\n`);
-    print(`${formatResult(result)}\n\nwritten: ${join(flags.output, "result.json")}\n`);
+    const written = writeOutputs(flags.output, result);
+    print(`${formatResult(result)}\n\nwritten: ${written.join(", ")}\n`);
     return 0;
   } finally {
     removeWorkDirectory();
   }
+}
+
+/** @returns the files' names. */
+function writeOutputs(directory: string, result: Result): string[] {
+  const [json, html] = [join(directory, "result.json"), join(directory, "report.html")];
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(json, `${JSON.stringify(v.parse(ResultSchema, result), null, 1)}\n`);
+  writeFileSync(html, reportHtml(result));
+  return [json, html];
 }
 
 /** All of the machine's and of the file's, or those that are named. @throws where a name is nobody's. */
