@@ -32,9 +32,11 @@ function cell(measurement: Measurement, runtime: string, base: string): string {
   if (samples === undefined) return "-";
   const spread = spreadFor(measurement, runtime);
   if (spread === undefined) return "failed";
-  const percent = spread.median === 0 ? 0 : Math.round(((spread.high - spread.low) / 2 / spread.median) * 100);
+  const half = Math.round(((spread.high - spread.low) / 2 / spread.median) * 100);
+  // Of one round there is no spread.
+  const around = samples.rounds.length < 2 || Number.isNaN(half) ? "" : ` ±${half}%`;
   const ratio = runtime === base ? undefined : spreadOf(ratiosTo(base, measurement, runtime))?.median;
-  return `${amount(spread.median)} ±${percent}%${ratio === undefined ? "" : ` x${ratio.toFixed(2)}`}${samples.failures.length === 0 ? "" : " !"}`;
+  return `${amount(spread.median)}${around}${ratio === undefined ? "" : ` x${ratio.toFixed(2)}`}${samples.failures.length === 0 ? "" : " !"}`;
 }
 
 /** Three digits or more, and never an exponent. */
@@ -84,7 +86,7 @@ function circumstances({ machine, runtimes, rounds, seconds }: Result): string {
   const versions = runtimes.flatMap(({ name, version }) => (version === undefined || name.startsWith("tssandbox-") ? [] : [`${name}: ${version}`]));
   return [
     `${machine.processor}, ${machine.processors} processors, ${(machine.memory / 2 ** 30).toFixed(0)} GiB, ${machine.system}, Linux ${machine.kernel}`,
-    `${rounds} rounds in ${Math.round(seconds)} s; load ${load(machine.loadBefore)} before, ${load(machine.loadAfter)} after`,
+    `${rounds} round${rounds === 1 ? "" : "s"} in ${Math.round(seconds)} s; load ${load(machine.loadBefore)} before, ${load(machine.loadAfter)} after`,
     versions.join("; "),
   ].join("\n");
 }
