@@ -29,7 +29,8 @@ export async function runBench({ suites, probes: probing, runtimes: all, rounds,
   const { runtimes, leftOut } = await tryRuntimes(all, { cpu });
   for (const { name, why } of leftOut) progress.say(`${name} is left out: ${why}`);
   const options: SuiteOptions = { quick, cpu, note: (text) => notes.push(text) };
-  for (const suite of suites) await runSuite(suite, runtimes, { collection, rounds, options, progress });
+  const deadline = quick ? performance.now() + QUICK_SECONDS * 1000 : Infinity;
+  for (const suite of suites) await runSuite(suite, runtimes, { collection, rounds, options, progress, deadline });
   const probes = probing ? await runProbes(runtimes, options, progress) : [];
   return {
     version: 1,
@@ -45,21 +46,24 @@ export async function runBench({ suites, probes: probing, runtimes: all, rounds,
   };
 }
 
-/** For each suite of a quick run: after this long it begins no round. */
-const QUICK_SECONDS = 12;
+/** Of a quick run: after this long no suite begins anything, so that the probes have the rest of three minutes. */
+const QUICK_SECONDS = 110;
+/** And so long each suite begins new rounds. */
+const QUICK_SUITE_SECONDS = 12;
 
 interface Run {
   readonly collection: Collection;
   readonly rounds: number;
   readonly options: SuiteOptions;
   readonly progress: Progress;
+  readonly deadline: number;
 }
 
 /** A suite that cannot be prepared is a note, not the end. */
-async function runSuite(suite: Suite, runtimes: readonly Runtime[], { collection, rounds, options, progress }: Run): Promise<void> {
+async function runSuite(suite: Suite, runtimes: readonly Runtime[], { collection, rounds, options, progress, deadline }: Run): Promise<void> {
   progress.say(`${suite.name}: ${suite.about}`);
   const count = options.quick && suite.quickRounds !== undefined ? suite.quickRounds : rounds * (suite.roundsEach ?? 1);
-  const until = options.quick ? performance.now() + QUICK_SECONDS * 1000 : Infinity;
+  const until = options.quick ? performance.now() + QUICK_SUITE_SECONDS * 1000 : Infinity;
   try {
     using prepared: Prepared = await suite.prepare(options);
     const done = await runRounds(prepared.tasks, runtimes, collection, {
@@ -67,6 +71,7 @@ async function runSuite(suite: Suite, runtimes: readonly Runtime[], { collection
       count,
       warmUp: suite.warmUp ?? true,
       until,
+      deadline,
       onStep: (round, task, runtime) => progress.step(`${suite.name}: ${round < 0 ? "warm-up" : `round ${round + 1} of ${count}`}: ${task}: ${runtime}`),
     });
     if (done < count) options.note(`${suite.name}: ${done} of ${count} rounds, for lack of time`);

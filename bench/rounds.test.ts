@@ -65,6 +65,15 @@ test("no round begins when the time is over, but the first", async () => {
   expect(collection.measurements()[0]?.samples["a"]?.rounds).toHaveLength(1);
 });
 
+test("after the deadline nothing begins, and what was found counts", async () => {
+  const collection = new Collection();
+  const deadline = performance.now() + 20;
+  const slow: Task<Fake> = { name: "slow", measure: () => new Promise((resolve) => setTimeout(() => resolve(value(1)), 50)) };
+  const late: Task<Fake> = { name: "late", measure: async () => value(2) };
+  expect(await runRounds([slow, late], [fine("a")], collection, { suite: "s", count: 5, warmUp: false, deadline })).toBe(0);
+  expect(collection.measurements().map(({ samples }) => samples["a"]?.rounds)).toEqual([[{ round: 0, value: 1 }]]);
+});
+
 test("a runtime that a task is not for has no row", async () => {
   const { measurements } = await run([fine("a"), fine("b")], 1, false, ({ name }) => name === "b");
   expect(Object.keys(measurements[0]?.samples ?? {})).toEqual(["b"]);

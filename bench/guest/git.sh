@@ -15,6 +15,7 @@ while (($# > 0)); do
     cp -r /bench/tree "$2/git"
     cd "$2/git"
     milliseconds "$1" "git, $pass" history
+    test "$(git ls-files | wc -l)" = 2000
     cd /
     rm -rf "$2/git"
   done
