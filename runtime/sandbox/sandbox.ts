@@ -41,6 +41,7 @@ import { groupLoans, type GoferGroup } from "./gofer-groups.ts";
 import type { IdRange } from "./ids.ts";
 import { Observation } from "./observation.ts";
 import { writeSandboxRecord } from "./record.ts";
+import { utsOf } from "./uts.ts";
 
 /** What is settled before anything is made. */
 export interface SandboxPlan {
@@ -143,14 +144,13 @@ export class Sandbox {
   }
 }
 
-const utsOf = ({ hostname, domainname }: Spec) => ({ nodename: hostname ?? "", domainname: domainname ?? "(none)" });
-
 /** Forks the sentry. @throws SysError or what it reports */
 export function startSandbox(request: SandboxRequest): Sandbox {
   const { ids, files, spec, directory, cgroup, log } = request;
   const [theirs, channel] = socketPair();
   using path = open(directory, fcntl.O_PATH | fcntl.O_DIRECTORY);
   using door = listenUnix(`${path.procPath}/sentry.sock`, SOCK_SEQPACKET);
+  const uts = utsOf(spec);
   const before = ownChildren();
   const inherited = nodeResources();
   const machine = new Machine(openCgroupFiles(cgroup.paths), availableParallelism(), randomUUID(), firstProcessor());
@@ -160,7 +160,7 @@ export function startSandbox(request: SandboxRequest): Sandbox {
     observation.log.takeStreams();
     const tasks = enterSentryJail({ id: ids.sentry, keep: [theirs, door, ids.lock, ...machine.descriptors, ...observation.log.descriptors], inherited });
     rendezvous(theirs, { kind: "ready" });
-    const options = { kernel: { machine, tasks, uts: utsOf(spec) }, platform: notify, channel: theirs, door, observer: observation.forSentry(groups) };
+    const options = { kernel: { machine, tasks, uts }, platform: notify, channel: theirs, door, observer: observation.forSentry(groups) };
     const code = complaining("sentry", observation.log, () => {
       refuseOtherCalls();
       serveSandbox(options);

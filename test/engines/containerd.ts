@@ -19,6 +19,16 @@ export interface Driver {
   readonly directory?: string;
   /** Of the daemon, which hands it on to shims, and they to the runtime. */
   readonly env?: Readonly<Record<string, string>>;
+  /** With the CRI plugin, as the kubelet uses containerd. */
+  readonly cri?: CriNode;
+}
+
+/** What a Kubernetes node adds. */
+export interface CriNode {
+  /** Of the plugin, as TOML. */
+  readonly configuration: (workspace: Workspace) => string;
+  /** In front of containerd's command line. */
+  readonly launcher: (workspace: Workspace) => readonly string[];
 }
 
 /** By containerd's own shim, in the runtime's default mode. */
@@ -56,8 +66,8 @@ export class Containerd implements AsyncDisposable {
   }
 
   async #launch(): Promise<void> {
-    writeFileSync(this.workspace.path("config.toml"), configuration(this.workspace));
-    this.#spawn(["containerd", "--config", this.workspace.path("config.toml")], "containerd.log");
+    writeFileSync(this.workspace.path("config.toml"), configuration(this.workspace, this.#driver.cri));
+    this.#spawn([...(this.#driver.cri?.launcher(this.workspace) ?? []), "containerd", "--config", this.workspace.path("config.toml")], "containerd.log");
     await eventually("containerd answers", async () => (await this.ctr("version")).code === 0);
     this.#spawn(this.argv("events"), "events");
   }
@@ -78,8 +88,13 @@ export class Containerd implements AsyncDisposable {
     if (child.pid !== undefined) this.#own.push(child.pid);
   }
 
+  /** The CRI plugin has one of its own. */
+  get #namespace(): string {
+    return this.#driver.cri === undefined ? NAMESPACE : "k8s.io";
+  }
+
   argv(...args: readonly string[]): string[] {
-    return ["ctr", "--address", this.workspace.path("containerd.sock"), "--namespace", NAMESPACE, ...args];
+    return ["ctr", "--address", this.workspace.path("containerd.sock"), "--namespace", this.#namespace, ...args];
   }
 
   ctr(...args: readonly string[]): Promise<Result> {
@@ -154,7 +169,7 @@ export class Containerd implements AsyncDisposable {
     await eventually("the shim ends", () => this.processes().length === 0);
     expect(cgroupsNamed(`${workspace.cgroup}/${id}`)).toEqual([]);
     expect(mountsBelow(workspace.path("state"))).toEqual([]);
-    for (const directory of [workspace.path("runtime", NAMESPACE), workspace.path("state/io.containerd.runtime.v2.task", NAMESPACE)]) {
+    for (const directory of [workspace.path("runtime", this.#namespace), workspace.path("state/io.containerd.runtime.v2.task", this.#namespace)]) {
       expect(existsSync(directory) ? readdirSync(directory) : []).toEqual([]);
     }
   }
@@ -172,14 +187,14 @@ export class Containerd implements AsyncDisposable {
   }
 }
 
-// The CRI plugin would want a CNI configuration; ctr does without it.
-const configuration = (workspace: Workspace): string => `
+// Without a CNI configuration the CRI plugin complains; ctr does without both.
+const configuration = (workspace: Workspace, cri: CriNode | undefined): string => `
 version = 2
 root = "${workspace.path("root")}"
 state = "${workspace.path("state")}"
-disabled_plugins = ["io.containerd.grpc.v1.cri"]
+disabled_plugins = [${cri === undefined ? '"io.containerd.grpc.v1.cri"' : ""}]
 [grpc]
 address = "${workspace.path("containerd.sock")}"
 [ttrpc]
 address = "${workspace.path("containerd.sock.ttrpc")}"
-`;
+${cri?.configuration(workspace) ?? ""}`;

@@ -8,13 +8,17 @@ import { CACHE, execute } from "./support.ts";
 export interface Image {
   readonly name: string;
   readonly archive: string;
+  /** What it runs unless told otherwise. */
+  readonly command: readonly string[];
 }
 
 export const BUSYBOX: Image = image("busybox");
 export const DEBIAN: Image = image("debian");
+/** Kubernetes' pod image: busybox, waiting. */
+export const PAUSE: Image = image("pause", ["sleep", "2147483647"]);
 
-function image(name: string): Image {
-  return { name: `localhost/tss-${name}:latest`, archive: join(CACHE, `${name}.tar`) };
+function image(name: string, command: readonly string[] = ["/bin/sh"]): Image {
+  return { name: `localhost/tss-${name}:latest`, archive: join(CACHE, `${name}.tar`), command };
 }
 
 /** Builds the archives that are not in the cache, without any registry. The first debootstrap takes about 40 s. */
@@ -31,7 +35,7 @@ export async function ensureImages(...wanted: Image[]): Promise<void> {
 }
 
 async function build(name: string): Promise<void> {
-  const each = [BUSYBOX, DEBIAN].find((known) => known.name === name);
+  const each = [BUSYBOX, DEBIAN, PAUSE].find((known) => known.name === name);
   if (each === undefined) throw new Error(`no such image: ${name}`);
   if (existsSync(each.archive)) return;
   const scratch = mkdtempSync(join(CACHE, "build-"));
@@ -71,7 +75,7 @@ export async function debianMirror(): Promise<string> {
 }
 
 /** An OCI image layout in a tar file (image-spec, image-layout.md), with the names podman and containerd look for. */
-async function writeArchive(root: string, { name, archive }: Image, scratch: string): Promise<void> {
+async function writeArchive(root: string, { name, archive, command }: Image, scratch: string): Promise<void> {
   const layout = join(scratch, "layout");
   mkdirSync(join(layout, "blobs/sha256"), { recursive: true });
   const tar = join(scratch, "layer.tar");
@@ -80,7 +84,7 @@ async function writeArchive(root: string, { name, archive }: Image, scratch: str
   const config = await storeJson(layout, "application/vnd.oci.image.config.v1+json", {
     architecture: process.arch === "x64" ? "amd64" : process.arch,
     os: "linux",
-    config: { Env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"], Cmd: ["/bin/sh"] },
+    config: { Env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"], Cmd: command },
     rootfs: { type: "layers", diff_ids: [layer.digest] },
   });
   const manifestType = "application/vnd.oci.image.manifest.v1+json";

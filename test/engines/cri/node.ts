@@ -1,0 +1,64 @@
+/** A node as the kubelet finds it: containerd with the CRI plugin, bridge networking, and a handler for each mode. */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { ensurePackages } from "../../packages.ts";
+import { Containerd, type CriNode } from "../containerd.ts";
+import { BUSYBOX, PAUSE } from "../images.ts";
+import { ownShim } from "../shim-driver.ts";
+import type { Workspace } from "../support.ts";
+
+/** A handler's name by its mode, as docs/kubernetes.md has them. */
+export const HANDLERS = { namespace: "tssandbox-namespace", sentry: "tssandbox" } as const;
+
+type Mode = keyof typeof HANDLERS;
+const MODES: readonly Mode[] = ["namespace", "sentry"];
+
+export async function startNode(): Promise<Containerd> {
+  await ensurePackages(["containernetworking-plugins", "iproute2", "util-linux"]);
+  return await Containerd.startFor({ ...ownShim("sentry"), cri: node }, PAUSE, BUSYBOX);
+}
+
+const node: CriNode = {
+  launcher: (workspace) => ["nsenter", `--net=${makeNetwork(workspace)}`],
+  configuration: (workspace) => {
+    for (const mode of MODES) writeFileSync(workspace.path(`${mode}.json`), JSON.stringify({ mode, root: workspace.path("runtime") }));
+    mkdirSync(workspace.path("cni"), { recursive: true });
+    writeFileSync(workspace.path("cni/pods.conflist"), JSON.stringify(bridge(workspace)));
+    return plugin(workspace) + MODES.map((mode) => handler(workspace, mode)).join("");
+  },
+};
+
+/** The network namespace that stands for the node's: bridge and addresses go with it. */
+function makeNetwork(workspace: Workspace): string {
+  const file = workspace.path("network");
+  writeFileSync(file, "");
+  execFileSync("unshare", [`--net=${file}`, "ip", "link", "set", "lo", "up"]);
+  return file;
+}
+
+// oom_score_adj: the tests' root may not lower it.
+const plugin = (workspace: Workspace): string => `
+[plugins."io.containerd.grpc.v1.cri"]
+sandbox_image = "${PAUSE.name}"
+restrict_oom_score_adj = true
+stream_server_port = "0"
+[plugins."io.containerd.grpc.v1.cri".cni]
+bin_dir = "/usr/lib/cni"
+conf_dir = "${workspace.path("cni")}"
+[plugins."io.containerd.grpc.v1.cri".containerd]
+default_runtime_name = "${HANDLERS.sentry}"
+`;
+
+const handler = (workspace: Workspace, mode: Mode): string => `
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.${HANDLERS[mode]}]
+runtime_type = "io.containerd.tssandbox.v1"
+pod_annotations = ["dev.tssandbox.*"]
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.${HANDLERS[mode]}.options]
+ConfigPath = "${workspace.path(`${mode}.json`)}"
+`;
+
+const bridge = (workspace: Workspace): object => ({
+  cniVersion: "0.4.0",
+  name: "pods",
+  plugins: [{ type: "bridge", bridge: "cni0", isGateway: true, ipam: { type: "host-local", dataDir: workspace.path("addresses"), ranges: [[{ subnet: "10.97.0.0/24" }]] } }],
+});
