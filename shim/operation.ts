@@ -52,6 +52,7 @@ export async function operate<T>(reaper: Reaper, operation: Operation<T>): Promi
   return reaper.expecting(async () => {
     const [ours, theirs] = pipe();
     using _ours = ours;
+    using _theirs = theirs;
     const pid = fork(() => runOperation(operation, theirs));
     theirs.close();
     const code = await new Promise<number>((resolve) => reaper.watch(pid, ({ code }) => resolve(code)));

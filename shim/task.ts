@@ -41,6 +41,11 @@ export interface TaskRequest {
   readonly options: RuntimeOptions;
 }
 
+export interface Deleted {
+  readonly pid: number;
+  readonly exit: Exit;
+}
+
 /** Whoever has inherited a process's output may keep it open; containerd's own shim waits as long. */
 const DRAIN_MS = 10_000;
 
@@ -55,6 +60,7 @@ export class Task {
   readonly #execSpecs = new Map<string, string>();
   readonly #container: Container;
   readonly #oom: OomSource | undefined;
+  #deleting: Promise<Deleted> | undefined;
   paused = false;
 
   private constructor(request: TaskRequest, around: Surroundings, streams: ProcessStreams, container: Container) {
@@ -220,27 +226,31 @@ export class Task {
   }
 
   /** @returns the process that is no more. */
-  async delete(execId: string): Promise<{ pid: number; exit: Exit }> {
+  async delete(execId: string): Promise<Deleted> {
     const process = this.process(execId);
-    const pid = process.pid;
-    if (process !== this.init) return { pid, exit: await this.#deleteExec(process) };
     if (process.state.kind === "running") throw new RpcError(CODE.failedPrecondition, "cannot delete a running process");
-    const { root } = this.request.options;
-    await this.#operate({ body: () => deleteContainer(root, this.id, true, logFor(this.request.bundle)) });
-    const exit = await process.exited;
-    await this.#closeStreams(process);
-    this.#oom?.[Symbol.dispose]();
-    unmountRoot(this.request.bundle);
-    this.#around.publisher.publish("/tasks/delete", events.TaskDeleteSchema, { containerId: this.id, pid, exitStatus: exit.code, exitedAt: timestamp(exit.at) });
-    return { pid, exit };
+    if (process !== this.init) return await this.#deleteExec(process);
+    // Whoever asks a second time, after a time-out of its own perhaps, waits for the first; one that failed is tried again.
+    this.#deleting ??= this.#deleteInit().finally(() => (this.#deleting = undefined));
+    return await this.#deleting;
   }
 
-  async #deleteExec(process: ShimProcess): Promise<Exit> {
-    if (process.state.kind === "running") throw new RpcError(CODE.failedPrecondition, "cannot delete a running process");
+  async #deleteInit(): Promise<Deleted> {
+    const { init, request } = this;
+    await this.#operate({ body: () => deleteContainer(request.options.root, this.id, true, logFor(request.bundle)) });
+    const exit = await init.exited;
+    await this.#closeStreams(init);
+    this.#oom?.[Symbol.dispose]();
+    unmountRoot(request.bundle);
+    this.#around.publisher.publish("/tasks/delete", events.TaskDeleteSchema, { containerId: this.id, pid: init.pid, exitStatus: exit.code, exitedAt: timestamp(exit.at) });
+    return { pid: init.pid, exit };
+  }
+
+  async #deleteExec(process: ShimProcess): Promise<Deleted> {
     await this.#closeStreams(process);
     this.#execs.delete(process.execId);
     this.#execSpecs.delete(process.execId);
-    return process.state.kind === "stopped" ? process.state.exit : { code: 0, at: new Date() };
+    return { pid: process.pid, exit: process.state.kind === "stopped" ? process.state.exit : { code: 0, at: new Date() } };
   }
 
   async #closeStreams({ streams }: ShimProcess): Promise<void> {

@@ -122,9 +122,13 @@ describe.each(["namespace", "sentry"] as const)("%s", (mode) => {
     expect((await cri.exec(second, "hostname")).stdout).toBe(`${mode}\n`);
   });
 
-  test("twenty probes at once", async () => {
+  test("twenty probes at once, after which the shim has no more open than before", async () => {
+    const shim = await containerd.shim(first);
+    const descriptors = () => readdirSync(`/proc/${shim}/fd`).length;
+    const before = descriptors();
     const codes = await Promise.all(Array.from({ length: 20 }, (_, n) => cri.exec(n % 2 === 0 ? first : second, "sh", "-c", `exit ${n}`)));
     expect(codes.map(({ code }) => code)).toEqual(Array.from({ length: 20 }, (_, n) => n));
+    await eventually("all is closed", () => descriptors() <= before);
   });
 
   test("a volume that both have, and the pod's network", async () => {
@@ -177,6 +181,23 @@ describe.each(["namespace", "sentry"] as const)("%s", (mode) => {
     await containerd.expectNothingLeft(pod.id);
     expect(readdirSync(containerd.workspace.path("addresses/pods")).filter((name) => name.startsWith("10."))).toEqual([]);
   });
+});
+
+test("containerd's restart: the pod runs on, logs on, and is exec'd into; a killed shim ends it, and it can be removed", async () => {
+  const pod = await Pod.run("lasting", HANDLERS.sentry);
+  const id = await pod.start("one", "echo first; until test -e /go; do sleep 0.1; done; echo second; exec sleep 1000");
+  await eventually("it logs", () => pod.log("one").length === 1);
+  await containerd.restart();
+  await eventually("the plugin is there", () => cri.status(id).then(() => true, () => false), 30);
+  expect((await cri.status(id))?.state).toBe(ContainerState.CONTAINER_RUNNING);
+  expect((await cri.exec(id, "touch", "/go")).code).toBe(0);
+  await eventually("it logs on", () => pod.log("one").join() === "stdout F first,stdout F second");
+
+  process.kill(await containerd.shim(id), "SIGKILL");
+  expect((await exited(id)).exitCode).not.toBe(0);
+  await eventually("the pod is not ready", async () => (await cri.podStatus(pod.id))?.state === PodSandboxState.SANDBOX_NOTREADY);
+  await cri.removePod(pod.id);
+  await containerd.expectNothingLeft(pod.id);
 });
 
 test("a sandbox shares no processes: refused in words", async () => {

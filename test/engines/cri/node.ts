@@ -1,6 +1,6 @@
 /** A node as the kubelet finds it: containerd with the CRI plugin, bridge networking, and a handler for each mode. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { ensurePackages } from "../../packages.ts";
 import { Containerd, type CriNode } from "../containerd.ts";
 import { BUSYBOX, PAUSE } from "../images.ts";
@@ -31,6 +31,7 @@ const node: CriNode = {
 /** The network namespace that stands for the node's: bridge and addresses go with it. */
 function makeNetwork(workspace: Workspace): string {
   const file = workspace.path("network");
+  if (existsSync(file)) return file;
   writeFileSync(file, "");
   execFileSync("unshare", [`--net=${file}`, "ip", "link", "set", "lo", "up"]);
   return file;
