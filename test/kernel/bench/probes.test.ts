@@ -153,7 +153,7 @@ describe("escapes", () => {
     const astray: Runtime = {
       ...runtime(RUNC),
       run: async (bundle) => {
-        mkdirSync(join(bundle.path, "outside/made"));
+        mkdirSync(join(bundle.path, "outside/made"), { recursive: true });
         return { kind: "ended", code: 0, stdout: "cwd\tENOENT\t79\t0x0 0x0 0x0 0x0 0x0 0x0\t0\tno name\n", stderr: "", milliseconds: 0 };
       },
     };
