@@ -66,7 +66,7 @@ static int start(char **command) {
     dup2(null, 0);
     dup2(output[1], 1);
     close(null);
-    close(REPORT);
+    close_range(REPORT, ~0U, CLOSE_RANGE_CLOEXEC); // what our caller has open is not for the runtimes
     execvp(command[0], command);
     error = errno;
     if (write(failure[1], &error, sizeof error) < 0) _exit(126);
