@@ -200,6 +200,18 @@ test("containerd's restart: the pod runs on, logs on, and is exec'd into; a kill
   await containerd.expectNothingLeft(pod.id);
 });
 
+test("pods made, exec'd into and removed at the same time", async () => {
+  const count = 6;
+  const pods = await Promise.all(Array.from({ length: count }, async (_, n) => {
+    const pod = await Pod.run(`many-${n}`, n % 2 === 0 ? HANDLERS.sentry : HANDLERS.namespace);
+    return { pod, id: await pod.start("one", "exec sleep 1000") };
+  }));
+  const codes = await Promise.all(pods.map(({ id }, n) => cri.exec(id, "sh", "-c", `exit ${n}`)));
+  expect(codes.map(({ code }) => code)).toEqual(pods.map((_, n) => n));
+  await Promise.all(pods.map(({ pod }) => cri.removePod(pod.id)));
+  await containerd.expectNothingLeft("many");
+});
+
 test("a sandbox shares no processes: refused in words", async () => {
   const pod = await Pod.run("shares", HANDLERS.sentry);
   const id = await pod.create("one", loop, { pid: NamespaceMode.POD });

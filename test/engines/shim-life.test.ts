@@ -1,6 +1,8 @@
 /** What only a shim of our own is asked: sandboxes, containerd's restart, the death of any of its processes, loggers, pods. */
-import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { mountRoot, unmountRoot } from "../../shim/rootfs.ts";
 import { Containerd } from "./containerd.ts";
 import { BUSYBOX } from "./images.ts";
 import { ownShim } from "./shim-driver.ts";
@@ -72,6 +74,29 @@ describe("a sandbox", () => {
     await eventually("all of it ends", () => all.every((pid) => !isAlive(pid)));
     await removed("orphan");
   });
+});
+
+test("a root file system of 100 layers", () => {
+  const bundle = containerd.workspace.path("layers/bundle");
+  const layers = Array.from({ length: 100 }, (_, n) => containerd.workspace.path("layers/a-directory-with-a-long-name-to-fill-the-page", `${n}`));
+  for (const [n, layer] of layers.entries()) {
+    mkdirSync(layer, { recursive: true });
+    writeFileSync(join(layer, `file-${n}`), "");
+  }
+  mkdirSync(bundle);
+  const before = process.cwd();
+  mountRoot(bundle, [{ type: "overlay", source: "overlay", target: "", options: ["ro", `lowerdir=${layers.join(":")}`] }]);
+  process.chdir(before);
+  expect(readdirSync(join(bundle, "rootfs")).length).toBe(100);
+  unmountRoot(bundle);
+  expect(readdirSync(join(bundle, "rootfs"))).toEqual([]);
+});
+
+test("init runs out of memory: the OOM event comes before the exit", async () => {
+  await containerd.background("oom", BUSYBOX, ["--memory-limit", String(32 << 20)], "tail", "/dev/zero");
+  await eventually("its end is told", () => containerd.events("oom").includes("/tasks/exit"));
+  expect(containerd.events("oom")).toEqual(["/tasks/create", "/tasks/start", "/tasks/oom", "/tasks/exit"]);
+  await removed("oom");
 });
 
 test("containerd's restart: the task runs on, is exec'd into and ends as if nothing had been", async () => {
