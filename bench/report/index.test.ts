@@ -62,6 +62,20 @@ describe("a report", () => {
     expect([...(row ?? "").matchAll(/(reached|blocked|emulated)<\/span>/g)].map(([, verdict]) => verdict)).toEqual(["reached", "reached", "reached", "emulated", "reached", "reached", "blocked"]);
   });
 
+  it("gives no mark, and no column, to a runtime on which nothing was tried", () => {
+    const result = madeUpResult();
+    for (const { outcomes } of result.probes) delete outcomes["native"];
+    const without = reportHtml(result);
+    expect(rowOf(page, "native").slice(-2)).toEqual(["362", "9"]);
+    expect(rowOf(without, "native").slice(-2)).toEqual(["–", "–"]);
+    expect(without.split('class="matrix"').slice(1).join("")).not.toContain('<span class="name">native</span>');
+    expect(page.split('class="matrix"').slice(1).join("")).toContain('<span class="name">native</span>');
+  });
+
+  it("names all that share a place", () => {
+    expect(page).toContain("<b>runsc-systrap</b> and <b>tssandbox-sentry</b> least: 0 of 11 probes got through; <b>bwrap</b> most: 6.");
+  });
+
   it("fetches nothing and runs nothing", () => {
     expect(page).not.toMatch(/<script|<link|<img|<iframe|url\(|@import|https?:/i);
   });

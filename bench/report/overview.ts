@@ -66,9 +66,15 @@ function exposureAnswer(exposed: readonly Exposed[]): Html {
   const choices = exposed.filter(isChoice);
   const [first, last] = [choices[0], choices.at(-1)];
   return html`<div class="answer"><h2>Which is exposed</h2>
-<p>${first !== undefined && html`<b>${first.name}</b> least: ${open(first.exposure)} of ${plural(first.exposure.probes, "probe")} got through`}${last !== undefined && last !== first && html`; <b>${last.name}</b> most: ${open(last.exposure)}`}.</p>
+<p>${first !== undefined && html`${sameAs(first, choices)} least: ${open(first.exposure)} of ${plural(first.exposure.probes, "probe")} got through`}${first !== undefined && last !== undefined && open(last.exposure) > open(first.exposure) && html`; ${sameAs(last, choices)} most: ${open(last.exposure)}`}.</p>
 <ol class="ranking">${exposed.map(({ name, exposure }) => html`<li><span class="who" title="${name}">${name}</span>${exposureBar(exposure)}<span class="what">${open(exposure)}<span class="of"> / ${exposure.probes}</span></span><small>${exposureText(exposure)}</small></li>`)}</ol>
 <p class="key">Probes that <span class="swatch bad"></span> reached the host kernel or hurt a neighbour, <span class="swatch leak"></span> told of the host, <span class="swatch unknown"></span> could not tell, <span class="swatch safe"></span> were held.</p></div>`;
+}
+
+/** Its name, and the others' with which it shares the place. */
+function sameAs({ exposure }: Exposed, all: readonly Exposed[]): Html {
+  const names = all.filter((other) => open(other.exposure) === open(exposure)).map(({ name }) => name);
+  return html`${names.map((name, index) => html`${index > 0 && (index === names.length - 1 ? " and " : ", ")}<b>${name}</b>`)}`;
 }
 
 const exposureText = ({ counts }: Exposure): string =>
@@ -89,12 +95,18 @@ function summaryTable(result: Result, runtimes: readonly string[]): Html {
   // The first is the plainest: what guest code itself can call.
   const surface = result.probes.find(({ area }) => area === "surface");
   const probed = result.probes.some(isTried);
-  const row = (runtime: string): Html => html`<tr><th scope="row">${runtime}</th>${suites.map((suite) => costCell(costOver(result.measurements.filter((measurement) => measurement.suite === suite), runtime)))}${surface !== undefined && numberCell(surface.outcomes[runtime]?.value)}${probed && numberCell(open(exposureOf(result, runtime)))}</tr>`;
+  const row = (runtime: string): Html => html`<tr><th scope="row">${runtime}</th>${suites.map((suite) => costCell(costOver(result.measurements.filter((measurement) => measurement.suite === suite), runtime)))}${surface !== undefined && numberCell(surface.outcomes[runtime]?.value)}${probed && numberCell(openOf(result, runtime))}</tr>`;
   return html`<section aria-labelledby="summary-h"><h2 id="summary-h">At a glance</h2>
 <p>Costs as multiples of ${namesOfBases(result)}, geometric means: above 1 is dearer. Then counts: how much of a kernel is within reach, and how many probes got through.</p>
 ${scrolling("At a glance", html`<table class="summary">
 <thead><tr><th scope="col">Runtime</th>${suites.map((suite) => html`<th scope="col">${suiteTitle(suite)}</th>`)}${surface !== undefined && html`<th scope="col">${surface.name}</th>`}${probed && html`<th scope="col">probes that got through</th>`}</tr></thead>
 <tbody>${runtimes.map(row)}</tbody></table>`)}</section>`;
+}
+
+/** Undefined where nothing was tried: none of none is no good mark. */
+function openOf(result: Result, runtime: string): number | undefined {
+  const exposure = exposureOf(result, runtime);
+  return exposure.probes === 0 ? undefined : open(exposure);
 }
 
 const numberCell = (value: number | undefined): Html => (value === undefined ? html`<td class="none"><span aria-label="unknown">–</span></td>` : html`<td>${number(value)}</td>`);

@@ -13,9 +13,10 @@ const AREAS = [
   ["resources", "Resource attacks", "Whether neighbours are still served."],
 ] as const;
 
-export function securitySection({ probes }: Result, runtimes: readonly string[]): Html {
+export function securitySection({ probes }: Result, all: readonly string[]): Html {
+  const runtimes = all.filter((runtime) => probes.some(({ outcomes }) => outcomes[runtime] !== undefined));
   const of = (area: Probe["area"]): Probe[] => probes.filter((probe) => probe.area === area);
-  return html`${of("surface").length > 0 && surfaceSection(of("surface"), runtimes)}
+  return html`${of("surface").length > 0 && surfaceSection(of("surface"), runtimes, all)}
 ${probes.some(isTried) && html`<section id="verdicts" aria-labelledby="verdicts-h"><h3 id="verdicts-h">How to read the verdicts</h3>${legend()}</section>`}
 ${AREAS.map(([area, title, about]) => of(area).length > 0 && html`<section id="${area}" aria-labelledby="${area}-h"><h3 id="${area}-h">${title}</h3><p>${about} Each name tells what its probe does.</p>${matrix(of(area), runtimes, title)}</section>`)}
 ${familySection(probes, runtimes)}`;
@@ -42,18 +43,25 @@ function cell({ unit = "" }: Probe, outcome: Outcome | undefined): Html {
   return html`<td>${pill(verdict)}${[counted, detail].map((text) => text !== undefined && html`<small>${text}</small>`)}</td>`;
 }
 
-function surfaceSection(probes: readonly Probe[], runtimes: readonly string[]): Html {
+function surfaceSection(probes: readonly Probe[], runtimes: readonly string[], all: readonly string[]): Html {
   const largest = Math.max(1, ...probes.flatMap(({ outcomes }) => Object.values(outcomes).map(({ value = 0 }) => value)));
   return html`<section id="surface" aria-labelledby="surface-h"><h3 id="surface-h">Surface</h3>
 <p>How much of a kernel guest code can call, and whose.</p>
-<div class="charts">${probes.map((probe) => countChart(probe, runtimes, largest))}</div></section>`;
+<div class="charts">${probes.map((probe) => countChart(probe, { runtimes, all, largest }))}</div></section>`;
 }
 
 /** Pixels; style.ts has the same for the text beside it. */
 const LANE = 24;
 
-/** @param largest of all the charts, which have one axis. */
-function countChart({ name, about, unit = "", outcomes }: Probe, runtimes: readonly string[], largest: number): Html {
+interface Common {
+  readonly runtimes: readonly string[];
+  /** Those without probes, too: a colour goes by the place among all. */
+  readonly all: readonly string[];
+  /** Of all the charts, which have one axis. */
+  readonly largest: number;
+}
+
+function countChart({ name, about, unit = "", outcomes }: Probe, { runtimes, all, largest }: Common): Html {
   const lanes = runtimes.flatMap((runtime) => {
     const outcome = outcomes[runtime];
     return outcome === undefined ? [] : [{ runtime, ...outcome }];
@@ -66,7 +74,7 @@ function countChart({ name, about, unit = "", outcomes }: Probe, runtimes: reado
 <ul class="lane-names" aria-hidden="true">${lanes.map(({ runtime }) => html`<li title="${runtime}">${runtime}</li>`)}</ul>
 <svg role="img" width="100%" height="${height + 20}"><title>${name}</title><desc>${told}</desc>
 ${ticks.map((tick) => html`<line class="${tick === 0 ? "one" : "grid"}" x1="${percent(at(tick))}" x2="${percent(at(tick))}" y1="0" y2="${height}"/><text class="tick" x="${percent(at(tick))}" y="${height + 14}" text-anchor="middle">${tick}</text>`)}
-${lanes.map(({ runtime, value = 0 }, index) => html`<g class="${colourOf(runtime, runtimes)}"><rect class="bar solid" x="0" width="${percent(at(value))}" y="${index * LANE + 6}" height="12"/></g>`)}
+${lanes.map(({ runtime, value = 0 }, index) => html`<g class="${colourOf(runtime, all)}"><rect class="bar solid" x="0" width="${percent(at(value))}" y="${index * LANE + 6}" height="12"/></g>`)}
 </svg>
 <ul class="lane-values">${lanes.map(({ runtime, value, verdict }) => html`<li><span class="unseen">${runtime}: </span>${value === undefined ? html`<em>${verdict}</em>` : number(value)}</li>`)}</ul>
 </div>
