@@ -40,7 +40,7 @@ export class Chromium implements AsyncDisposable {
     this.#profile = mkdtempSync(join(tmpdir(), "chromium-"));
     // As root there is no sandbox to be had, and what is opened is our own page. /dev/shm may be small in a container.
     const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update", "--no-first-run", "--hide-scrollbars"];
-    this.#process = spawn("chromium", [...flags, "--remote-debugging-pipe", `--user-data-dir=${this.#profile}`, "about:blank"], { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });
+    this.#process = spawn("chromium", [...flags, "--remote-debugging-pipe", `--user-data-dir=${this.#profile}`, "about:blank"], { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"], detached: true });
     this.#commands = this.#process.stdio[3] as Writable;
     this.#commands.on("error", () => {}); // its end is told of by "exit"
     this.#listen(this.#process.stdio[4] as Readable);
@@ -129,11 +129,11 @@ export class Chromium implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const ended = new Promise((resolve) => this.#process.once("exit", resolve));
-    if (this.#process.exitCode === null && this.#process.signalCode === null) {
-      this.#process.kill("SIGKILL");
+    if (this.#process.pid !== undefined && this.#process.exitCode === null && this.#process.signalCode === null) {
+      // Its helpers, too, which would go on writing for a moment: it leads a process group of its own.
+      process.kill(-this.#process.pid, "SIGKILL");
       await ended;
     }
-    // Its helpers end when they find it gone, and may still be writing.
     rmSync(this.#profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 }
