@@ -74,7 +74,7 @@ async function runSuite(suite: Suite, runtimes: readonly Runtime[], { collection
       deadline,
       onStep: (round, task, runtime) => progress.step(`${suite.name}: ${round < 0 ? "warm-up" : `round ${round + 1} of ${count}`}: ${task}: ${runtime}`),
     });
-    if (done < count) options.note(`${suite.name}: ${done} of ${count} rounds, for lack of time`);
+    if (done < count) options.note(`${suite.name}: ${done} whole rounds of ${count}, for lack of time`);
   } catch (error) {
     options.note(`${suite.name}: ${error instanceof Error ? error.message : String(error)}`);
   }

@@ -23,7 +23,7 @@ export interface Rounds {
   readonly warmUp: boolean;
   /** No round begins after this, but the first. Of performance.now(), as the next one. */
   readonly until?: number;
-  /** No task begins after this. */
+  /** Nothing begins after this. */
   readonly deadline?: number;
   readonly onStep?: (round: number, task: string, runtime: string) => void;
 }
@@ -34,15 +34,15 @@ const PATIENCE = 2;
 /** In round n the n-th is first: who runs after whom changes. */
 export const rotated = <T>(list: readonly T[], round: number): T[] => list.map((_, i) => list[(i + round) % list.length] as T);
 
-/** @returns how many rounds there were, of which a deadline may have cut the last short. */
+/** @returns how many rounds came to their end; of one that the deadline has cut short what was found is kept. */
 export async function runRounds<R extends { readonly name: string }>(tasks: readonly Task<R>[], runtimes: readonly R[], collection: Collection, { suite, count, warmUp, until = Infinity, deadline = Infinity, onStep }: Rounds): Promise<number> {
   const given = new Map<string, string>();
   const failures = new Map<string, number>();
   for (let round = warmUp ? -1 : 0; round < count; round++) {
     if (round > 0 && performance.now() > until) return round;
     for (const task of tasks) {
-      if (performance.now() > deadline) return round < 0 ? 0 : round;
       for (const runtime of rotated(runtimes.filter((one) => task.isFor?.(one) ?? true), Math.max(round, 0))) {
+        if (performance.now() > deadline) return Math.max(round, 0);
         const origin = { suite, task: task.name, runtime: runtime.name, round };
         const key = JSON.stringify([task.name, runtime.name]);
         const before = given.get(key);

@@ -39,8 +39,8 @@ function cell(measurement: Measurement, runtime: string, base: string): string {
   return `${amount(spread.median)}${around}${ratio === undefined ? "" : ` x${ratio.toFixed(2)}`}${samples.failures.length === 0 ? "" : " !"}`;
 }
 
-/** Three digits or more, and never an exponent. */
-export const amount = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toFixed(value >= 10 ? 1 : 2));
+/** Three digits or more of what is measured, all of what is counted, and never an exponent. */
+export const amount = (value: number): string => (Number.isInteger(value) ? String(value) : value >= 100 ? value.toFixed(0) : value.toFixed(value >= 10 ? 1 : 2));
 
 function probesTable({ probes }: Result, runtimes: readonly string[]): string {
   if (probes.length === 0) return "";
