@@ -29,7 +29,7 @@ export class Logger {
     if (this.#options.debug) this.#write("debug", message);
   }
 
-  /** Held back until `flush`: of a command that fails, only the error is told. */
+  /** Held back until `flush`: of a command that fails before that, only the error is told. */
   warn(message: string): void {
     this.#warnings.push(message);
   }
@@ -46,6 +46,7 @@ export class Logger {
   }
 
   error(message: string): void {
+    this.#warnings = [];
     this.#write("error", message);
     if (this.#options.file !== undefined) writeSync(STDERR, `tssandbox: ${oneLine(message)}\n`);
   }

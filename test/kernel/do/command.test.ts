@@ -1,7 +1,9 @@
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { release, tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { binary, describeCallers, describeRoot, processesWith, Running, type Scene } from "./support.ts";
 
 const write = (scene: Scene, path: string, text: string, mode = 0o644) => {
@@ -266,5 +268,27 @@ describeRoot("do: ids", (scene) => {
     for (const running of both) running.child.kill("SIGTERM");
     const [first, second] = await Promise.all(both.map(async (running) => (await running.result).stdout));
     expect(first).not.toBe(second);
+  });
+});
+
+describe("do: the mode of an ordinary user, who cannot have a sandbox", () => {
+  afterAll(() => rmSync(join(tmpdir(), "tssandbox-12345"), { recursive: true, force: true }));
+  const asUser = (...args: string[]) => {
+    const env = { PATH: process.env["PATH"] ?? "", HOME: "/nowhere" };
+    const line = ["--reuid", "12345", "--regid", "12345", "--clear-groups", binary, ...args];
+    return spawnSync("setpriv", line, { cwd: "/", encoding: "utf8", env });
+  };
+
+  test("is namespace where he asks for nothing, and one line tells him", () => {
+    const result = asUser("do", "--", "uname", "-r");
+    expect(result).toMatchObject({ status: 0, stdout: `${release()}\n` });
+    expect(result.stderr).toMatch(/^tssandbox: warning: namespace mode, [^\n]+; --mode namespace says that this is meant\n$/);
+    expect(asUser("--mode", "namespace", "do", "--", "true")).toMatchObject({ status: 0, stderr: "" });
+  });
+
+  test("is never namespace where he asks for sentry: the reason is told, and nothing runs", () => {
+    const result = asUser("--mode", "sentry", "do", "--", "echo", "ran");
+    expect(result).toMatchObject({ status: 125, stdout: "" });
+    expect(result.stderr).toMatch(/^tssandbox: sentry mode: [^\n]+; use --mode namespace\n$/);
   });
 });
