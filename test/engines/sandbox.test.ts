@@ -191,7 +191,7 @@ describe("containerd", () => {
 
   test("a task: exec, kill, delete", async () => {
     await containerd.background("task", BUSYBOX, [], "sleep", "100");
-    expect(commandOf(await containerd.pid("task"))).toBe("sleep 100");
+    await eventually("the program runs", async () => commandOf(await containerd.pid("task")) === "sleep 100");
     expect(await containerd.ok("task", "exec", "--exec-id", "one", "task", "uname", "-r")).toBe(RELEASE);
     await containerd.remove("task");
     await containerd.expectNothingLeft("task");

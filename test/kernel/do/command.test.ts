@@ -271,13 +271,15 @@ describeRoot("do: ids", (scene) => {
   });
 });
 
+/** As a user without an account. */
+const asUser = (...args: string[]) => {
+  const env = { PATH: process.env["PATH"] ?? "", HOME: "/nowhere" };
+  const line = ["--reuid", "12345", "--regid", "12345", "--clear-groups", binary, ...args];
+  return spawnSync("setpriv", line, { cwd: "/", encoding: "utf8", env });
+};
+
 describe("do: the mode of an ordinary user, who cannot have a sandbox", () => {
   afterAll(() => rmSync(join(tmpdir(), "tssandbox-12345"), { recursive: true, force: true }));
-  const asUser = (...args: string[]) => {
-    const env = { PATH: process.env["PATH"] ?? "", HOME: "/nowhere" };
-    const line = ["--reuid", "12345", "--regid", "12345", "--clear-groups", binary, ...args];
-    return spawnSync("setpriv", line, { cwd: "/", encoding: "utf8", env });
-  };
 
   test("is namespace where he asks for nothing, and one line tells him", () => {
     const result = asUser("do", "--", "uname", "-r");
