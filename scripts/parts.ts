@@ -21,7 +21,7 @@ export const PARTS: readonly Part[] = [
   { name: "sandbox", entries: ["runtime/sandbox/sandbox.ts", "runtime/sandbox/trap.ts", "runtime/sandbox/files.ts", "policies/syscalls/policy.ts", "policies/syscalls/describe.ts"] },
   { name: "strace", entries: ["runtime/sandbox/strace.ts"] },
   { name: "bench", entries: ["bench/command.ts"] },
-  { name: "do", entries: ["runtime/commands/do.ts"] },
+  { name: "do", entries: ["runtime/commands/do.ts", "policies/profiles/namespace-default.ts"] },
   { name: "systemd", entries: ["runtime/cgroups/systemd/cgroup.ts", "runtime/cgroups/systemd/bus.ts", "runtime/cgroups/systemd/slices.ts"] },
   {
     name: "commands",
