@@ -4,7 +4,6 @@ import { afterAll, describe, expect, test } from "vitest";
 import { type Container } from "../support/container.ts";
 import { ignoreGone, isAlive, processesOf } from "../support/host.ts";
 import { removeWorkDir } from "../support/paths.ts";
-import type { Call } from "../support/runtime.ts";
 import { until } from "../support/until.ts";
 import { attempt, expectAnswers, expectGoneAfterDelete, hostile, sandboxOf, volume, type HostileOptions } from "./support.ts";
 
@@ -95,15 +94,19 @@ describe.each(VICTIMS)("the %s is killed", (victim) => {
   });
 });
 
-/** Its steps cannot be told from outside (a jailed process writes no file), so it is by time, from the moment at which there is a sentry. */
-test("killed during create, it leaves nothing", async () => {
+/**
+ * Its steps cannot be told from outside (a jailed process writes no file), so it is by time, from the moment at which there is a sentry. The last
+ * to be born is the stage, init or a gofer.
+ */
+test.each(["the sentry", "the last to be born"])("%s is killed during create, and nothing is left", async (victim) => {
   let failed = 0;
   for (const ms of [0, 1, 2, 4, 6, 9, 13, 18, 25, 40]) {
-    await using c = hostile();
+    await using c = withVolume();
     const call = c.call("create", [c.id], { flags: ["--bundle", c.bundle.dir] });
-    const sentry = await until("a sentry", () => sentryBelow(call), 5000);
+    const pid = await call.pid;
+    const sentry = await until("a sentry", () => childrenOf(pid).find(isSentry), 5000);
     await new Promise((resolve) => setTimeout(resolve, ms));
-    process.kill(sentry, "SIGKILL");
+    ignoreGone(() => process.kill(victim === "the sentry" ? sentry : (childrenOf(pid).at(-1) ?? sentry), "SIGKILL"));
     const { code, stderr } = await call.result();
     if (code !== 0) {
       failed++;
@@ -116,10 +119,10 @@ test("killed during create, it leaves nothing", async () => {
   expect(failed).toBeGreaterThan(2);
 });
 
-async function sentryBelow(call: Call): Promise<number | undefined> {
-  const pid = await call.pid;
+/** In the order of their birth, those reaped left out. */
+function childrenOf(pid: number): number[] {
   const children = ignoreGone(() => readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8")) ?? "";
-  return children.split(" ").filter(Boolean).map(Number).find(isSentry);
+  return children.split(" ").filter(Boolean).map(Number);
 }
 
 function isSentry(pid: number): boolean {
