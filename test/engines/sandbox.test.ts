@@ -79,6 +79,16 @@ describe("podman", () => {
     await podman.remove(id);
   });
 
+  test("root-writes=host: what the container writes is there after a restart, and for commit", async () => {
+    const id = await podman.ok("run", "--detach", "--annotation", "dev.tssandbox.root-writes=host", BUSYBOX.name, "sh", "-c", "cat /kept; echo yes > /kept; sleep 100");
+    await eventually("it is written", async () => (await podman.podman("exec", id, "grep", "-q", "yes", "/kept")).code === 0);
+    await podman.ok("restart", "--time", "0", id);
+    await eventually("it is read again", async () => (await podman.ok("logs", id)).endsWith("yes"));
+    await podman.ok("commit", "--quiet", id, "localhost/tss-committed:latest");
+    expect(await run("localhost/tss-committed:latest", "cat", "/kept")).toMatchObject({ code: 0, stdout: "yes\n" });
+    await podman.remove(id);
+  });
+
   test("a memory limit: too much is the guest's end, and the container's, as podman tells", async () => {
     const id = await podman.ok("create", "--memory", "48m", DEBIAN.name, "perl", "-e", "$x = 'x' x (200 << 20)");
     // As in podman-options.test.ts: conmon leaves its mark where it was called.
