@@ -177,7 +177,8 @@ export class Containerd implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.workspace[Symbol.asyncDispose]();
     for (const id of this.#ids) rmSync(this.#shimSocket(id), { force: true });
-    await execute(["rmdir", "--parents", "--ignore-fail-on-non-empty", `/run/containerd/runc/${NAMESPACE}`]); // made by the shim, never used
+    // Made by the shims, and hardly used: the containers' state is in the workspace.
+    for (const name of ["runc", "tssandbox"]) await execute(["rmdir", "--parents", "--ignore-fail-on-non-empty", `/run/containerd/${name}/${NAMESPACE}`]);
   }
 
   /** A shim that gets killed leaves its socket, whose name is fixed (containerd, runtime/v2/shim/util_unix.go). */
