@@ -11,7 +11,7 @@ import { ALL_SIGNALS, setSignalMask } from "../../linux/signal.ts";
 import { createSignalFd, signalMask, takeSignal } from "../../linux/signalfd.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { PortBus } from "../devices/ports.ts";
-import { KeyboardController, SleepControl } from "../devices/power.ts";
+import { KeyboardController, SleepControl, type PowerEvent } from "../devices/power.ts";
 import { Rtc } from "../devices/rtc.ts";
 import { Serial } from "../devices/serial.ts";
 import { sendToConsole } from "../devices/console-output.ts";
@@ -28,6 +28,8 @@ class VcpuThread {
   readonly #interrupts: InterruptStatus;
   readonly #ring: () => void;
   readonly #signals: Fd;
+  /** What ends the machine has been told: KVM_RUN would only meet it again. */
+  #ended = false;
 
   constructor(data: VcpuThreadData) {
     this.#vcpu = new Vcpu(data.fd, mappedElsewhere(data.runAddress, data.runSize));
@@ -44,7 +46,7 @@ class VcpuThread {
   }
 
   #portDevices(data: VcpuThreadData) {
-    const onPower = (event: RequestKind) => this.#tell(event);
+    const onPower = (event: PowerEvent) => this.#tell(event);
     const serial = new Serial(data.serial, {
       send: (byte) => sendToConsole(data.consoleFd, byte),
       interrupt: () => addEvents(data.serialInterrupt, 1n),
@@ -54,12 +56,9 @@ class VcpuThread {
 
   /** Runs until told to stop. A failure of the guest or of KVM is told, and ends the thread. */
   run(): void {
-    while (this.#obey()) {
+    while (!this.#ended && this.#obey()) {
       const exit = this.#vcpu.run();
-      if (!this.#handle(exit)) {
-        this.#tell("failure", describeExit(exit));
-        break;
-      }
+      if (!this.#handle(exit)) this.#tell("failure", describeExit(exit));
     }
     this.#mailbox.setPhase("stopped");
     this.#ring();
@@ -112,7 +111,8 @@ class VcpuThread {
     return true;
   }
 
-  #tell(kind: RequestKind, text = ""): void {
+  #tell(kind: Exclude<RequestKind, "read" | "write">, text = ""): void {
+    this.#ended = true;
     this.#mailbox.ask({ kind, address: 0, size: 0, low: 0, high: 0, text }, this.#ring);
   }
 
