@@ -21,8 +21,12 @@ export interface Loan {
   readonly submounts?: boolean;
 }
 
+export type Link = "device" | "socket";
+
 /** A loan and the connection that asks for it. */
 export interface Export extends Loan {
-  /** /dev/fuse, opened and mounted by a process in the container's user namespace. */
+  /** /dev/fuse, opened and mounted by a process in the container's user namespace; or a socket to a VMM. */
   readonly fuse: Fd;
+  /** Which of them: the device where left out. */
+  readonly link?: Link;
 }

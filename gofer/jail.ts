@@ -18,10 +18,10 @@ import * as ll from "../linux/abi/landlock.ts";
 import { MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MS_PRIVATE, MS_REC } from "../linux/abi/mount.ts";
 import { CAPABILITIES, capabilityMask, type CapabilityName } from "../linux/abi/capability.ts";
 import { effectiveGid, effectiveUid, getCapabilities, setCapabilities, setGroupId, setGroups, setUserId } from "../linux/credentials.ts";
-import { inStep, SysError } from "../linux/errors.ts";
+import { check, inStep, SysError } from "../linux/errors.ts";
 import { AT_FDCWD, type Fd, type FdLike } from "../linux/fd.ts";
 import { duplicateOnto, makeDirectoryAt, open, openAt, pipe, read, readAll, readLinkAt, statAt, writeAll } from "../linux/file.ts";
-import { fork } from "../linux/fork.unsafe.ts";
+import { tryClone } from "../linux/fork.unsafe.ts";
 import { dropInherited, type NodeResources } from "../linux/inherited.unsafe.ts";
 import { createRuleset, handledAccess, landlockVersion } from "../linux/landlock.ts";
 import { createSealed } from "../linux/memfd.ts";
@@ -116,12 +116,14 @@ function mapAllIds(): void {
   const [ready, go] = pipe();
   // By the name that this procfs has for us, which may be another pid namespace's.
   const self = readLinkAt(AT_FDCWD, "/proc/self");
-  const helper = fork(() => {
+  // By the system call alone: in a child of libc's fork libuv closes its signal pipe, whose numbers may be those of our pipe by now.
+  const body = () => {
     go.close();
     if (read(ready, 1).length === 0) return 1;
     for (const [kind, map] of maps) writeFile(`/proc/${self}/${kind}_map`, map);
     return 0;
-  });
+  };
+  const helper = check(tryClone({ namespaces: 0, cgroup: undefined }, body), "clone3");
   ready.close();
   unshare(CLONE_NEW.user, "user");
   // The maps belong to root while the process is not dumpable.

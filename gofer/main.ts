@@ -62,10 +62,10 @@ export function runGofer(exports: readonly Export[], options: GoferOptions): num
       ...(options.log === undefined ? {} : { log: options.log }),
     });
     const limits = options.limits ?? limitsFor(exports.length, descriptors);
-    const served = exports.map(({ fuse, ...loan }, i): Served => {
+    const served = exports.map(({ fuse, link, ...loan }, i): Served => {
       const root = roots[i];
       if (root === undefined) throw new Error("a root is missing");
-      return { fuse, fileSystem: new HostFileSystem({ ...loan, root }, limits) };
+      return { fuse, link, fileSystem: new HostFileSystem({ ...loan, root }, limits) };
     });
     const metered = [...served, ...(options.more ?? [])].map((one, i): Served => ({ ...one, meter: options.meters?.[i] }));
     serveGofer(metered, { woken: options.woken, ...(options.lifeline === undefined ? {} : { lifeline: options.lifeline }) });

@@ -3,7 +3,9 @@ import { POLLERR, POLLHUP, POLLIN } from "../linux/abi/poll.ts";
 import type { Fd, FdLike } from "../linux/fd.ts";
 import { permanentBlock, type Block } from "../linux/memory.unsafe.ts";
 import { PollSet } from "../linux/poll-set.ts";
+import type { Link } from "./export.ts";
 import { FuseDevice } from "./fuse/device.ts";
+import { FuseSocket } from "./fuse/socket.ts";
 import type { FileSystem } from "./fuse/file-system.ts";
 import { IN_HEADER, OUT_HEADER } from "./fuse/abi.ts";
 import { Notifier } from "./fuse/notify.ts";
@@ -14,6 +16,8 @@ import { Spin } from "./spin.ts";
 /** A connection and what answers it. */
 export interface Served {
   readonly fuse: Fd;
+  /** What `fuse` is: /dev/fuse unless told otherwise. */
+  readonly link?: Link | undefined;
   readonly fileSystem: FileSystem;
   readonly meter?: Meter | undefined;
 }
@@ -54,7 +58,7 @@ class Connection {
   constructor(served: Served, request: Block, reply: Block) {
     this.#served = served;
     this.meter = served.meter;
-    this.transport = new FuseDevice(served.fuse);
+    this.transport = served.link === "socket" ? new FuseSocket(served.fuse) : new FuseDevice(served.fuse);
     this.notifier = new Notifier(this.transport);
     this.session = new Session(served.fileSystem, request, reply);
   }

@@ -1,7 +1,12 @@
 /** What a VMM process is told: one JSON document. Files are named, or given by descriptor where the process is to open nothing. */
 import * as v from "valibot";
+import { Fd } from "../linux/fd.ts";
+import { listenUnix } from "../linux/socket.ts";
 
-const file = v.union([v.strictObject({ path: v.string() }), v.strictObject({ fd: v.pipe(v.number(), v.integer(), v.minValue(0)) })]);
+const descriptor = v.pipe(v.number(), v.integer(), v.minValue(0));
+const file = v.union([v.strictObject({ path: v.string() }), v.strictObject({ fd: descriptor })]);
+/** Where to listen: a path, or a socket that listens already. */
+const socket = file;
 const positive = v.pipe(v.number(), v.integer(), v.minValue(1));
 const megabytes = positive;
 
@@ -14,9 +19,11 @@ const device = v.variant("kind", [
     kind: v.literal("net"), tap: v.string(), mac: v.pipe(v.string(), v.regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/)),
     mtu: v.optional(v.pipe(positive, v.minValue(68), v.maxValue(65535))), bytesPerSecond: v.optional(positive),
   }),
-  v.strictObject({ kind: v.literal("vsock"), cid: v.pipe(positive, v.minValue(3)), path: v.string() }),
+  v.strictObject({ kind: v.literal("vsock"), cid: v.pipe(positive, v.minValue(3)), socket }),
   v.strictObject({ kind: v.literal("console"), output: file, input: v.optional(file) }),
   v.strictObject({ kind: v.literal("fs"), tag: v.string(), root: v.string(), readOnly: v.optional(v.boolean(), false) }),
+  /** The same, answered by a gofer at the other end of a stream socket. */
+  v.strictObject({ kind: v.literal("remote-fs"), tag: v.string(), fd: descriptor }),
   v.strictObject({ kind: v.literal("pmem"), file, readOnly: v.optional(v.boolean(), true) }),
   v.strictObject({ kind: v.literal("rng") }),
   v.strictObject({ kind: v.literal("balloon") }),
@@ -30,7 +37,9 @@ export const vmConfig = v.strictObject({
   /** Where the serial port's output goes; nowhere without it. */
   serial: v.optional(file),
   /** A unix socket to be told what to do (control.ts). */
-  control: v.optional(v.string()),
+  control: v.optional(socket),
+  /** /dev/kvm where left out. */
+  kvm: v.optional(v.strictObject({ fd: descriptor })),
   devices: v.optional(v.array(device), []),
   source: v.variant("kind", [v.strictObject({ kind: v.literal("boot"), ...boot.entries }), v.strictObject({ kind: v.literal("snapshot"), file })]),
 });
@@ -45,4 +54,9 @@ export function parseConfig(text: string): VmConfig {
   if (result.success) return result.output;
   const [issue] = result.issues;
   throw new Error(`the machine's configuration: ${v.getDotPath(issue) ?? "document"}: ${issue.message}`);
+}
+
+/** A socket that listens. */
+export function listenAt(at: FileConfig): Fd {
+  return "fd" in at ? new Fd(at.fd) : listenUnix(at.path);
 }

@@ -15,8 +15,8 @@ import * as v from "valibot";
 import { POLLIN } from "../linux/abi/poll.ts";
 import { messageOf } from "../linux/errors.ts";
 import type { Fd } from "../linux/fd.ts";
+import { listenAt, type FileConfig } from "./config.ts";
 import { setNonBlocking, tryAccept } from "../linux/kvm-sockets.ts";
-import { listenUnix } from "../linux/socket.ts";
 import { tryReadInto, tryWriteFrom } from "./devices/host-io.ts";
 import type { Loop } from "./threads/loop.ts";
 
@@ -32,9 +32,9 @@ export type ControlCommand = v.InferOutput<typeof command>;
 
 const MAX_LINE = 4096;
 
-/** Listens at `path`; `act` carries a command out, or throws why not. */
-export function serveControl(loop: Loop, path: string, act: (command: ControlCommand) => void): void {
-  const listener = listenUnix(path);
+/** Listens; `act` carries a command out, or throws why not. */
+export function serveControl(loop: Loop, at: FileConfig, act: (command: ControlCommand) => void): void {
+  const listener = listenAt(at);
   setNonBlocking(listener);
   loop.watch(listener.number, POLLIN, () => {
     const socket = tryAccept(listener);

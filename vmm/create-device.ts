@@ -5,12 +5,13 @@ import { open } from "../linux/file.ts";
 import { setNonBlocking } from "../linux/kvm-sockets.ts";
 import { openTap } from "../linux/kvm-tap.ts";
 import { SAME_IDS } from "../gofer/hostfs/ownership.ts";
-import type { DeviceConfig, FileConfig } from "./config.ts";
+import { listenAt, type DeviceConfig, type FileConfig } from "./config.ts";
 import { Balloon } from "./devices/balloon.ts";
 import { Block } from "./devices/block.ts";
 import { Console } from "./devices/console.ts";
 import { Fs } from "./devices/fs.ts";
 import { Net } from "./devices/net.ts";
+import { RemoteFs } from "./devices/remote-fs.ts";
 import { Rng } from "./devices/rng.ts";
 import { Vsock } from "./devices/vsock/vsock.ts";
 import { lendDirectory } from "./fuse-back-end.ts";
@@ -57,7 +58,7 @@ export function addDevice(machine: Machine, config: DeviceConfig): Balloon | und
       return undefined;
     }
     case "vsock":
-      machine.addDevice(new Vsock(config));
+      machine.addDevice(new Vsock({ cid: config.cid, listener: listenAt(config.socket), ...given({ path: "path" in config.socket ? config.socket.path : undefined }) }));
       return undefined;
     case "console": {
       const input = config.input === undefined ? undefined : nonBlocking(openFile(config.input, "r"));
@@ -68,6 +69,9 @@ export function addDevice(machine: Machine, config: DeviceConfig): Balloon | und
       machine.addDevice(new Fs(config.tag, lendDirectory({
         root: open(config.root, O_PATH | O_DIRECTORY), readOnly: config.readOnly, cache: "exclusive", ownership: SAME_IDS,
       })));
+      return undefined;
+    case "remote-fs":
+      machine.addDevice(new RemoteFs(config.tag, nonBlocking(config.fd)));
       return undefined;
     case "pmem": {
       const fd = openFile(config.file, config.readOnly ? "r" : "r+");

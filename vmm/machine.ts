@@ -12,6 +12,7 @@ import { randomBytes } from "node:crypto";
 import { Worker } from "node:worker_threads";
 import { POLLIN } from "../linux/abi/poll.ts";
 import { addEvents, createEventFd, takeEvents } from "../linux/eventfd.ts";
+import type { Fd } from "../linux/fd.ts";
 import { KVM_MEM_READONLY } from "../linux/abi/kvm.ts";
 import { mapForever } from "../linux/kvm-memory.unsafe.ts";
 import { msrIndices, supportedCpuid } from "../linux/kvm.ts";
@@ -41,6 +42,8 @@ import { MmioTransport, QUEUE_NOTIFY, type TransportState } from "./virtio/trans
 export interface MachineConfig {
   /** 1 to 32. */
   readonly vcpus: number;
+  /** /dev/kvm, where it is open already. */
+  readonly kvm?: Fd;
   /** Bytes; a multiple of 2 MiB. */
   readonly memoryBytes: number;
   /** Where the serial port's output goes: a descriptor that stays open. */
@@ -84,7 +87,7 @@ const sharedWords = (count: number) => new Int32Array(new SharedArrayBuffer(coun
 export class Machine {
   readonly loop = new Loop();
   readonly memory: GuestMemory;
-  readonly vm = Vm.create();
+  readonly vm: Vm;
   readonly #config: MachineConfig;
   readonly #vcpus: readonly RunningVcpu[];
   readonly #doorbell = createEventFd();
@@ -99,6 +102,7 @@ export class Machine {
   /** @param memory a snapshot's; new where left out. */
   constructor(config: MachineConfig, memory: GuestMemory = createGuestMemory(config.memoryBytes)) {
     this.#config = config;
+    this.vm = config.kvm === undefined ? Vm.create() : Vm.create(config.kvm);
     this.memory = memory;
     this.#pmemEnd = Math.max(HIGH_MEMORY_START, ...memory.regions.map(({ start, size }) => start + size));
     this.vm.addMemory(memory);

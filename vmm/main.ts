@@ -24,7 +24,7 @@ const MAX_COMPLAINTS = 20;
 function createMachine(config: VmConfig): Machine {
   let complaints = 0;
   const options = {
-    vcpus: config.vcpus, memoryBytes: config.memoryMegabytes * MIB, consoleFd: openFile(config.serial ?? { path: "/dev/null" }, "a"),
+    ...(config.kvm === undefined ? {} : { kvm: new Fd(config.kvm.fd) }), vcpus: config.vcpus, memoryBytes: config.memoryMegabytes * MIB, consoleFd: openFile(config.serial ?? { path: "/dev/null" }, "a"),
     // This program again: in a thread it is vcpu-thread.ts.
     vcpuProgram: process.argv[1] ?? "",
     onGuestError: (message: string) => {
@@ -96,8 +96,8 @@ function prepare(machine: Machine, { devices, control }: VmConfig): void {
 }
 
 function main(path: string | undefined): number {
-  if (path === undefined) throw new Error("usage: main.ts CONFIG.json");
-  const machine = createMachine(parseConfig(readFileSync(path, "utf8")));
+  if (path === undefined) throw new Error("usage: main.ts CONFIG.json, or the number of a descriptor to read it from");
+  const machine = createMachine(parseConfig(readFileSync(/^\d+$/.test(path) ? Number(path) : path, "utf8")));
   machine.start();
   const end = machine.run();
   if (end.kind === "failed") process.stderr.write(`the virtual machine failed: ${end.reason}\n`);

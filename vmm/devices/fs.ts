@@ -5,8 +5,8 @@ import type { Chain } from "../virtio/queue.ts";
 
 const TAG_SIZE = 36;
 /** struct fuse_in_header, struct fuse_out_header. */
-const IN_HEADER = 40;
-const OUT_HEADER = 16;
+export const IN_HEADER = 40;
+export const OUT_HEADER = 16;
 const EIO = 5;
 
 /** Who answers: the gofer's session, which takes every byte of a request for hostile. */
@@ -16,6 +16,16 @@ export interface FuseBackEnd {
   readonly reply: Uint8Array;
   /** Answers the first `length` bytes of `request`; the guest takes a reply of at most `capacity` bytes. @returns the reply's length, 0 for none. */
   handle(length: number, capacity: number): number;
+}
+
+/** struct virtio_fs_config: the tag, and one request queue. @throws RangeError */
+export function fsConfig(tag: string): Uint8Array {
+  const config = new Uint8Array(TAG_SIZE + 4);
+  const bytes = Buffer.from(tag);
+  if (bytes.length === 0 || bytes.length > TAG_SIZE) throw new RangeError(`a file system's tag of ${bytes.length} bytes`);
+  config.set(bytes);
+  new DataView(config.buffer).setUint32(TAG_SIZE, 1, true);
+  return config;
 }
 
 export class Fs implements VirtioDevice {
@@ -30,10 +40,7 @@ export class Fs implements VirtioDevice {
 
   /** @param tag what the guest mounts: `mount -t virtiofs TAG`; at most 36 bytes. */
   constructor(tag: string, backEnd: FuseBackEnd) {
-    const bytes = Buffer.from(tag);
-    if (bytes.length === 0 || bytes.length > TAG_SIZE) throw new RangeError(`a file system's tag of ${bytes.length} bytes`);
-    this.config.set(bytes);
-    new DataView(this.config.buffer).setUint32(TAG_SIZE, 1, true);
+    this.config.set(fsConfig(tag));
     this.#backEnd = backEnd;
   }
 
@@ -63,8 +70,8 @@ export class Fs implements VirtioDevice {
   }
 }
 
-/** A request that is longer than we take. */
-function refuse(chain: Chain): number {
+/** For a request that is longer than we take, or not what it says. */
+export function refuse(chain: Chain): number {
   const unique = gather(chain.readable, 8, 8);
   const answer = new DataView(new ArrayBuffer(OUT_HEADER));
   answer.setUint32(0, OUT_HEADER, true);

@@ -43,8 +43,11 @@ export interface DeviceHost {
   fail(error: QueueError): void;
 }
 
-/** Handles a chain. @returns the bytes written, or undefined to end: then the chain stays in the queue, and the device calls `serve` later. */
-export type ChainHandler = (chain: Chain) => number | undefined;
+/**
+ * Handles a chain. @returns the bytes written; "taken" where the device keeps it, and pushes it later; undefined to end: then the chain stays in the
+ * queue, and the device calls `serve` later.
+ */
+export type ChainHandler = (chain: Chain) => number | "taken" | undefined;
 
 /** Hands every waiting chain to `handle`; at most one queue's length per turn, so that no guest keeps the device thread for itself. */
 export function serve(host: DeviceHost, index: number, handle: ChainHandler): void {
@@ -77,7 +80,7 @@ function takeChains(queue: SplitQueue, handle: ChainHandler): "empty" | "kept" |
       queue.unpop();
       return "kept";
     }
-    queue.push(chain, written);
+    if (written !== "taken") queue.push(chain, written);
   }
   return "limit";
 }

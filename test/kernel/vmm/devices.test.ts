@@ -4,6 +4,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { listenUnix } from "../../../linux/socket.ts";
 import { Balloon } from "../../../vmm/devices/balloon.ts";
 import { Block } from "../../../vmm/devices/block.ts";
 import { Console } from "../../../vmm/devices/console.ts";
@@ -276,7 +277,7 @@ describe("vsock", () => {
   const CID = 3;
   function guest() {
     const path = join(folder, `vsock${sockets++}`);
-    const it = attach(new Vsock({ cid: CID, path }));
+    const it = attach(new Vsock({ cid: CID, path, listener: listenUnix(path) }));
     const send = (header: Partial<Header>, data = "") => {
       it.driver(1).put(DATA, encodeHeader({
         sourceCid: CID, destinationCid: 2, sourcePort: 1000, destinationPort: 5, length: data.length, type: 1, op: OP.data, flags: 0,

@@ -7,6 +7,7 @@ import { afterAll, expect, test } from "vitest";
 import { directory, file, SyntheticFileSystem } from "../../../gofer/synthetic.ts";
 import { Session } from "../../../gofer/fuse/session.ts";
 import { permanentBlock } from "../../../linux/memory.unsafe.ts";
+import { listenUnix } from "../../../linux/socket.ts";
 import { Balloon } from "../../../vmm/devices/balloon.ts";
 import { Block } from "../../../vmm/devices/block.ts";
 import { Console } from "../../../vmm/devices/console.ts";
@@ -63,7 +64,7 @@ const devices: Record<string, (memory: GuestMemory) => VirtioDevice> = {
   rng: () => new Rng(),
   balloon: (memory) => new Balloon((address, size) => memory.discard(address, size)),
   pmem: () => new Pmem({ fd: openSync("/dev/null", "r"), readOnly: true, start: 2 ** 32, size: 2 << 20 }),
-  vsock: () => new Vsock({ cid: 3, path: join(folder, `vsock${sockets++}`) }),
+  vsock: () => new Vsock({ cid: 3, listener: listenUnix(join(folder, `vsock${sockets++}`)) }),
   fs: () => {
     const [request, reply] = [permanentBlock((1 << 20) + 4096), permanentBlock((1 << 20) + 4096)];
     const session = new Session(new SyntheticFileSystem(directory({ a: file(() => "content") })), request, reply);

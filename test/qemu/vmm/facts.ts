@@ -54,7 +54,7 @@ async function everyDevice(): Promise<void> {
     vcpus: 2,
     devices: [
       { kind: "block", file: { path: DISK }, readOnly: false, serial: "tssandbox-disk" }, { kind: "rng" }, { kind: "balloon" },
-      { kind: "net", tap: "vmmtap0", mac: "02:00:00:00:00:02" }, { kind: "vsock", cid: 3, path: vsock },
+      { kind: "net", tap: "vmmtap0", mac: "02:00:00:00:00:02" }, { kind: "vsock", cid: 3, socket: { path: vsock } },
       { kind: "pmem", file: { path: PMEM }, readOnly: true }, { kind: "fs", tag: "share", root: SHARE, readOnly: false },
     ],
   });

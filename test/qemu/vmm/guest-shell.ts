@@ -51,7 +51,7 @@ export class Guest {
     mkdirSync(this.folder);
     for (const name of ["serial", "output"]) writeFileSync(this.path(name), "");
     const config: VmConfig = {
-      vcpus: options.vcpus ?? 1, memoryMegabytes: 256, serial: { path: this.path("serial") }, control: this.path("control"),
+      vcpus: options.vcpus ?? 1, memoryMegabytes: 256, serial: { path: this.path("serial") }, control: { path: this.path("control") },
       devices: [{ kind: "console", output: { path: this.path("output") }, input: { path: this.path("input") } }, ...(options.devices ?? [])],
       source: options.source ?? { kind: "boot", kernel: { path: KERNEL }, initramfs: { path: initramfs }, commandLine: QUIET },
     };

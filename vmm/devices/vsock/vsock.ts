@@ -7,7 +7,7 @@
 import { POLLERR, POLLHUP, POLLIN, POLLOUT } from "../../../linux/abi/poll.ts";
 import type { Fd } from "../../../linux/fd.ts";
 import { setNonBlocking, tryAccept } from "../../../linux/kvm-sockets.ts";
-import { connectUnix, listenUnix } from "../../../linux/socket.ts";
+import { connectUnix } from "../../../linux/socket.ts";
 import { guarded, serve, type DeviceHost, type VirtioDevice } from "../../virtio/device.ts";
 import { gather, scatter, slices } from "../../virtio/buffers.ts";
 import { QueueError, type Chain, type SplitQueue } from "../../virtio/queue.ts";
@@ -32,8 +32,10 @@ const EVENT_TRANSPORT_RESET = 0;
 export interface VsockOptions {
   /** The guest's address, from 3 on. */
   readonly cid: number;
-  /** Of the unix sockets. */
-  readonly path: string;
+  /** Listens; PATH. */
+  readonly listener: Fd;
+  /** PATH again, for connections of the guest's; without it they are refused. */
+  readonly path?: string;
 }
 
 export class Vsock implements VirtioDevice {
@@ -55,7 +57,7 @@ export class Vsock implements VirtioDevice {
   constructor(options: VsockOptions) {
     this.#options = options;
     new DataView(this.config.buffer).setBigUint64(0, BigInt(options.cid), true);
-    this.#listener = listenUnix(options.path);
+    this.#listener = options.listener;
     setNonBlocking(this.#listener);
   }
 
@@ -137,10 +139,11 @@ export class Vsock implements VirtioDevice {
 
   #connectToHost(host: DeviceHost, header: Header): void {
     const { sourcePort: guestPort, destinationPort: hostPort } = header;
-    if (this.#connections.size >= MAX_CONNECTIONS) return this.#refuse(hostPort, guestPort, header.op);
+    const { path } = this.#options;
+    if (path === undefined || this.#connections.size >= MAX_CONNECTIONS) return this.#refuse(hostPort, guestPort, header.op);
     let socket: Fd;
     try {
-      socket = connectUnix(`${this.#options.path}_${hostPort}`);
+      socket = connectUnix(`${path}_${hostPort}`);
     } catch {
       return this.#refuse(hostPort, guestPort, header.op);
     }

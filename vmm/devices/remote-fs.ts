@@ -1,0 +1,144 @@
+/**
+ * A file system whose gofer is another process. Source: virtio 1.2, 5.11. What goes through the socket is described in gofer/fuse/socket.ts.
+ *
+ * Requests are passed on as they come, and answered as the answers come, by the number that the guest has given them. A guest that gives two
+ * the same number mixes up its own. What the gofer says is checked as what a guest says: it may have been taken over.
+ */
+import { POLLIN, POLLOUT } from "../../linux/abi/poll.ts";
+import { gather, scatter } from "../virtio/buffers.ts";
+import { guarded, serve, type DeviceHost, type VirtioDevice } from "../virtio/device.ts";
+import { QueueError, type Chain } from "../virtio/queue.ts";
+import type { Watch } from "../threads/loop.ts";
+import { fsConfig, IN_HEADER, OUT_HEADER, refuse } from "./fs.ts";
+import { tryReadInto, tryWriteFrom } from "./host-io.ts";
+
+/** MAX_WRITE and what stands before the data (gofer/fuse/transport.ts). */
+const MESSAGE_LIMIT = (1 << 20) + 4096;
+/** Messages that are not answered: FORGET, INTERRUPT, BATCH_FORGET (Linux include/uapi/linux/fuse.h). */
+const UNANSWERED: ReadonlySet<number> = new Set([2, 36, 42]);
+
+interface Waiting {
+  readonly queue: number;
+  readonly chain: Chain;
+}
+
+export class RemoteFs implements VirtioDevice {
+  readonly id = 26;
+  readonly name = "fs";
+  /** High priority (FORGET, INTERRUPT), then requests. */
+  readonly queueSizes = [64, 128];
+  readonly features = 0;
+  readonly config: Uint8Array;
+  readonly #socket: number;
+  readonly #reply = new Uint8Array(MESSAGE_LIMIT);
+  #replySize = 0;
+  /** The rest of a request that did not fit into the socket. */
+  #rest: Uint8Array = new Uint8Array(0);
+  readonly #waiting = new Map<string, Waiting[]>();
+  #waitingCount = 0;
+  #watch: Watch | undefined;
+  #host: DeviceHost | undefined;
+
+  /** @param socket a non-blocking stream socket that stays open. */
+  constructor(tag: string, socket: number) {
+    this.config = fsConfig(tag);
+    this.#socket = socket;
+  }
+
+  start(host: DeviceHost): void {
+    this.#host = host;
+    this.#watch = host.loop.watch(this.#socket, POLLIN, (happened) => this.#socketReady(host, happened));
+  }
+
+  reset(): void {
+    this.#watch?.stop();
+    this.#host = undefined;
+    this.#waiting.clear();
+    this.#waitingCount = 0;
+  }
+
+  notified(queue: number): void {
+    if (this.#host !== undefined) serve(this.#host, queue, (chain) => this.#forward(queue, chain));
+  }
+
+  #forward(queue: number, chain: Chain): number | "taken" | undefined {
+    if (this.#rest.length > 0) return undefined;
+    if (chain.readableSize < IN_HEADER) return 0;
+    if (chain.readableSize > MESSAGE_LIMIT) return refuse(chain);
+    // Copied once: what is checked is what is sent.
+    const message = Buffer.allocUnsafe(4 + chain.readableSize);
+    message.writeUInt32LE(Math.min(chain.writableSize, MESSAGE_LIMIT));
+    message.set(gather(chain.readable, 0, chain.readableSize), 4);
+    if (message.readUInt32LE(4) !== chain.readableSize) return refuse(chain);
+    this.#send(message);
+    if (UNANSWERED.has(message.readUInt32LE(8))) return 0;
+    this.#keep(message.toString("latin1", 12, 20), { queue, chain });
+    return "taken";
+  }
+
+  #keep(unique: string, waiting: Waiting): void {
+    // A queue's buffers are free again only when they were answered: a driver that keeps the rules has no more under way.
+    if (++this.#waitingCount > this.queueSizes.reduce((sum, size) => sum + size)) throw new QueueError("more requests under way than the queues hold");
+    const others = this.#waiting.get(unique);
+    if (others === undefined) this.#waiting.set(unique, [waiting]);
+    else others.push(waiting);
+  }
+
+  #send(message: Uint8Array): void {
+    const written = tryWriteFrom(this.#socket, [message]);
+    if (written === "gone") throw new QueueError("the file system's gofer has ended");
+    const done = written === "later" ? 0 : written;
+    if (done === message.length) return;
+    this.#rest = message.subarray(done);
+    this.#watch?.setEvents(POLLIN | POLLOUT);
+  }
+
+  #socketReady(host: DeviceHost, happened: number): void {
+    if ((happened & POLLOUT) !== 0) this.#flush(host);
+    if ((happened & ~POLLOUT) !== 0 && this.#host === host) guarded(host, () => this.#receive(host));
+  }
+
+  #flush(host: DeviceHost): void {
+    const rest = this.#rest;
+    this.#rest = new Uint8Array(0);
+    guarded(host, () => this.#send(rest));
+    if (this.#rest.length > 0 || this.#host !== host) return;
+    this.#watch?.setEvents(POLLIN);
+    for (const queue of this.queueSizes.keys()) this.notified(queue);
+  }
+
+  /** Reads what there is, up to the end of a reply. */
+  #receive(host: DeviceHost): void {
+    for (;;) {
+      const wanted = this.#replySize < OUT_HEADER ? OUT_HEADER : this.#replyLength();
+      const size = tryReadInto(this.#socket, [this.#reply.subarray(this.#replySize, wanted)]);
+      if (size === "later") return;
+      if (size === "gone" || size === 0) throw new QueueError("the file system's gofer has ended");
+      this.#replySize += size;
+      if (this.#replySize < OUT_HEADER || this.#replySize < this.#replyLength()) continue;
+      const reply = this.#reply.subarray(0, this.#replySize);
+      this.#replySize = 0;
+      this.#answer(host, reply);
+    }
+  }
+
+  #replyLength(): number {
+    const length = new DataView(this.#reply.buffer).getUint32(0, true);
+    if (length < OUT_HEADER || length > MESSAGE_LIMIT) throw new QueueError(`the file system's gofer answers with ${length} bytes`);
+    return length;
+  }
+
+  #answer(host: DeviceHost, reply: Uint8Array): void {
+    const unique = Buffer.from(reply.subarray(8, 16)).toString("latin1");
+    const others = this.#waiting.get(unique);
+    const waiting = others?.shift();
+    if (waiting === undefined) return;
+    if (others?.length === 0) this.#waiting.delete(unique);
+    this.#waitingCount--;
+    const queue = host.queue(waiting.queue);
+    if (queue === undefined) return;
+    const fits = reply.length <= waiting.chain.writableSize;
+    queue.push(waiting.chain, fits ? scatter(waiting.chain.writable, 0, reply) : 0);
+    host.signalUsed(queue);
+  }
+}
