@@ -17,7 +17,7 @@ const X86_64 = {
     capget: 125, capset: 126, sigaltstack: 131, personality: 135, statfs: 137, fstatfs: 138, getpriority: 140, setpriority: 141,
     pivot_root: 155, prctl: 157, chroot: 161, mount: 165, umount2: 166, sethostname: 170, setdomainname: 171, gettid: 186,
     setxattr: 188, fsetxattr: 190, getxattr: 191, fgetxattr: 193, listxattr: 194, flistxattr: 196, removexattr: 197, fremovexattr: 199,
-    sched_setaffinity: 203, sched_getaffinity: 204, getdents64: 217, exit_group: 231, waitid: 247, add_key: 248, request_key: 249, keyctl: 250,
+    sched_setaffinity: 203, sched_getaffinity: 204, getdents64: 217, clock_settime: 227, exit_group: 231, waitid: 247, add_key: 248, request_key: 249, keyctl: 250,
     ioprio_set: 251, ioprio_get: 252, openat: 257, mkdirat: 258, mknodat: 259, fchownat: 260, unlinkat: 263, renameat: 264,
     symlinkat: 266, readlinkat: 267, fchmodat: 268, ppoll: 271, unshare: 272, accept4: 288, signalfd4: 289, eventfd2: 290, dup3: 292, pipe2: 293,
     prlimit64: 302, setns: 308, process_vm_readv: 310, process_vm_writev: 311, sched_setattr: 314, sched_getattr: 315, renameat2: 316, seccomp: 317, memfd_create: 319, bpf: 321,

@@ -23,6 +23,7 @@ import { registerStart } from "./commands/start.ts";
 import { registerState } from "./commands/state.ts";
 import { registerSyscalls } from "./commands/syscalls.ts";
 import { registerUpdate } from "./commands/update.ts";
+import { registerVm } from "./commands/vm.ts";
 import type { Globals } from "./globals.ts";
 import type { Registry } from "./commands/registry.ts";
 import { Logger } from "./log.ts";
@@ -97,6 +98,7 @@ const COMMANDS: Readonly<Record<string, (registry: Registry) => void>> = {
   debug: (registry) => registerDebug(registry),
   do: (registry) => registerDo(registry),
   bench: (registry) => registerBench(registry),
+  vm: (registry) => registerVm(registry),
 };
 
 /** Setting all commands up costs a tenth of a start: only those are that the arguments name, or all where they name none. */

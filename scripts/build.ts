@@ -16,6 +16,9 @@ await bundle(join(root, "runtime/main.ts"), join(root, "dist"), flagsIn("bin/tss
 
 await bundle(join(root, "shim/main.ts"), join(root, "dist/shim"), flagsIn("bin/containerd-shim-tssandbox-v1"), [], { TSSANDBOX_COMMIT: JSON.stringify(commit()) });
 
+// A process of its own (runtime/vm), with threads: the program's flags are not for it.
+await bundle(join(root, "vmm/main.ts"), join(root, "dist/vmm"), ["--max-semi-space-size=1"]);
+
 linkForNpx(join(root, "node_modules/.bin"));
 
 /** V8's, with which a launcher starts its program. */

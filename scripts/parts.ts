@@ -18,9 +18,10 @@ export interface Part {
 /** What is not needed to create, start, run, exec, kill and delete a container in namespace mode. */
 export const PARTS: readonly Part[] = [
   { name: "seccomp", entries: ["policies/seccomp-bpf-ts/src/index.ts"] },
-  { name: "sandbox", entries: ["runtime/sandbox/sandbox.ts", "runtime/sandbox/trap.ts", "runtime/sandbox/files.ts", "policies/syscalls/policy.ts", "policies/syscalls/describe.ts"] },
+  { name: "sandbox", entries: ["runtime/sandbox/sandbox.ts", "runtime/sandbox/trap.ts", "runtime/sandbox/files.ts", "policies/syscalls/policy.ts", "policies/syscalls/describe.ts", "gofer/main.ts"] },
   { name: "strace", entries: ["runtime/sandbox/strace.ts"] },
   { name: "bench", entries: ["bench/command.ts"] },
+  { name: "vm", entries: ["runtime/commands/vm.ts", "runtime/vm/create.ts", "runtime/vm/exec.ts", "runtime/vm/control.ts"] },
   { name: "do", entries: ["runtime/commands/do.ts", "policies/profiles/namespace-default.ts"] },
   { name: "systemd", entries: ["runtime/cgroups/systemd/cgroup.ts", "runtime/cgroups/systemd/bus.ts", "runtime/cgroups/systemd/slices.ts"] },
   {

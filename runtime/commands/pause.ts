@@ -1,5 +1,6 @@
 import type { Registry } from "./registry.ts";
 import { cgroupOf, statusOf, type Status } from "../container/status.ts";
+import { controlMachine } from "../vm/control.ts";
 import { Container, ContainerError } from "../container/store.ts";
 
 /** `pause` and `resume`. */
@@ -12,6 +13,7 @@ export function registerPause({ program, action }: Registry): void {
       action((globals, id: string) => {
         const container = Container.open(globals.root, id);
         requireStatus(container, ["running", "created"], "pause");
+        if (container.record.mode === "vm") controlMachine(container, { do: "pause" });
         cgroupOf(container).freeze();
         return 0;
       }),
@@ -24,6 +26,7 @@ export function registerPause({ program, action }: Registry): void {
       action((globals, id: string) => {
         const container = Container.open(globals.root, id);
         requireStatus(container, ["paused"], "resume");
+        if (container.record.mode === "vm") controlMachine(container, { do: "resume" });
         cgroupOf(container).thaw();
         return 0;
       }),

@@ -35,6 +35,7 @@ import { startStrace } from "../sandbox/strace.ts";
 import { wantsStrace } from "../sandbox/strace-wanted.ts";
 import { startSandbox, type Sandbox, type SandboxPlan } from "../sandbox/sandbox.ts";
 import { trapFilter } from "../sandbox/trap.ts";
+import { buildMachine, planMachine } from "../vm/create.ts";
 import { readText } from "./input.ts";
 import { enterRdt, planRdt, removeRdt, type RdtPlan } from "./intel-rdt.ts";
 import { closeProcessLaunch, prepareLaunch, refuseWithoutSelinux } from "./launch.ts";
@@ -95,6 +96,7 @@ function createOrDestroy(options: CreateOptions): Container {
   const rootfs = options.composed === undefined ? findRootfs(options.bundle, spec) : Container.directoryOf(options.root, options.id);
   if (ids !== undefined) givePipes(hostIdentity(spec));
   using files = ids === undefined ? undefined : inStep("files", () => options.composed?.files ?? planGuestFiles(configured, spec, rootfs));
+  const machine = mode === "vm" ? planMachine(spec, options.id, options.preserveFds) : undefined;
   const console = inStep("console socket", () => options.console(spec.process?.terminal === true));
   if (options.systemdCgroup) requireSystemd();
   const cgroup = inStep("cgroup", () =>
@@ -106,7 +108,8 @@ function createOrDestroy(options: CreateOptions): Container {
   // Until this descriptor is closed the container is `creating`; the kernel closes it where we are killed.
   using _lock = lock;
   try {
-    build(container, spec, console, lock, ids === undefined || files === undefined ? undefined : { ids, files, sysctls: sysctlsOf(configured, true) }, options);
+    if (machine !== undefined) buildMachine(container, spec, console, lock, machine, options);
+    else build(container, spec, console, lock, ids === undefined || files === undefined ? undefined : { ids, files, sysctls: sysctlsOf(configured, true) }, options);
     return container;
   } catch (cause) {
     const words = lastWords(container.directory);

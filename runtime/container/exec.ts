@@ -16,6 +16,7 @@ import { fromWire, receive } from "../init/protocol.ts";
 import { runDirectly, runStage } from "../init/stage.ts";
 import type { Logger } from "../log.ts";
 import type { LinuxNamespaceType, Process, Spec } from "../spec/config.ts";
+import { execInMachine } from "../vm/exec.ts";
 import { handOver } from "./handover.ts";
 import { setgroupsDenied } from "./id-maps.ts";
 import { joinRdt } from "./intel-rdt.ts";
@@ -54,7 +55,7 @@ function connectToSentry({ directory }: Container): Fd {
 
 /** Starts a process in the container. @returns its pid. @throws ContainerError, or what kept it from running. */
 export function execInContainer(container: Container, options: ExecOptions): number {
-  return closingOnFailure(() => startProcess(container, options));
+  return closingOnFailure(() => (container.record.mode === "vm" ? execInMachine : startProcess)(container, options));
 }
 
 function startProcess(container: Container, options: ExecOptions): number {

@@ -66,7 +66,7 @@ function ownershipOf({ linux }: Spec): Ownership {
   return uidMappings.length === 0 ? SAME_IDS : { kind: "kept", uids: rangesOf(uidMappings), gids: rangesOf(gidMappings) };
 }
 
-function rootWritesOf({ annotations }: Spec): "memory" | "host" {
+export function rootWritesOf({ annotations }: Spec): "memory" | "host" {
   const value = annotations?.[ROOT_WRITES] ?? "memory";
   if (value !== "memory" && value !== "host") throw new ConfigError("config.json", `annotations["${ROOT_WRITES}"]`, `must be "memory" or "host", is ${JSON.stringify(value)}`);
   return value;

@@ -5,7 +5,7 @@ import type { Logger } from "../log.ts";
 import { ConfigError } from "../spec/report.ts";
 
 /** From the weakest isolation to the strongest. */
-export const MODES = ["namespace", "sentry"] as const;
+export const MODES = ["namespace", "sentry", "vm"] as const;
 export type Mode = (typeof MODES)[number];
 
 const DEFAULT: Mode = "sentry";

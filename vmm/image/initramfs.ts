@@ -14,12 +14,11 @@ export interface InitramfsOptions {
   readonly script?: string;
 }
 
-/** The image is the first disk or the persistent memory, read-only; what is written lies over it, in memory. */
+/** The image is the persistent memory or the first disk, and stays read-only; as memory it is used where it lies (dax). */
 const GO_TO_IMAGE = `
 for device in /dev/pmem0 /dev/vda; do [ -b $device ] && break; done
-$b mkdir -p /lower /upper /root
-$b mount -o ro $device /lower && $b mount -t tmpfs upper /upper && $b mkdir /upper/data /upper/work &&
-$b mount -t overlay -o lowerdir=/lower,upperdir=/upper/data,workdir=/upper/work root /root || { echo "guest: cannot mount the image"; $b poweroff -f; }
+$b mkdir -p /root
+$b mount -t ext4 -o ro,dax $device /root 2>/dev/null || $b mount -t ext4 -o ro $device /root || { echo "guest: cannot mount the image"; $b poweroff -f; }
 $b mount --move /dev /root/dev && $b mount --move /proc /root/proc && $b mount --move /sys /root/sys
 exec $b switch_root /root /sbin/guest-init
 `;

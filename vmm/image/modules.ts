@@ -5,7 +5,7 @@ import { basename, join } from "node:path";
 /** What the guest needs, and no more; what is built into the kernel is passed over. */
 export const GUEST_MODULES = [
   "virtio_mmio", "virtio_blk", "virtio_net", "virtio_console", "virtio-rng", "vmw_vsock_virtio_transport", "virtiofs", "virtio_balloon",
-  "virtio_pmem", "nd_pmem", "overlay",
+  "virtio_pmem", "nd_pmem", "overlay", "ext4",
 ] as const;
 
 export interface Module {

@@ -58,7 +58,7 @@ describe("the mode", () => {
     await using c = shell("true", annotate({ "dev.tssandbox.mode": "magic" }));
     const result = await c.run();
     expect(result).toMatchObject({ code: 1, stdout: "" });
-    expect(result.stderr).toBe('tssandbox: config.json: annotations["dev.tssandbox.mode"]: must be one of namespace, sentry, is "magic"\n');
+    expect(result.stderr).toBe('tssandbox: config.json: annotations["dev.tssandbox.mode"]: must be one of namespace, sentry, vm, is "magic"\n');
     await c.expectNothingLeft();
   });
 

@@ -1,0 +1,157 @@
+/** `create` in mode vm: a stand-in (stand-in.ts) takes init's place, and boots a machine for the container. */
+import { mkdirSync } from "node:fs";
+import * as fcntl from "../../linux/abi/fcntl.ts";
+import { inStep } from "../../linux/errors.ts";
+import type { Fd } from "../../linux/fd.ts";
+import { open } from "../../linux/file.ts";
+import { lockFile } from "../../linux/flock.ts";
+import { fork } from "../../linux/fork.unsafe.ts";
+import { dropInherited, nodeResources, type NodeResources } from "../../linux/inherited.unsafe.ts";
+import { poll } from "../../linux/poll.ts";
+import { kill, newSession, waitPid } from "../../linux/process.ts";
+import { sendMessage, listenUnix, socketPair, SOCK_SEQPACKET } from "../../linux/socket.ts";
+import { SIGNALS } from "../../linux/abi/signal.ts";
+import { openPty, rawMode, restoreTerminal, saveTerminal, setControllingTerminal } from "../../linux/tty.ts";
+import { checkVm, describeReadiness } from "../../vmm/check.ts";
+import { createCgroup } from "../cgroups/index.ts";
+import type { CreateOptions } from "../container/create.ts";
+import { processInfo } from "../container/process-info.ts";
+import { writePidFile } from "../container/pid-file.ts";
+import { ociState } from "../container/status.ts";
+import type { Container } from "../container/store.ts";
+import { runHooks } from "../hooks.ts";
+import type { ConsoleTarget } from "../init/launch.ts";
+import { fromWire, PeerGone, receive, rendezvous, reporting, send } from "../init/protocol.ts";
+import { rootWritesOf } from "../sandbox/files.ts";
+import type { Spec } from "../spec/config.ts";
+import { connectToAgent, fresh, request } from "./connect.ts";
+import { checkVolumes, lend } from "./files.ts";
+import { guestSpec } from "./guest-spec.ts";
+import { HostMachine } from "./machine.ts";
+import { machineSettings, type MachineSettings } from "./settings.ts";
+import { endAs, holdSignals, StandIn } from "./stand-in.ts";
+
+/** A guest's kernel boots in less than a second on hardware, and in ten where the hardware is emulated and idle. */
+const BOOT_TIMEOUT_MS = 240_000;
+
+export interface MachinePlan {
+  readonly settings: MachineSettings;
+  readonly guest: Spec;
+}
+
+/** Everything that can be refused before anything is made. @throws Error in plain words where this host cannot, ConfigError */
+export function planMachine(spec: Spec, id: string, preserveFds: number): MachinePlan {
+  const readiness = checkVm();
+  if (readiness.kind !== "ready" && readiness.kind !== "nested") throw new Error(`mode vm: ${describeReadiness(readiness)}`);
+  if (preserveFds > 0) throw new Error("--preserve-fds: a descriptor of the host's means nothing in a machine's guest");
+  const plan = { settings: machineSettings(spec), guest: guestSpec(spec, id) };
+  checkVolumes(spec);
+  return plan;
+}
+
+/** @param lock of the container, which the stand-in must not keep. */
+export function buildMachine(container: Container, spec: Spec, console: ConsoleTarget | undefined, lock: Fd, plan: MachinePlan, options: CreateOptions): void {
+  const resources = spec.linux?.resources ?? {};
+  const cgroup = inStep("cgroup", () => createCgroup(container.record.cgroup, resources));
+  const joining = inStep("cgroup", () => cgroup.openJoin(resources));
+  const createdLock = inStep("state directory", () => container.openLock("created"));
+  lockFile(createdLock, "exclusive", true);
+  using directory = open(container.directory, fcntl.O_PATH | fcntl.O_DIRECTORY);
+  const startSocket = inStep("start socket", () => listenUnix(`${directory.procPath}/start.sock`, SOCK_SEQPACKET));
+  const [ours, theirs] = socketPair();
+  const inherited = nodeResources();
+  const pid = fork(() => {
+    lock.close();
+    ours.close();
+    return standIn({ container, spec, console, plan, channel: theirs, start: { listener: startSocket, created: createdLock }, inherited });
+  });
+  for (const fd of [theirs, startSocket, createdLock, ...joining.tasks]) fd.close();
+  console?.socket.close();
+  using undo = new DisposableStack();
+  using _ours = ours;
+  undo.defer(() => {
+    kill(pid, SIGNALS.SIGKILL);
+    waitPid(pid);
+  });
+  awaitMade(ours);
+  // Not before: the machine is not the container's to pay for, but the runtime class's overhead.
+  inStep("cgroup", () => joining.move(pid, false));
+  joining.birthplace?.close();
+  const state = JSON.stringify(ociState(container, "creating", pid));
+  inStep("prestart hooks", () => runHooks(spec.hooks?.prestart, state));
+  inStep("createRuntime hooks", () => runHooks(spec.hooks?.createRuntime, state));
+  inStep("state.json", () => {
+    const info = processInfo(pid);
+    if (info === undefined) throw new Error("the container's stand-in ended during set-up");
+    container.save({ ...container.record, pid, startTime: info.startTime, cgroupPaths: cgroup.paths });
+  });
+  if (options.pidFile !== undefined) writePidFile(options.pidFile, pid, undo);
+  send(ours, { kind: "go" });
+  undo.move();
+}
+
+function awaitMade(channel: Fd): void {
+  const message = receive(channel);
+  if (message?.kind === "failed") throw fromWire(message.error);
+  if (message === undefined) throw new Error("the container's stand-in ended during set-up");
+}
+
+interface StandInRequest {
+  readonly container: Container;
+  readonly spec: Spec;
+  readonly console: ConsoleTarget | undefined;
+  readonly plan: MachinePlan;
+  /** To the runtime. */
+  readonly channel: Fd;
+  readonly start: { readonly listener: Fd; readonly created: Fd };
+  readonly inherited: NodeResources;
+}
+
+/** The stand-in's process. @returns its exit code. */
+function standIn({ container, spec, console, plan, channel, start, inherited }: StandInRequest): number {
+  const signals = holdSignals();
+  dropInherited([channel, start.listener, start.created, signals, ...(console === undefined ? [] : [console.socket])], inherited);
+  let code = 1;
+  const reported = reporting(channel, () => {
+    newSession();
+    const terminal = console === undefined ? undefined : openTerminal(console);
+    const machine = bootMachine(container, spec, plan, inherited);
+    try {
+      const alive = () => {
+        machine.check();
+        // Without the runtime nobody knows of this process.
+        if (poll([{ fd: channel, events: 0 }], 0)[0] !== 0) throw new PeerGone("the runtime is gone");
+      };
+      const agent = inStep("agent", () => connectToAgent(container.directory, BOOT_TIMEOUT_MS, alive));
+      request(agent, { kind: "create", id: container.record.id, spec: plan.guest, rootWrites: rootWritesOf(spec), ...fresh() }, alive);
+      rendezvous(channel, { kind: "ready" });
+      channel.close();
+      const ended = new StandIn({ channel: agent, terminal, start }, signals).run();
+      machine.end();
+      code = endAs(ended);
+    } catch (error) {
+      machine.end();
+      throw error;
+    }
+  });
+  return reported === 0 ? code : reported;
+}
+
+function bootMachine({ directory, record }: Container, spec: Spec, { settings }: MachinePlan, resources: NodeResources): HostMachine {
+  const volumes = `${directory}/volumes`;
+  mkdirSync(volumes, { mode: 0o700 });
+  const loans = inStep("files", () => lend(spec, record.rootfs, volumes));
+  return HostMachine.start({ settings, loans, directory, resources });
+}
+
+/** The caller's terminal ends here, and passes everything on: the guest's has the settings. @returns our end. */
+export function openTerminal({ socket }: ConsoleTarget): Fd {
+  using devices = open("/dev/pts", fcntl.O_PATH | fcntl.O_DIRECTORY);
+  const { master, slave } = openPty(devices, "ptmx");
+  restoreTerminal(slave, rawMode(saveTerminal(slave)));
+  setControllingTerminal(slave);
+  sendMessage(socket, Buffer.from("/dev/pts"), [master]);
+  master.close();
+  socket.close();
+  return slave;
+}

@@ -1,0 +1,43 @@
+/** What a container's configuration becomes when it runs in a machine of its own: what is left to the guest's kernel, with the paths that hold there. */
+import type { Mount, Spec } from "../spec/config.ts";
+import { isBind, parseMountOptions } from "../spec/mount-parse.ts";
+import { ConfigError } from "../spec/report.ts";
+
+/** Where the guest has what the host lends it: one directory, in which each loan has a name. */
+export const SHARE = "/share";
+export const ROOT_LOAN = "root";
+export const volumeName = (index: number): string => `volume-${index}`;
+
+/** The bind mounts of a configuration, by their index among the mounts. */
+export function volumesOf({ mounts = [] }: Spec): (readonly [index: number, mount: Mount])[] {
+  return [...mounts.entries()].filter(([, mount]) => isBind(parseMountOptions(mount.options)));
+}
+
+/**
+ * The host's hooks run on the host, its labels and resctrl groups mean nothing in the guest, and a namespace that is joined by path is on the host:
+ * that of the network is the guest's own, whatever it is connected with.
+ * @throws ConfigError for what a machine cannot share with the host.
+ */
+export function guestSpec(spec: Spec, id: string): Spec {
+  const { hooks: _hooks, annotations: _annotations, linux, process, ...rest } = spec;
+  const { intelRdt: _rdt, netDevices: _devices, mountLabel: _label, cgroupsPath: _path, ...kept } = linux ?? {};
+  const { apparmorProfile: _profile, selinuxLabel: _selinux, ...program } = process ?? { cwd: "/", user: { uid: 0, gid: 0 } };
+  return {
+    ...rest,
+    process: program,
+    root: { ...spec.root, path: `${SHARE}/${ROOT_LOAN}` },
+    mounts: (spec.mounts ?? []).map((mount, i) => (isBind(parseMountOptions(mount.options)) ? { ...mount, source: `${SHARE}/volumes/${volumeName(i)}` } : mount)),
+    linux: { ...kept, cgroupsPath: `/${id}`, namespaces: namespacesIn(kept.namespaces ?? []) },
+  };
+}
+
+type Namespaces = NonNullable<NonNullable<Spec["linux"]>["namespaces"]>;
+
+function namespacesIn(namespaces: Namespaces): Namespaces {
+  return namespaces.flatMap((namespace, i) => {
+    if (namespace.type === "network") return [];
+    if (!namespace.path) return [namespace];
+    if (namespace.type === "ipc" || namespace.type === "uts") return [{ type: namespace.type }];
+    throw new ConfigError("config.json", `linux.namespaces[${i}].path`, `a machine has ${namespace.type} namespaces of its own, and joins none of the host's`);
+  });
+}

@@ -1,0 +1,151 @@
+/**
+ * The processes of a container's machine, as children of its stand-in, with which they end:
+ *
+ *   stand-in --+-- VMM     executed anew; killed with its parent
+ *              +-- gofer   jailed with what is lent; ends when the VMM's sockets close
+ */
+import { openSync, readFileSync } from "node:fs";
+import process from "node:process";
+import * as fcntl from "../../linux/abi/fcntl.ts";
+import { SIGNALS } from "../../linux/abi/signal.ts";
+import { check, inStep } from "../../linux/errors.ts";
+import { createExecStub, prepareExec } from "../../linux/exec.unsafe.ts";
+import { Fd } from "../../linux/fd.ts";
+import { closeOnExecFrom, duplicateOnto, open, rewind, setCloseOnExec, writeAll } from "../../linux/file.ts";
+import { tryClone } from "../../linux/fork.unsafe.ts";
+import type { NodeResources } from "../../linux/inherited.unsafe.ts";
+import { openKvm } from "../../linux/kvm.ts";
+import { createMemfd } from "../../linux/memfd.ts";
+import { setParentDeathSignal } from "../../linux/prctl.ts";
+import { kill, shellCode, tryWaitPid, waitPid } from "../../linux/process.ts";
+import { NO_SIGNALS, setSignalMask } from "../../linux/signal.ts";
+import { listenUnix, socketPair } from "../../linux/socket.ts";
+import { runGofer } from "../../gofer/main.ts";
+import type { Loan } from "../../gofer/export.ts";
+import type { DeviceConfig, VmConfig } from "../../vmm/config.ts";
+import { VSOCK } from "./connect.ts";
+import { CONTROL } from "./control.ts";
+import { programFiles, vmmProgram } from "./program-files.ts";
+import type { MachineSettings } from "./settings.ts";
+
+export interface MachineRequest {
+  readonly settings: MachineSettings;
+  /** By tag. */
+  readonly loans: ReadonlyMap<string, Loan>;
+  /** The container's state directory. */
+  readonly directory: string;
+  readonly resources: NodeResources;
+}
+
+const SOCK_STREAM = 1;
+const SERIAL = "serial.log";
+const GUEST_CID = 3;
+/** The serial port is for the kernel's last words. */
+const COMMAND_LINE = "console=ttyS0 quiet loglevel=4 panic=-1 pci=off";
+/** Of Node, for a small process with threads. */
+const NODE_FLAGS = ["--max-semi-space-size=1"];
+
+export class HostMachine {
+  readonly #vmm: number;
+  readonly #gofer: number;
+  readonly #directory: string;
+
+  private constructor(vmm: number, gofer: number, directory: string) {
+    this.#directory = directory;
+    this.#vmm = vmm;
+    this.#gofer = gofer;
+  }
+
+  /** Preconditions: a forked process of one thread. @throws SysError */
+  static start(request: MachineRequest): HostMachine {
+    const links = [...request.loans].map(([tag, loan]) => ({ tag, loan, ends: socketPair(SOCK_STREAM) }));
+    const log = new Fd(openSync(`${request.directory}/sandbox.log`, "a", 0o600));
+    const vmm = inStep("vmm", () => startVmm(request, links.map(({ tag, ends }) => ({ tag, fd: ends[0] })), log));
+    for (const { ends } of links) ends[0].close();
+    const gofer = inStep("gofer", () => clone(() => {
+      const exports = links.map(({ loan, ends }) => ({ ...loan, fuse: ends[1], link: "socket" as const }));
+      // The stand-in has dropped the rings already: what is mapped in their place now is ours.
+      return runGofer(exports, { log, resources: { rings: [], eventFds: request.resources.eventFds } });
+    }));
+    for (const { loan, ends } of links) {
+      ends[1].close();
+      loan.root.close();
+    }
+    log.close();
+    return new HostMachine(vmm, gofer, request.directory);
+  }
+
+  /** @throws Error where one of them has ended, with what the guest's kernel has said last. */
+  check(): void {
+    const gofer = tryWaitPid(this.#gofer)?.status;
+    if (gofer !== undefined && shellCode(gofer) !== 0) throw new Error(`the gofer has ended with ${shellCode(gofer)}`);
+    // It ends well when the VMM has ended, or is about to.
+    const vmm = gofer === undefined ? tryWaitPid(this.#vmm) : waitPid(this.#vmm);
+    if (vmm !== undefined) throw new Error(`the virtual machine has ended with ${shellCode(vmm.status)}${lastLine(this.#directory)}`);
+  }
+
+  /** Ends the machine: its guest has nothing more to do. */
+  end(): void {
+    kill(this.#vmm, SIGNALS.SIGKILL);
+    waitPid(this.#vmm);
+    // Its connections are closed now: what the guest has written is with the files.
+    waitPid(this.#gofer);
+  }
+}
+
+/**
+ * A fork by the system call alone. In a child of libc's fork libuv closes the descriptors of its signal pipe, by numbers that are ours since they
+ * were dropped (linux/inherited.unsafe.ts).
+ */
+const clone = (body: () => number): number => check(tryClone({ namespaces: 0, cgroup: undefined }, body), "clone3");
+
+const LINE_LIMIT = 500;
+
+/** What stands last on the guest's serial port. */
+function lastLine(directory: string): string {
+  const line = readFileSync(`${directory}/${SERIAL}`, "latin1").trimEnd().split("\n").at(-1) ?? "";
+  return line === "" ? "" : `; its last words: ${JSON.stringify(line.trim().slice(-LINE_LIMIT))}`;
+}
+
+function startVmm({ settings, directory }: MachineRequest, links: readonly { readonly tag: string; readonly fd: Fd }[], log: Fd): number {
+  const kept: Fd[] = [];
+  const keep = (fd: Fd) => {
+    kept.push(fd);
+    return { fd: fd.number };
+  };
+  const file = (path: string) => keep(open(path, fcntl.O_RDONLY));
+  using path = open(directory, fcntl.O_PATH | fcntl.O_DIRECTORY);
+  const devices: DeviceConfig[] = [
+    { kind: "pmem", file: file(settings.image), readOnly: true },
+    { kind: "vsock", cid: GUEST_CID, socket: keep(listenUnix(`${path.procPath}/${VSOCK}`)) },
+    { kind: "rng" },
+    ...links.map(({ tag, fd }) => ({ kind: "remote-fs" as const, tag, ...keep(fd) })),
+  ];
+  const config: VmConfig = {
+    vcpus: settings.vcpus,
+    memoryMegabytes: settings.memoryMegabytes,
+    kvm: keep(openKvm()),
+    serial: keep(new Fd(openSync(`${directory}/${SERIAL}`, "a", 0o600))),
+    control: keep(listenUnix(`${path.procPath}/${CONTROL}`)),
+    devices,
+    source: { kind: "boot", kernel: file(settings.kernel), initramfs: file(settings.initramfs), commandLine: COMMAND_LINE },
+  };
+  using document = createMemfd("vm-config");
+  writeAll(document, JSON.stringify(config));
+  rewind(document);
+  kept.push(document);
+  const { node } = programFiles();
+  const pid = clone(() => {
+    const become = prepareExec(createExecStub(), node, ["tssandbox-vmm", ...NODE_FLAGS, vmmProgram(), String(document.number)], [`PATH=${process.env["PATH"] ?? ""}`]);
+    setParentDeathSignal(SIGNALS.SIGKILL);
+    using nothing = open("/dev/null", fcntl.O_RDWR);
+    for (const stream of [0, 1]) duplicateOnto(nothing, stream);
+    duplicateOnto(log, 2);
+    closeOnExecFrom(3);
+    for (const fd of kept) setCloseOnExec(fd, false);
+    setSignalMask(NO_SIGNALS);
+    return become();
+  });
+  for (const fd of kept) fd.close();
+  return pid;
+}

@@ -1,0 +1,69 @@
+/**
+ * What the host says to the agent in a guest, and the agent to the host: one connection for each process, which lives as long as the process.
+ *
+ *   host: a stand-in (stand-in.ts)                guest: a task of the agent's (task.ts)
+ *      | create or exec ---------------------------->| sets the process up
+ *      |<----------------------------- created or failed
+ *      | start (for create) ------------------------>| lets it run
+ *      |<----------------------------- started or failed
+ *      | data: its standard input; input-end ------->|
+ *      |<------------------ input-taken: room for more
+ *      | signal, resize ---------------------------->|
+ *      |<---------- data, error data: what it prints |
+ *      |<------------------------------------ exited |
+ *
+ * An end that is gone ends the other: a stand-in that is killed takes its process along, and a guest that dies its stand-ins.
+ *
+ * Each message is a frame: its length without these 5 bytes (u32, little endian), its kind (u8), and then JSON or data. The host takes the agent
+ * for hostile: sizes are bounded, every message is checked against its schema, and nothing that the agent says names anything of the host's.
+ */
+import * as v from "valibot";
+import type { Process, Spec } from "../spec/config.ts";
+
+/** Where the agent listens, of the guest's vsock ports. */
+export const AGENT_PORT = 1024;
+
+export const FRAME = { json: 0, data: 1, errorData: 2 } as const;
+export const FRAME_HEADER = 5;
+/** Bytes of one frame's content: a configuration is the longest. */
+export const MAX_FRAME = 4 << 20;
+/** What the agent may say in one frame. */
+export const MAX_AGENT_FRAME = 128 << 10;
+export const CHUNK = 64 << 10;
+/** Bytes of standard input that the host may send ahead. */
+export const INPUT_WINDOW = 64 << 10;
+
+/** What a new process brings along: the guest's clock may have stood still, and a restored guest has the randomness of its original. */
+interface Fresh {
+  /** Milliseconds since 1970. */
+  readonly time: number;
+  /** 64 random bytes in base64. */
+  readonly seed: string;
+}
+
+export type FromHost =
+  | ({ readonly kind: "create"; readonly id: string; readonly spec: Spec; readonly rootWrites: "memory" | "host" } & Fresh)
+  | ({ readonly kind: "exec"; readonly id: string; readonly process: Process } & Fresh)
+  | { readonly kind: "start" }
+  | { readonly kind: "signal"; readonly signal: number }
+  | { readonly kind: "resize"; readonly rows: number; readonly columns: number }
+  | { readonly kind: "input-end" };
+
+const small = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(255));
+
+const fromAgent = v.variant("kind", [
+  v.strictObject({ kind: v.literal("created") }),
+  v.strictObject({ kind: v.literal("started") }),
+  v.strictObject({ kind: v.literal("failed"), message: v.pipe(v.string(), v.maxLength(4096)) }),
+  v.strictObject({ kind: v.literal("input-taken"), bytes: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(INPUT_WINDOW)) }),
+  v.strictObject({ kind: v.literal("exited"), code: small }),
+  v.strictObject({ kind: v.literal("signaled"), signal: v.pipe(small, v.minValue(1), v.maxValue(64)) }),
+]);
+export type FromAgent = v.InferOutput<typeof fromAgent>;
+
+/** @throws Error where it is no message of an agent's. */
+export function parseFromAgent(content: Uint8Array): FromAgent {
+  const parsed = v.safeParse(fromAgent, JSON.parse(Buffer.from(content).toString("utf8")));
+  if (!parsed.success) throw new Error("the agent in the guest says what is no message of its protocol");
+  return parsed.output;
+}

@@ -1,0 +1,57 @@
+/** How large a container's machine is, and what it boots. */
+import { existsSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import type { Spec } from "../spec/config.ts";
+import { ConfigError } from "../spec/report.ts";
+
+const IMAGE_VARIABLE = "TSSANDBOX_VM_IMAGE";
+const DEFAULT_IMAGE = "/var/lib/tssandbox/vm";
+const MEMORY = "dev.tssandbox.vm.memory-mib";
+const VCPUS = "dev.tssandbox.vm.vcpus";
+const DEFAULT_MEGABYTES = 512;
+const MAX_MEGABYTES = 1 << 20;
+const MAX_VCPUS = 32;
+/** What the guest's kernel and agent take, beside the container's limit. */
+const OVERHEAD_MEGABYTES = 192;
+const MIB = 1 << 20;
+
+export interface MachineSettings {
+  /** From `tssandbox vm build`. */
+  readonly kernel: string;
+  readonly initramfs: string;
+  readonly image: string;
+  readonly vcpus: number;
+  readonly memoryMegabytes: number;
+}
+
+/** @throws Error where there is no image; ConfigError for an annotation out of range */
+export function machineSettings(spec: Spec): MachineSettings {
+  const folder = process.env[IMAGE_VARIABLE] ?? DEFAULT_IMAGE;
+  const [kernel = "", initramfs = "", image = ""] = ["kernel", "initramfs", "image"].map((name) => join(folder, name));
+  if (!existsSync(image)) throw new Error(`mode vm: there is no image in ${folder}: make one with tssandbox vm build, or name its folder in ${IMAGE_VARIABLE}`);
+  return { kernel, initramfs, image, vcpus: vcpusFor(spec), memoryMegabytes: memoryFor(spec) };
+}
+
+function memoryFor({ annotations, linux }: Spec): number {
+  const asked = annotated(annotations, MEMORY, 128, MAX_MEGABYTES);
+  const limit = linux?.resources?.memory?.limit;
+  const needed = asked ?? (limit === undefined || limit <= 0 ? DEFAULT_MEGABYTES : Math.min(Math.ceil(Number(limit) / MIB) + OVERHEAD_MEGABYTES, MAX_MEGABYTES));
+  return Math.ceil(needed / 2) * 2;
+}
+
+/** As many as its quota pays for; one where it has none. */
+function vcpusFor({ annotations, linux }: Spec): number {
+  const { quota, period } = linux?.resources?.cpu ?? {};
+  const paid = quota === undefined || quota <= 0 ? 1 : Math.ceil(Number(quota) / Number(period ?? 100_000));
+  return annotated(annotations, VCPUS, 1, MAX_VCPUS) ?? Math.min(paid, availableParallelism(), MAX_VCPUS);
+}
+
+function annotated(annotations: Spec["annotations"], name: string, least: number, most: number): number | undefined {
+  const text = annotations?.[name];
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (!/^\d{1,7}$/.test(text) || value < least || value > most) throw new ConfigError("config.json", `annotations["${name}"]`, `must be a whole number from ${least} to ${most}, is ${JSON.stringify(text)}`);
+  return value;
+}

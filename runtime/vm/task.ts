@@ -1,0 +1,313 @@
+/** The agent's side of one process: sets it up, passes its streams and signals on, tells how it ended. A forked process, all synchronous. */
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { EINVAL, ENOENT } from "../../linux/abi/errno.ts";
+import * as fcntl from "../../linux/abi/fcntl.ts";
+import { POLLIN, POLLOUT } from "../../linux/abi/poll.ts";
+import { SIGNALS } from "../../linux/abi/signal.ts";
+import { addEntropy, setClock } from "../../linux/clock.ts";
+import { assertNever, isErrno, messageOf } from "../../linux/errors.ts";
+import type { Fd } from "../../linux/fd.ts";
+import { duplicateOnto, open, pipe } from "../../linux/file.ts";
+import { setNonBlocking } from "../../linux/kvm-sockets.ts";
+import { MNT_DETACH, mount, unmount } from "../../linux/mount.ts";
+import { poll } from "../../linux/poll.ts";
+import { kill, pidfdOpen, tryWaitPid, type ExitStatus } from "../../linux/process.ts";
+import { receiveMessage, socketPair } from "../../linux/socket.ts";
+import { setWindowSize } from "../../linux/tty.ts";
+import { tryReadInto, tryWriteFrom } from "../../vmm/devices/host-io.ts";
+import { createContainer } from "../container/create.ts";
+import { destroyContainer } from "../container/delete.ts";
+import { execInContainer } from "../container/exec.ts";
+import { startContainer } from "../container/start.ts";
+import { Container } from "../container/store.ts";
+import type { ConsoleTarget } from "../init/launch.ts";
+import type { Logger } from "../log.ts";
+import { Channel } from "./channel.ts";
+import { CHUNK, FRAME, type FromHost } from "./protocol.ts";
+
+/** What is read of a process's output after its end: others may hold the same pipe, and write for ever. */
+const DRAIN_LIMIT = 1 << 20;
+/** The clock is left alone where it is about right. */
+const CLOCK_TOLERANCE_MS = 500;
+
+type Request = Extract<FromHost, { kind: "create" | "exec" }>;
+
+/** @returns the exit code of this process, which means nothing to anybody. */
+export function serveTask(connection: Fd, root: string, log: Logger): number {
+  const channel = new Channel(connection);
+  try {
+    const request = awaitRequest(channel);
+    if (request === undefined) return 1;
+    refresh(request);
+    new Task(channel, request, root, log).run();
+  } catch (error) {
+    channel.say({ kind: "failed", message: messageOf(error).slice(0, 4096) });
+  }
+  while (!channel.idle && !channel.gone) {
+    poll([{ fd: channel.fd, events: POLLOUT }], Infinity);
+    channel.flush();
+  }
+  return 0;
+}
+
+function awaitRequest(channel: Channel): Request | undefined {
+  while (!channel.gone) {
+    poll([{ fd: channel.fd, events: POLLIN }], Infinity);
+    channel.read();
+    const frame = channel.next();
+    if (frame === undefined) continue;
+    const message = JSON.parse(Buffer.from(frame.content).toString()) as FromHost;
+    if (message.kind !== "create" && message.kind !== "exec") throw new Error(`the agent was told to ${message.kind} first`);
+    return message;
+  }
+  return undefined;
+}
+
+/** Not in a user namespace of a test's, which may set neither. */
+function refresh({ time, seed }: Request): void {
+  try {
+    if (Math.abs(Date.now() - time) > CLOCK_TOLERANCE_MS) setClock(time);
+    addEntropy(Buffer.from(seed, "base64"));
+  } catch {
+    // The kernel's own sources must do.
+  }
+}
+
+interface Output {
+  readonly fd: Fd;
+  readonly kind: number;
+  ended: boolean;
+}
+
+class Task {
+  readonly #channel: Channel;
+  readonly #log: Logger;
+  readonly #container: Container;
+  readonly #own: boolean;
+  readonly #pid: number;
+  readonly #outputs: Output[];
+  readonly #terminal: Fd | undefined;
+  #input: Fd | undefined;
+  #pending: Buffer[] = [];
+  #inputEnds = false;
+
+  constructor(channel: Channel, request: Request, root: string, log: Logger) {
+    this.#channel = channel;
+    this.#log = log;
+    this.#own = request.kind === "create";
+    const terminal = (request.kind === "create" ? request.spec.process : request.process)?.terminal === true;
+    const streams = terminal ? terminalStreams() : pipeStreams();
+    const made = request.kind === "create" ? create(request, root, streams.console, log) : execute(request, root, streams.console, log);
+    this.#container = made.container;
+    this.#pid = made.pid;
+    const { input, outputs, master } = streams.take();
+    this.#input = input;
+    this.#outputs = outputs;
+    this.#terminal = master;
+    channel.say({ kind: "created" });
+    if (request.kind === "exec") channel.say({ kind: "started" });
+  }
+
+  run(): void {
+    try {
+      const status = this.#supervise();
+      if (status !== undefined) this.#tellEnd(status);
+    } finally {
+      this.#end();
+    }
+  }
+
+  /** @returns undefined where the host is gone. */
+  #supervise(): ExitStatus | undefined {
+    using process = pidfdOpen(this.#pid);
+    for (;;) {
+      const open = this.#outputs.filter(({ ended }) => !ended);
+      const input = this.#pending.length > 0 ? this.#input : undefined;
+      const [fromHost = 0, ended, ...rest] = poll([
+        { fd: this.#channel.fd, events: this.#channel.events(true) },
+        { fd: process, events: POLLIN },
+        ...open.map(({ fd }) => ({ fd, events: this.#channel.idle ? POLLIN : 0 })),
+        ...(input === undefined ? [] : [{ fd: input, events: POLLOUT }]),
+      ], Infinity);
+      if ((fromHost & POLLOUT) !== 0) this.#channel.flush();
+      if ((fromHost & ~POLLOUT) !== 0) this.#hear();
+      if (this.#channel.gone) return undefined;
+      for (const [i, output] of open.entries()) if (rest[i] !== 0 && this.#channel.idle) this.#pass(output);
+      if (input !== undefined) this.#feed();
+      if (ended !== 0) {
+        for (let reaped = tryWaitPid(-1); reaped !== undefined; reaped = tryWaitPid(-1)) if (reaped.pid === this.#pid) return reaped.status;
+      }
+    }
+  }
+
+  #hear(): void {
+    this.#channel.read();
+    for (let frame = this.#channel.next(); frame !== undefined; frame = this.#channel.next()) {
+      const { kind, content } = frame;
+      if (kind === FRAME.data) this.#pending.push(Buffer.from(content));
+      else this.#obey(JSON.parse(Buffer.from(content).toString()) as FromHost);
+    }
+    this.#feed();
+  }
+
+  #obey(message: FromHost): void {
+    switch (message.kind) {
+      case "start": return this.#start();
+      case "signal": return void kill(this.#pid, message.signal);
+      case "resize": return this.#terminal === undefined ? undefined : setWindowSize(this.#terminal, message);
+      case "input-end":
+        this.#inputEnds = true;
+        return;
+      case "create":
+      case "exec": throw new Error("one process for each connection");
+      default: assertNever(message);
+    }
+  }
+
+  #start(): void {
+    try {
+      startContainer(this.#container);
+      this.#channel.say({ kind: "started" });
+    } catch (error) {
+      this.#channel.say({ kind: "failed", message: messageOf(error).slice(0, 4096) });
+    }
+  }
+
+  /** What the process does not take stays here: the host sends no more ahead than it was told there is room for. */
+  #feed(): void {
+    let taken = 0;
+    while (this.#pending.length > 0) {
+      const written = this.#input === undefined ? "gone" : tryWriteFrom(this.#input.number, this.#pending);
+      if (written === "later") break;
+      if (written === "gone") this.#closeInput();
+      let left = written === "gone" ? this.#pending.reduce((sum, { length }) => sum + length, 0) : written;
+      taken += left;
+      for (let first = this.#pending[0]; first !== undefined && left >= first.length; first = this.#pending[0]) {
+        left -= first.length;
+        this.#pending.shift();
+      }
+      if (left > 0 && this.#pending[0] !== undefined) this.#pending[0] = this.#pending[0].subarray(left);
+    }
+    if (taken > 0) this.#channel.say({ kind: "input-taken", bytes: taken });
+    if (this.#inputEnds && this.#pending.length === 0) this.#endInput();
+  }
+
+  /** A terminal has no end: its line discipline makes one of ^D. */
+  #endInput(): void {
+    this.#inputEnds = false;
+    if (this.#terminal !== undefined) tryWriteFrom(this.#terminal.number, [Buffer.from("\u0004")]);
+    else this.#closeInput();
+  }
+
+  #closeInput(): void {
+    if (this.#terminal === undefined) this.#input?.close();
+    this.#input = undefined;
+  }
+
+  /** @returns the bytes that were there. */
+  #pass(output: Output): number {
+    const buffer = Buffer.alloc(CHUNK);
+    const size = tryReadInto(output.fd.number, [buffer]);
+    if (size === "later") return 0;
+    if (size === 0 || size === "gone") {
+      output.ended = true;
+      return 0;
+    }
+    this.#channel.send(output.kind, buffer.subarray(0, size));
+    return size;
+  }
+
+  #tellEnd(status: ExitStatus): void {
+    for (const output of this.#outputs) {
+      for (let [total, size] = [0, 1]; size > 0 && !output.ended && total < DRAIN_LIMIT; total += size) size = this.#pass(output);
+    }
+    this.#channel.say(status.kind === "exited" ? status : { kind: "signaled", signal: status.signal });
+  }
+
+  #end(): void {
+    if (!this.#own) return void kill(this.#pid, SIGNALS.SIGKILL);
+    destroyContainer(this.#container, this.#log);
+    removeBundle(this.#container.record.bundle);
+  }
+}
+
+function create({ id, spec, rootWrites }: Extract<Request, { kind: "create" }>, root: string, console: ConsoleTarget | undefined, log: Logger) {
+  const bundle = `${root}-bundles/${id}`;
+  mkdirSync(bundle, { recursive: true });
+  const path = rootWrites === "memory" ? overlay(bundle, spec.root?.path ?? "") : spec.root?.path;
+  writeFileSync(`${bundle}/config.json`, JSON.stringify({ ...spec, root: { ...spec.root, path } }));
+  const container = createContainer({
+    root, id, bundle, mode: "namespace", systemdCgroup: false, rootless: false, console: () => console,
+    pidFile: undefined, preserveFds: 0, noPivot: false, newKeyring: true, log,
+  });
+  return { container, pid: container.record.pid };
+}
+
+/** Throw-away writes: they stay in the guest's memory, and go with it. */
+function overlay(bundle: string, lower: string): string {
+  for (const name of ["upper", "work", "rootfs"]) mkdirSync(`${bundle}/${name}`);
+  mount("overlay", `${bundle}/rootfs`, "overlay", 0, `lowerdir=${lower},upperdir=${bundle}/upper,workdir=${bundle}/work`);
+  return `${bundle}/rootfs`;
+}
+
+function removeBundle(bundle: string): void {
+  // Not mounted where writes reach the host.
+  tryUnmount(`${bundle}/rootfs`);
+  rmSync(bundle, { recursive: true, force: true });
+}
+
+function tryUnmount(path: string): void {
+  try {
+    unmount(path, MNT_DETACH);
+  } catch (error) {
+    if (!isErrno(error, EINVAL, ENOENT)) throw error;
+  }
+}
+
+function execute({ id, process }: Extract<Request, { kind: "exec" }>, root: string, console: ConsoleTarget | undefined, log: Logger) {
+  const container = Container.open(root, id);
+  const pid = execInContainer(container, {
+    spec: container.spec(), process, console, pidFile: undefined, preserveFds: 0, newKeyring: false, ignorePaused: false, cgroups: [], strace: false, log,
+  });
+  return { container, pid };
+}
+
+interface Streams {
+  readonly console: ConsoleTarget | undefined;
+  /** Our ends, once the process has its own. */
+  take(): { readonly input: Fd; readonly outputs: Output[]; readonly master: Fd | undefined };
+}
+
+function pipeStreams(): Streams {
+  const [theirInput, input] = pipe();
+  const outputs = [FRAME.data, FRAME.errorData].map((kind) => ({ kind, ends: pipe() }));
+  for (const [stream, fd] of [theirInput, ...outputs.map(({ ends }) => ends[1])].entries()) {
+    duplicateOnto(fd, stream);
+    fd.close();
+  }
+  return {
+    console: undefined,
+    take() {
+      // The process's alone from now on, so that its end is seen.
+      using nothing = open("/dev/null", fcntl.O_RDWR);
+      for (const stream of [0, 1, 2]) duplicateOnto(nothing, stream);
+      for (const fd of [input, ...outputs.map(({ ends }) => ends[0])]) setNonBlocking(fd);
+      return { input, outputs: outputs.map(({ kind, ends: [fd] }) => ({ fd, kind, ended: false })), master: undefined };
+    },
+  };
+}
+
+function terminalStreams(): Streams {
+  const [ours, theirs] = socketPair();
+  return {
+    console: { socket: theirs },
+    take() {
+      theirs.close();
+      const master = receiveMessage(ours)?.fds[0];
+      ours.close();
+      if (master === undefined) throw new Error("the process sent no terminal");
+      setNonBlocking(master);
+      return { input: master, outputs: [{ fd: master, kind: FRAME.data, ended: false }], master };
+    },
+  };
+}
