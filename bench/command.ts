@@ -15,7 +15,7 @@ import { makeProgress } from "./progress.ts";
 import { reportHtml } from "./report/index.ts";
 import { ResultSchema, type Result } from "./result.ts";
 import { readRuntimesFile } from "./runtimes-file.ts";
-import { knownRuntimes, type Absent, type Commands } from "./runtimes.ts";
+import { knownRuntimes, removeContainers, type Absent, type Commands } from "./runtimes.ts";
 import { SUITES } from "./suites/all.ts";
 import { formatResult } from "./table.ts";
 import { compile, removeWorkDirectory } from "./work.ts";
@@ -125,12 +125,14 @@ function chooseRuntimes({ quick, runtimes: names, runtimesFile }: Flags): readon
   return all;
 }
 
-/** Held processes end with us (bench/host/hold.c); files would stay. */
+/** Held processes end with us (bench/host/hold.c); what runtimes know of their containers, and files, would stay. */
 function endCleanly(): void {
   for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
     process.once(signal, () => {
-      removeWorkDirectory();
-      exitNow(code);
+      void removeContainers().finally(() => {
+        removeWorkDirectory();
+        exitNow(code);
+      });
     });
   }
 }

@@ -154,6 +154,16 @@ export const failureOf = ({ code, stderr }: { readonly code: number; readonly st
 
 let started = 0;
 
+/** What there is now and how it is removed. */
+const live = new Map<string, () => Promise<void>>();
+let closing = false;
+
+/** Removes all containers, for a bench that is interrupted: nothing can be started any more. */
+export async function removeContainers(): Promise<void> {
+  closing = true;
+  await Promise.all([...live.values()].map((remove) => remove()));
+}
+
 class CommandRuntime implements Runtime {
   readonly name: string;
   readonly version: string | undefined;
@@ -166,10 +176,11 @@ class CommandRuntime implements Runtime {
   }
 
   async run(bundle: BenchBundle, options: RunOptions): Promise<Run> {
-    const id = newId();
+    const id = this.#newContainer(bundle);
     const run = await hold(this.#commands.run(bundle, id), options);
     // One that did not come to its end by itself may have left state, cgroups, mounts.
     if (run.kind === "failed" || run.code !== 0) await this.#remove(bundle, id);
+    live.delete(id);
     return run;
   }
 
@@ -185,9 +196,17 @@ class CommandRuntime implements Runtime {
     return { ...start, exec: (args, more) => hold([...exec(bundle, id), ...args], more) };
   }
 
+  #newContainer(bundle: BenchBundle): string {
+    if (closing) throw new Error("interrupted");
+    const id = newId();
+    live.set(id, () => this.#remove(bundle, id));
+    return id;
+  }
+
   /** Failure is not told of: often there is nothing left, and what has been measured counts. */
   async #remove(bundle: BenchBundle, id: string): Promise<void> {
     if (this.#commands.remove !== undefined) await hold(this.#commands.remove(bundle, id), { seconds: TRIAL_SECONDS });
+    live.delete(id);
   }
 }
 

@@ -31,6 +31,9 @@
 static long long started, first = -1;
 static int output[2];
 
+/* A terminal's go to the bench as well, which then closes standard input: nothing may be left. */
+static const int ignored[] = { SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+
 static long long now(void) {
   struct timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);
@@ -61,7 +64,7 @@ static int start(char **command) {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(SIGPIPE, SIG_DFL);
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) signal(ignored[i], SIG_DFL);
     int null = open("/dev/null", O_RDONLY);
     dup2(null, 0);
     dup2(output[1], 1);
@@ -157,7 +160,7 @@ int main(int argc, char **argv) {
   }
   int stay = strcmp(argv[1], "stay") == 0;
   pin(argv[3]);
-  signal(SIGPIPE, SIG_IGN);
+  for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) signal(ignored[i], SIG_IGN);
   if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) die("prctl");
   if (pipe2(output, O_CLOEXEC) < 0) die("pipe2");
   fcntl(output[0], F_SETFL, O_NONBLOCK);

@@ -1,5 +1,5 @@
 // A runtime that fails, hangs or is missing costs one row with the reason, never the run.
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
@@ -13,6 +13,7 @@ import { guestTask } from "../../../bench/suite.ts";
 import { removeWorkDirectory } from "../../../bench/work.ts";
 import { ensurePackages } from "../../packages.ts";
 import { projectRoot, removeWorkDir, workDir } from "../../support/paths.ts";
+import { until } from "../../support/until.ts";
 
 afterAll(() => {
   removeWorkDirectory();
@@ -27,11 +28,11 @@ const later = (name: string, then: string): Commands => ({ name, run: ({ args })
 
 test("at the trial: each has its reason, and the others run", async () => {
   const broken = [template("fails", "sh", "-c", "echo first; echo because >&2; exit 3"), template("hangs", "sleep", "1000"), template("missing", "/does/not/exist"), template("lies", "true")];
-  const { runtimes, leftOut } = await tryRuntimes([...broken, ...native], { seconds: 2 });
+  const { runtimes, leftOut } = await tryRuntimes([...broken, ...native], { seconds: 5 });
   expect(runtimes.map(({ name }) => name)).toEqual(["native"]);
   expect(Object.fromEntries(leftOut.map(({ name, why }) => [name, why]))).toEqual({
     fails: "exit code 3: because",
-    hangs: "timed out after 2 s",
+    hangs: "timed out after 5 s",
     missing: "/does/not/exist: ENOENT",
     lies: expect.stringContaining("output was not to be seen"),
   });
@@ -43,12 +44,12 @@ test("later: values that were there count, the rest has the reason, and who hang
   expect(runtimes).toHaveLength(3);
   const collection = new Collection();
   using bundle: BenchBundle = plainBundle("true");
-  await runRounds([guestTask("t", () => bundle, 1, { quick: true, cpu: undefined, note: () => undefined })], runtimes, collection, { suite: "s", count: 2, warmUp: false });
+  await runRounds([guestTask("t", () => bundle, 3, { quick: true, cpu: undefined, note: () => undefined })], runtimes, collection, { suite: "s", count: 2, warmUp: false });
   const of = (name: string) => collection.measurements().find((measurement) => measurement.name === name)?.samples;
   expect(of("g: first")?.["breaks"]).toEqual({ rounds: [{ round: 0, value: 1 }, { round: 1, value: 1 }], failures: [] });
   expect(of("g: second")?.["good"]?.rounds).toHaveLength(2);
   expect(of("g: second")?.["breaks"]?.failures).toEqual([{ round: 0, why: "exit code 1: oh" }, { round: 1, why: "exit code 1: oh" }]);
-  expect(of("g: second")?.["hangs"]?.failures.map(({ why }) => why)).toEqual(["timed out after 1 s", "not tried again: timed out after 1 s"]);
+  expect(of("g: second")?.["hangs"]?.failures.map(({ why }) => why)).toEqual(["timed out after 3 s", "not tried again: timed out after 3 s"]);
 });
 
 test("tssandbox bench: a runtimes file with broken ones, the files that it writes, and nothing left behind", async () => {
@@ -74,4 +75,14 @@ test("tssandbox bench: a runtimes file with broken ones, the files that it write
   // Of that process.
   expect(readdirSync("/dev/shm").filter((name) => name.startsWith(`tssandbox-bench-${child.pid}-`))).toEqual([]);
   expect(execFileSync("cat", ["/proc/self/mounts"], { encoding: "utf8" })).not.toContain(`tssandbox-bench-${child.pid}-`);
+});
+
+test("tssandbox bench, interrupted, leaves neither containers nor files", async () => {
+  const child = spawn(join(projectRoot, "bin/tssandbox"), ["bench", "--suite", "density", "--runtimes", "tssandbox-namespace", "--output", join(workDir, "none")], { stdio: "ignore" });
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  const left = (directory: string) => readdirSync(directory).filter((name) => new RegExp(`bench-${child.pid}-`).test(name));
+  await until("containers", () => left("/run/tssandbox").length > 2, 30_000);
+  child.kill("SIGINT");
+  expect(await ended).toBe(130);
+  expect([...left("/run/tssandbox"), ...left("/dev/shm")]).toEqual([]);
 });
