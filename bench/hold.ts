@@ -64,6 +64,13 @@ export async function holdStaying(command: readonly string[], { seconds, cpu = "
   return { kind: "failed", why: held.stderr === "" ? why : `${why}: ${lastLines(held.stderr)}` };
 }
 
+const all = new Set<Held>();
+
+/** Ends all commands that are held, and what they have started. */
+export async function endAll(): Promise<void> {
+  await Promise.all([...all].map((held) => held.end()));
+}
+
 class Held implements Running {
   stdout = "";
   stderr = "";
@@ -92,7 +99,12 @@ class Held implements Running {
       // A process that could not be ended may hold the standard error open.
       child.once("exit", () => setTimeout(end, 2000).unref());
     });
-    void this.gone.then(() => this.#changed(), () => this.#changed());
+    all.add(this);
+    const over = () => {
+      all.delete(this);
+      this.#changed();
+    };
+    void this.gone.then(over, over);
   }
 
   /** @returns why it has not come up, undefined if it has. */
@@ -124,9 +136,14 @@ class Held implements Running {
 
   async stop(): Promise<void> {
     if (this.#child.exitCode === null) await this.#cleanUp();
-    this.#child.stdin?.end();
-    const left = /^gone (\d+)$/m.exec((await this.gone).join("\n"))?.[1];
+    const left = /^gone (\d+)$/m.exec((await this.end()).join("\n"))?.[1];
     if (left !== "0") throw new Error(`${left ?? "unknown"} processes could not be ended`);
+  }
+
+  /** @returns its report. */
+  async end(): Promise<string[]> {
+    this.#child.stdin?.end();
+    return await this.gone;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { plainBundle, type BenchBundle } from "./bundle.ts";
-import { hold, holdStaying, lastLines, type Run, type RunOptions, type Start } from "./hold.ts";
+import { endAll, hold, holdStaying, lastLines, type Run, type RunOptions, type Start } from "./hold.ts";
 import { installed } from "./installed.ts";
 import { fetchRunsc } from "./runsc.ts";
 import { home } from "./work.ts";
@@ -158,10 +158,17 @@ let started = 0;
 const live = new Map<string, () => Promise<void>>();
 let closing = false;
 
-/** Removes all containers, for a bench that is interrupted: nothing can be started any more. */
+/** Removes all containers, for a bench that is interrupted: whoever runs or starts one waits from now on. */
 export async function removeContainers(): Promise<void> {
   closing = true;
-  await Promise.all([...live.values()].map((remove) => remove()));
+  // What is half made is removed when nobody makes it any more.
+  const known = [...live.values()];
+  await endAll();
+  await Promise.all(known.map((remove) => remove()));
+}
+
+async function waitIfClosing(): Promise<void> {
+  if (closing) await new Promise<never>(() => undefined);
 }
 
 class CommandRuntime implements Runtime {
@@ -176,8 +183,10 @@ class CommandRuntime implements Runtime {
   }
 
   async run(bundle: BenchBundle, options: RunOptions): Promise<Run> {
+    await waitIfClosing();
     const id = this.#newContainer(bundle);
     const run = await hold(this.#commands.run(bundle, id), options);
+    await waitIfClosing();
     // One that did not come to its end by itself may have left state, cgroups, mounts.
     if (run.kind === "failed" || run.code !== 0) await this.#remove(bundle, id);
     live.delete(id);
@@ -189,15 +198,16 @@ class CommandRuntime implements Runtime {
   }
 
   async start(bundle: BenchBundle, ready: string, options: RunOptions): Promise<Start> {
-    const id = newId();
+    await waitIfClosing();
+    const id = this.#newContainer(bundle);
     const { run, detach, exec } = this.#commands;
     const start = await holdStaying((detach ?? run)(bundle, id), { ...options, ready, detaches: detach !== undefined, cleanUp: () => this.#remove(bundle, id) });
+    await waitIfClosing();
     if (start.kind === "failed" || exec === undefined) return start;
     return { ...start, exec: (args, more) => hold([...exec(bundle, id), ...args], more) };
   }
 
   #newContainer(bundle: BenchBundle): string {
-    if (closing) throw new Error("interrupted");
     const id = newId();
     live.set(id, () => this.#remove(bundle, id));
     return id;
