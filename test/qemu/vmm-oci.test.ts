@@ -64,7 +64,7 @@ test("run: output, errors, input, exit code; a file through virtio-fs, both ways
   expect(facts.stdout).toMatch(/\/run\/tssandbox:\n$/);
 });
 
-test("create, start, exec, pause, resume, signals, delete", async () => {
+test("create, start, exec, another machine beside it, pause, resume, signals, delete", async () => {
   const { stdout, stderr } = await script(`
     state() { bin/tssandbox state two | sed -n 's/.*"status": "\\(.*\\)".*/\\1/p'; }
     bin/tssandbox --mode vm create --bundle /run/two --pid-file /run/two.pid two </dev/null >/run/two.out 2>&1 || { cat /run/two.out; exit; }
@@ -72,6 +72,7 @@ test("create, start, exec, pause, resume, signals, delete", async () => {
     bin/tssandbox start two; state
     bin/tssandbox exec two sh -c 'hostname; exit 5'; echo exec $?
     bin/tssandbox exec two sh -c 'kill -9 $$'; echo exec $?
+    bin/tssandbox --mode vm run --bundle /run/one other </dev/null 2>/dev/null | sed -n '1p;3p'; state
     bin/tssandbox pause two; state
     bin/tssandbox resume two; state
     bin/tssandbox kill two TERM
@@ -79,5 +80,5 @@ test("create, start, exec, pause, resume, signals, delete", async () => {
     state; cat /run/two.out
     bin/tssandbox delete two; ls /run/tssandbox; pgrep -f tssandbox-vmm; true`);
   expect(stderr).toBe("");
-  expect(stdout.trim().split("\n")).toEqual(["created", "running", "two", "exec 5", "exec 137", "paused", "running", "stopped", "ready", "caught"]);
+  expect(stdout.trim().split("\n")).toEqual(["created", "running", "two", "exec 5", "exec 137", "out", "one", "running", "paused", "running", "stopped", "ready", "caught"]);
 });
