@@ -59,6 +59,9 @@ export async function bundle(entry: string, target: string, flags: readonly stri
     define: { "import.meta.dirname": "__dirname", "import.meta.filename": "__filename", ...define },
   });
   for (const [name, text] of texts) {
+    // The loader reads Latin-1. What esbuild cannot escape are tagged templates.
+    const beyond = /.{0,40}\P{ASCII}/u.exec(text);
+    if (beyond !== null) throw new Error(`${name}: in a tagged template, write as an entity or an escape what is not ASCII: ${beyond[0]}`);
     writeFileSync(join(folder, `${name}.cjs`), `(function (exports, require, module, __filename, __dirname) { ${text}\n});`);
     makeCodeCache(folder, name, flags);
   }

@@ -48,7 +48,7 @@ describe("a report", () => {
   });
 
   it("has medians with the middle half of the rounds", () => {
-    expect(rowOf(page, "tree walk").slice(0, 2)).toEqual(["ms", "11 10.7–11.4"]);
+    expect(rowOf(page, "tree walk").slice(0, 2)).toEqual(["ms", "11 10.7&ndash;11.4"]);
   });
 
   it("says what each verdict rests on", () => {
@@ -67,7 +67,7 @@ describe("a report", () => {
     for (const { outcomes } of result.probes) delete outcomes["native"];
     const without = reportHtml(result);
     expect(rowOf(page, "native").slice(-2)).toEqual(["362", "9"]);
-    expect(rowOf(without, "native").slice(-2)).toEqual(["–", "–"]);
+    expect(rowOf(without, "native").slice(-2)).toEqual(["&ndash;", "&ndash;"]);
     expect(without.split('class="matrix"').slice(1).join("")).not.toContain('<span class="name">native</span>');
     expect(page.split('class="matrix"').slice(1).join("")).toContain('<span class="name">native</span>');
   });

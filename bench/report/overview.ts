@@ -109,10 +109,10 @@ function openOf(result: Result, runtime: string): number | undefined {
   return exposure.probes === 0 ? undefined : open(exposure);
 }
 
-const numberCell = (value: number | undefined): Html => (value === undefined ? html`<td class="none"><span aria-label="unknown">–</span></td>` : html`<td>${number(value)}</td>`);
+const numberCell = (value: number | undefined): Html => (value === undefined ? html`<td class="none"><span aria-label="unknown">&ndash;</span></td>` : html`<td>${number(value)}</td>`);
 
 function costCell({ ratio, measured, of }: Cost): Html {
-  if (ratio === undefined) return html`<td class="none"><span aria-label="not compared">–</span></td>`;
+  if (ratio === undefined) return html`<td class="none"><span aria-label="not compared">&ndash;</span></td>`;
   return html`<td class="${heat(ratio)}">${times(ratio)}${measured < of && html`<small>${measured} of ${of}</small>`}</td>`;
 }
 

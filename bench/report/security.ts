@@ -36,7 +36,7 @@ const aboutOf = ({ name, about, families = [] }: Probe): Html =>
 const SHORT = 48;
 
 function cell({ unit = "" }: Probe, outcome: Outcome | undefined): Html {
-  if (outcome === undefined) return html`<td class="none"><span aria-label="not tried">–</span></td>`;
+  if (outcome === undefined) return html`<td class="none"><span aria-label="not tried">&ndash;</span></td>`;
   const { verdict, detail, value } = outcome;
   const counted = value === undefined ? undefined : `${number(value)} ${unit}`;
   if ((detail?.length ?? 0) > SHORT) return html`<td><details class="why"><summary>${pill(verdict)}</summary><small>${detail}</small></details>${counted !== undefined && html`<small>${counted}</small>`}</td>`;
@@ -89,10 +89,10 @@ function familySection(probes: readonly Probe[], runtimes: readonly string[]): H
     const on = probes.filter((probe) => probe.families?.includes(family));
     return html`<tr><th scope="row"><span class="whole">${family}</span><small class="families">${on.map(({ name }) => name).join(", ")}</small></th>${runtimes.map((runtime) => {
       const worst = worstOf(on.flatMap(({ outcomes }) => outcomes[runtime]?.verdict ?? []));
-      return html`<td>${worst === undefined ? html`<span aria-label="not tried">–</span>` : pill(worst)}</td>`;
+      return html`<td>${worst === undefined ? html`<span aria-label="not tried">&ndash;</span>` : pill(worst)}</td>`;
     })}</tr>`;
   });
   return html`<section id="families" aria-labelledby="families-h"><h3 id="families-h">Published escapes</h3>
-<p>The worst verdict of the probes for what each stood on. “Reached” means that the door is there, not that the fault behind it is.</p>
+<p>The worst verdict of the probes for what each stood on. &ldquo;Reached&rdquo; means that the door is there, not that the fault behind it is.</p>
 ${scrolling("Published escapes: verdicts", html`<table class="matrix"><thead><tr><th scope="col">Family</th>${runtimeHeads(runtimes)}</tr></thead><tbody>${rows}</tbody></table>`)}</section>`;
 }

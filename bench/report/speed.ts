@@ -34,7 +34,7 @@ export function ratioFigures(measurements: readonly Measurement[], runtimes: rea
   return comparable.map((measurement) =>
     ratioChart(lanesOf(measurement, runtimes), scale, {
       title: `${measurement.name}: cost as a multiple of ${baseOf(measurement) ?? ""}`,
-      caption: html`<b>${measurement.name}</b> <small>× ${baseOf(measurement)}</small>`,
+      caption: html`<b>${measurement.name}</b> <small>&times; ${baseOf(measurement)}</small>`,
     }),
   );
 }
@@ -56,11 +56,11 @@ export function valueTable(measurements: readonly Measurement[], runtimes: reado
 
 function valueCell(measurement: Measurement, runtime: string): Html {
   const samples = measurement.samples[runtime];
-  if (samples === undefined) return html`<td class="none"><span aria-label="not measured">–</span></td>`;
+  if (samples === undefined) return html`<td class="none"><span aria-label="not measured">&ndash;</span></td>`;
   const spread = spreadFor(measurement, runtime);
   const failure = failureOf(samples);
   return html`<td${spread === undefined && html` class="failed"`}>${spread !== undefined && spreadText(spread)}${failure !== undefined && html`<small class="why">${failure}</small>`}</td>`;
 }
 
 const spreadText = ({ low, median, high }: Spread): Html =>
-  html`${number(median)}${low < high && html`<small>${number(low)}–${number(high)}</small>`}`;
+  html`${number(median)}${low < high && html`<small>${number(low)}&ndash;${number(high)}</small>`}`;
