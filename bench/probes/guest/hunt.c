@@ -35,11 +35,14 @@ static const char *whether_writable(const char *path) {
 /* @return whether the process could be looked into. */
 static int look(const char *pid, const char *what, const struct stat *own) {
   char path[300], target[250] = "", line[600];
-  struct stat found;
+  struct stat found, later;
   snprintf(path, sizeof path, "/proc/%s/%s", pid, what);
   if (readlink(path, target, sizeof target - 1) < 0) return errno == EACCES || errno == EPERM ? 0 : 1;
   if (stat(path, &found) < 0 || same(&found, own)) return 1;
-  snprintf(line, sizeof line, "%s\t%s\t%s", what, target, strcmp(what, "exe") == 0 ? whether_writable(path) : "seen");
+  const char *how = strcmp(what, "exe") == 0 ? whether_writable(path) : "seen";
+  /* It has executed another program, or ended, since: what was found is of both. */
+  if (stat(path, &later) < 0 || !same(&found, &later)) return 1;
+  snprintf(line, sizeof line, "%s\t%s\t%s", what, target, how);
   tell(line);
   return 1;
 }
