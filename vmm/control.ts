@@ -16,7 +16,8 @@ import { POLLIN } from "../linux/abi/poll.ts";
 import { messageOf } from "../linux/errors.ts";
 import type { Fd } from "../linux/fd.ts";
 import { listenAt, type FileConfig } from "./config.ts";
-import { setNonBlocking, tryAccept } from "../linux/kvm-sockets.ts";
+import { setNonBlocking } from "../linux/fcntl.ts";
+import { tryAccept } from "../linux/kvm-sockets.ts";
 import { tryReadInto, tryWriteFrom } from "./devices/host-io.ts";
 import type { Loop } from "./threads/loop.ts";
 

@@ -2,7 +2,7 @@
 import { closeSync, fstatSync, openSync } from "node:fs";
 import { O_DIRECTORY, O_PATH } from "../linux/abi/fcntl.ts";
 import { open } from "../linux/file.ts";
-import { setNonBlocking } from "../linux/kvm-sockets.ts";
+import { setNonBlocking } from "../linux/fcntl.ts";
 import { openTap } from "../linux/kvm-tap.ts";
 import { SAME_IDS } from "../gofer/hostfs/ownership.ts";
 import { listenAt, type DeviceConfig, type FileConfig } from "./config.ts";

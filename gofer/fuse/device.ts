@@ -1,9 +1,8 @@
 /** /dev/fuse: one read a request, one write a reply. Source: fuse(4), Linux fs/fuse/dev.c. */
 import { EAGAIN, EINTR, ENODEV, ENOENT } from "../../linux/abi/errno.ts";
-import { F_GETFL, F_SETFL, O_NONBLOCK } from "../../linux/abi/fcntl.ts";
 import { tryRead, tryWrite } from "../../linux/data.ts";
 import { fdNumber, type FdLike } from "../../linux/fd.ts";
-import { fcntl } from "../../linux/fcntl.ts";
+import { setNonBlocking } from "../../linux/fcntl.ts";
 import type { Block } from "../../linux/memory.unsafe.ts";
 import { BUFFER_SIZE, type Transport } from "./transport.ts";
 
@@ -14,7 +13,7 @@ export class FuseDevice implements Transport {
   /** Does not own `fd`. @throws SysError */
   constructor(fd: FdLike) {
     this.fd = fdNumber(fd);
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL, 0) | O_NONBLOCK);
+    setNonBlocking(fd);
   }
 
   receive(request: Block): number {

@@ -7,11 +7,10 @@
  * There are no notifications: Linux has no queue for them. What others may change is therefore told with short times only (CachePolicy).
  */
 import { EAGAIN, EINTR, ENODEV } from "../../linux/abi/errno.ts";
-import { F_GETFL, F_SETFL, O_NONBLOCK } from "../../linux/abi/fcntl.ts";
 import { POLLOUT } from "../../linux/abi/poll.ts";
 import { tryRead, tryWrite } from "../../linux/data.ts";
 import { fdNumber, type FdLike } from "../../linux/fd.ts";
-import { fcntl } from "../../linux/fcntl.ts";
+import { setNonBlocking } from "../../linux/fcntl.ts";
 import { permanentBlock, type Block } from "../../linux/memory.unsafe.ts";
 import { poll } from "../../linux/poll.ts";
 import { IN_HEADER } from "./abi.ts";
@@ -31,7 +30,7 @@ export class FuseSocket implements Transport {
   /** Does not own `fd`. @throws SysError */
   constructor(fd: FdLike) {
     this.fd = fdNumber(fd);
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL, 0) | O_NONBLOCK);
+    setNonBlocking(fd);
   }
 
   get capacity(): number {

@@ -1,7 +1,7 @@
 /** One end of a connection between host and agent: frames, without ever waiting. */
 import { POLLIN, POLLOUT } from "../../linux/abi/poll.ts";
 import type { Fd } from "../../linux/fd.ts";
-import { setNonBlocking } from "../../linux/kvm-sockets.ts";
+import { setNonBlocking } from "../../linux/fcntl.ts";
 import { tryReadInto, tryWriteFrom } from "../../vmm/devices/host-io.ts";
 import { CHUNK, FRAME, FRAME_HEADER, MAX_FRAME, type FromAgent, type FromHost } from "./protocol.ts";
 

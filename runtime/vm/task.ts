@@ -8,7 +8,7 @@ import { addEntropy, setClock } from "../../linux/clock.ts";
 import { assertNever, isErrno, messageOf } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { duplicateOnto, open, pipe } from "../../linux/file.ts";
-import { setNonBlocking } from "../../linux/kvm-sockets.ts";
+import { setNonBlocking } from "../../linux/fcntl.ts";
 import { MNT_DETACH, mount, unmount } from "../../linux/mount.ts";
 import { poll } from "../../linux/poll.ts";
 import { kill, pidfdOpen, tryWaitPid, type ExitStatus } from "../../linux/process.ts";

@@ -6,7 +6,8 @@
  */
 import { POLLERR, POLLHUP, POLLIN, POLLOUT } from "../../../linux/abi/poll.ts";
 import type { Fd } from "../../../linux/fd.ts";
-import { setNonBlocking, tryAccept } from "../../../linux/kvm-sockets.ts";
+import { setNonBlocking } from "../../../linux/fcntl.ts";
+import { tryAccept } from "../../../linux/kvm-sockets.ts";
 import { connectUnix } from "../../../linux/socket.ts";
 import { guarded, serve, type DeviceHost, type VirtioDevice } from "../../virtio/device.ts";
 import { gather, scatter, slices } from "../../virtio/buffers.ts";
