@@ -19,6 +19,8 @@ export interface Loan {
   readonly writeback?: boolean;
   /** Mounts that lie below the root are part of it. Left out: they cannot be entered (EXDEV). */
   readonly submounts?: boolean;
+  /** False: no file has extended attributes. The kernel then does not ask for them, as it does before every program that it executes (0012). */
+  readonly xattrs?: boolean;
 }
 
 export type Link = "device" | "socket";

@@ -22,11 +22,13 @@ export class HostFileSystem implements FileSystem {
   readonly host: Host;
   readonly changes: Changes | undefined;
   readonly #statistics = new FileSystemStat();
+  readonly #hasNoXattrs: boolean;
 
   /** Owns the loan's root from now on. @throws SysError */
   constructor(loan: Loan, limits?: Limits) {
     this.host = new Host(loan, limits);
     this.changes = this.host.watches;
+    this.#hasNoXattrs = loan.xattrs === false;
     const exclusive = loan.cache === "exclusive";
     this.features = {
       readOnly: loan.readOnly,
@@ -175,19 +177,19 @@ export class HostFileSystem implements FileSystem {
   }
 
   getXattr(node: number, name: CString, into: Block, at: number, size: number): number {
-    return xattrs.getXattr(this.host, node, name, into, at, size);
+    return this.#hasNoXattrs ? -ENOSYS : xattrs.getXattr(this.host, node, name, into, at, size);
   }
 
   listXattr(node: number, into: Block, at: number, size: number): number {
-    return xattrs.listXattr(this.host, node, into, at, size);
+    return this.#hasNoXattrs ? -ENOSYS : xattrs.listXattr(this.host, node, into, at, size);
   }
 
   setXattr(node: number, name: CString, from: Block, at: number, size: number, flags: number): number {
-    return xattrs.setXattr(this.host, node, name, from, at, size, flags);
+    return this.#hasNoXattrs ? -ENOSYS : xattrs.setXattr(this.host, node, name, from, at, size, flags);
   }
 
   removeXattr(node: number, name: CString): number {
-    return xattrs.removeXattr(this.host, node, name);
+    return this.#hasNoXattrs ? -ENOSYS : xattrs.removeXattr(this.host, node, name);
   }
 
   /** Not done: syncfs(2) makes the whole host file system write, everybody's files on it. fsync(2) is there for those who need it. */

@@ -10,7 +10,7 @@ import type { SandboxRoot } from "./root.ts";
 /** @throws SysError */
 export function lentFiles({ lower, identity }: SandboxRoot, loans: readonly (readonly [Mount, Loan])[]): GuestFiles {
   const root = open(lower.path, fcntl.O_PATH | fcntl.O_DIRECTORY);
-  const lent = new Map<string, GoferLoan>([["root", { root, readOnly: true, cache: "exclusive", ownership: lower.ownership, submounts: true }]]);
+  const lent = new Map<string, GoferLoan>([["root", { root, readOnly: true, cache: "exclusive", ownership: lower.ownership, submounts: true, xattrs: false }]]);
   const volumes = new Map<Mount, { name: string; type: number }>();
   for (const [i, [mount, loan]] of loans.entries()) {
     const name = `volume ${i}`;

@@ -28,7 +28,10 @@ export function planGuestFiles(configured: Spec, guest: Spec, rootfs: string): G
   const ownership = ownershipOf(configured);
   const rootWrites = rootWritesOf(configured);
   const root = open(rootfs, fcntl.O_PATH | fcntl.O_DIRECTORY);
-  const loans = new Map<string, Loan>([["root", { root, readOnly: rootWrites === "memory", cache: "exclusive", ownership, submounts: true }]]);
+  const readOnly = rootWrites === "memory";
+  // Where no program gains rights by being executed, nothing in an image depends on them.
+  const xattrs = !(readOnly && configured.process?.noNewPrivileges === true);
+  const loans = new Map<string, Loan>([["root", { root, readOnly, cache: "exclusive", ownership, submounts: true, xattrs }]]);
   const volumes = new Map<Mount, { name: string; type: number }>();
   for (const [i, mount] of (guest.mounts ?? []).entries()) {
     const { flags, recursive } = parseMountOptions(mount.options);

@@ -1,13 +1,17 @@
 /** What a configuration becomes in a sandbox: who decides the mode, what is lent and how, what is refused. */
-import { chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chownSync, copyFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { release } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { O_RDONLY } from "../../../linux/abi/fcntl.ts";
+import { open } from "../../../linux/file.ts";
+import { setXattr } from "../../../linux/xattr.ts";
 import type { CommandOptions, Container } from "../../support/container.ts";
 import { nothingLeft } from "../../support/host.ts";
 import type { Spec } from "../../support/spec.ts";
 import { make } from "../errors/own.ts";
-import { SENTRY } from "./support.ts";
+import { inspect, SENTRY } from "./support.ts";
 
 const shell = (script: string, edit?: (spec: Spec, bundle: Container["bundle"]) => void) => make({ args: ["sh", "-c", script], ...(edit && { edit }) });
 const annotate = (annotations: Record<string, string>) => (spec: Spec) => void Object.assign(spec, { annotations });
@@ -142,6 +146,39 @@ describe("volumes", () => {
     c.bundle.write();
     expect(await c.mustRun(SENTRY)).toBe("socket\n");
     server.close();
+  });
+});
+
+describe("a program's capabilities on the root file system", () => {
+  /** struct vfs_cap_data, revision 2: CAP_NET_RAW, effective. Source: linux/capability.h. */
+  const CAP_NET_RAW = 1 << 13;
+  const REVISION_2_EFFECTIVE = 0x0200_0001;
+
+  async function effective(noNewPrivileges: boolean): Promise<{ readonly capabilities: string; readonly asked: number }> {
+    await using c = make({
+      args: ["sleep", "100"],
+      edit: ({ process }, { rootfs }) => {
+        Object.assign(process!, { noNewPrivileges, user: { uid: 1000, gid: 1000 } });
+        process!.capabilities = { bounding: ["CAP_NET_RAW"] };
+        copyFileSync(join(rootfs, "bin/busybox"), join(rootfs, "bin/busybox-capable"));
+      },
+    });
+    using program = open(join(c.rootfs, "bin/busybox-capable"), O_RDONLY);
+    setXattr(program, "security.capability", new Uint8Array(new Uint32Array([REVISION_2_EFFECTIVE, CAP_NET_RAW, 0, 0, 0]).buffer));
+    await c.mustBegin(SENTRY);
+    for (let i = 0; i < 4; i++) await c.mustExec(["true"]);
+    const capabilities = await c.mustExec(["/bin/busybox-capable", "sed", "-n", "s/CapEff:.*\\(....\\)$/\\1/p", "/proc/self/status"]);
+    const { connections } = await inspect(c);
+    return { capabilities: capabilities.trim(), asked: connections.find(({ name }) => name === "root")?.operations.find(({ name }) => name === "GETXATTR")?.count ?? 0 };
+  }
+
+  test("are honoured, for which the kernel asks before it executes one", async () => {
+    const { capabilities, asked } = await effective(false);
+    expect([capabilities, asked >= 5]).toEqual(["2000", true]);
+  });
+
+  test("give nothing where no new privileges are to be had, and the kernel asks once", async () => {
+    expect(await effective(true)).toEqual({ capabilities: "0000", asked: 1 });
   });
 });
 
