@@ -3,6 +3,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { waitPid } from "../linux/process.ts";
+import { NO_CONFIG } from "../runtime/config/schema.ts";
 import { createContainer } from "../runtime/container/create.ts";
 import { destroyContainer } from "../runtime/container/delete.ts";
 import { startContainer } from "../runtime/container/start.ts";
@@ -20,6 +21,7 @@ function runOnce(id: string): number {
     id,
     bundle,
     mode,
+    config: NO_CONFIG,
     systemdCgroup: false,
     rootless: false,
     console: () => undefined,

@@ -4,6 +4,8 @@ import { writeSync } from "node:fs";
 import process from "node:process";
 import { Command, CommanderError, Option } from "commander";
 import { registerBench } from "../bench/command.ts";
+import { CONFIG_FILE, readConfig } from "./config/config.ts";
+import { NO_CONFIG, type Config } from "./config/schema.ts";
 import { effectiveUid } from "../linux/credentials.ts";
 import { inUserNamespace } from "./container/id-maps.ts";
 import { registerCreate } from "./commands/create.ts";
@@ -32,6 +34,7 @@ import { versionText } from "./version.ts";
 
 interface GlobalFlags {
   readonly root?: string;
+  readonly config?: string;
   readonly log?: string;
   readonly logFormat: "text" | "json";
   readonly debug?: boolean;
@@ -53,7 +56,11 @@ export async function runCli(args: readonly string[]): Promise<number> {
   const registry: Registry = {
     program,
     action: (run, failureCode = FAILURE) => async (...actionArgs) => {
-      const globals = decideGlobals(program.opts<GlobalFlags>());
+      const globals = configured(program);
+        if (globals === undefined) {
+          code = failureCode;
+          return;
+        }
       globals.log.debug(`called with ${JSON.stringify(args)}`);
       try {
         code = await run(globals, ...actionArgs);
@@ -113,6 +120,7 @@ function configure(program: Command): void {
     .description("run OCI containers in sandboxes")
     .version(versionText(), "-v, --version", "print the version")
     .option("--root <dir>", "directory for the containers' state (default: /run/tssandbox, or below $XDG_RUNTIME_DIR)")
+    .option("--config <file>", `the host's configuration (default: ${CONFIG_FILE}, where there is one)`)
     .option("--log <file>", "write the log to this file as well")
     .addOption(new Option("--log-format <format>", "format of the log").choices(["text", "json"]).default("text"))
     .option("--debug", "log more")
@@ -132,15 +140,27 @@ function configure(program: Command): void {
     });
 }
 
-function decideGlobals(flags: GlobalFlags): Globals {
+/** @returns undefined where the configuration cannot be used, which has been told. */
+function configured(program: Command): Globals | undefined {
+  const flags = program.opts<GlobalFlags>();
+  try {
+    return decideGlobals(flags, readConfig(flags.config ?? CONFIG_FILE, flags.config === undefined));
+  } catch (error) {
+    decideGlobals(flags, NO_CONFIG).log.error(messageOf(error));
+    return undefined;
+  }
+}
+
+function decideGlobals(flags: GlobalFlags, config: Config): Globals {
   const rootless = flags.rootless === "true" || (flags.rootless !== "false" && isOrdinaryUser());
   return {
-    root: flags.root ?? defaultRoot(),
+    root: flags.root ?? config.root ?? defaultRoot(),
+    config,
     mode: flags.mode,
     strace: flags.strace === true,
-    systemdCgroup: flags.systemdCgroup === true,
+    systemdCgroup: flags.systemdCgroup ?? config.systemdCgroup ?? false,
     rootless,
-    log: new Logger({ file: flags.log, format: flags.logFormat, debug: flags.debug === true }),
+    log: new Logger({ file: flags.log, format: flags.logFormat, debug: flags.debug ?? config.log?.debug ?? false, node: config.log }),
   };
 }
 

@@ -1,10 +1,13 @@
+import type { Config } from "./config/schema.ts";
 import type { Logger } from "./log.ts";
 import type { Mode } from "./sandbox/mode.ts";
 
 /** The global options, decided. */
 export interface Globals {
   readonly root: string;
-  /** Undefined: the default one. */
+  /** The host's. */
+  readonly config: Config;
+  /** By flag or environment; undefined: the configured one, or else the default. */
   readonly mode: Mode | undefined;
   /** Whether the system calls of sandboxed programs are told of. */
   readonly strace: boolean;

@@ -11,18 +11,35 @@ export interface LogOptions {
   readonly file?: string | undefined;
   readonly format: LogFormat;
   readonly debug: boolean;
+  /** The host's own, of all containers: every line also goes there, with what it is about. It may be full or gone: a container does not fail for it. */
+  readonly node?: { readonly file?: string | undefined; readonly format?: LogFormat | undefined } | undefined;
 }
 
+/** What the lines of the host's log are about: the container's id, its pod's. */
+export type Labels = Readonly<Record<string, string>>;
+
 export type Level = "debug" | "info" | "warning" | "error";
+
+export interface NodeLog {
+  readonly file: string;
+  readonly format: LogFormat;
+  readonly labels: Labels;
+}
 
 const STDERR = 2;
 
 export class Logger {
   readonly #options: LogOptions;
   #warnings: string[] = [];
+  #labels: Labels = {};
 
   constructor(options: LogOptions) {
     this.#options = options;
+  }
+
+  /** From here on. */
+  about(labels: Labels): void {
+    this.#labels = labels;
   }
 
   debug(message: string): void {
@@ -53,8 +70,19 @@ export class Logger {
 
   #write(level: Level, text: string): void {
     const message = oneLine(text);
+    this.#writeNode(level, message);
     if (this.#options.file !== undefined) appendFileSync(this.#options.file, `${this.#line(level, message)}\n`);
     else writeSync(STDERR, this.#options.format === "json" ? `${this.#line(level, message)}\n` : `tssandbox: ${level === "error" ? "" : `${level}: `}${message}\n`);
+  }
+
+  #writeNode(level: Level, message: string): void {
+    const { node } = this.destination;
+    if (node === undefined) return;
+    try {
+      appendFileSync(node.file, `${logLine(node.format, level, message, node.labels)}\n`, { mode: 0o600 });
+    } catch {
+      // As promised above.
+    }
   }
 
   #line(level: Level, message: string): string {
@@ -62,15 +90,16 @@ export class Logger {
   }
 
   /** Where the log goes, for processes that write to it themselves. */
-  get destination(): Pick<LogOptions, "file" | "format"> {
-    return this.#options;
+  get destination(): Pick<LogOptions, "file" | "format"> & { readonly node: NodeLog | undefined } {
+    const { file, format, node } = this.#options;
+    return { file, format, node: node?.file === undefined ? undefined : { file: node.file, format: node.format ?? "json", labels: this.#labels } };
   }
 }
 
-export function logLine(format: LogFormat, level: Level, message: string): string {
+export function logLine(format: LogFormat, level: Level, message: string, labels: Labels = {}): string {
   const time = new Date().toISOString();
-  if (format === "json") return JSON.stringify({ level, msg: message, time });
-  return `time=${JSON.stringify(time)} level=${level} msg=${JSON.stringify(message)}`;
+  if (format === "json") return JSON.stringify({ level, msg: message, time, ...labels });
+  return [`time=${JSON.stringify(time)} level=${level} msg=${JSON.stringify(message)}`, ...Object.entries(labels).map(([name, value]) => `${name}=${JSON.stringify(value)}`)].join(" ");
 }
 
 /** A path may hold line ends and escape sequences: neither is to break the line, or a terminal. */

@@ -19,11 +19,12 @@ function fromFile(content: string) {
 }
 
 test("without any: a sandbox", () => {
-  expect(readOptions(undefined, "k8s.io")).toMatchObject({ mode: "sentry", root: "/run/containerd/tssandbox/k8s.io" });
+  expect(readOptions(undefined, "k8s.io")).toMatchObject({ config: { mode: "sentry" }, root: "/run/containerd/tssandbox/k8s.io" });
 });
 
 test("the file that ConfigPath names", () => {
-  expect(fromFile(`{"mode":"namespace","root":"/run/x"}`)).toMatchObject({ mode: "namespace", root: "/run/x/k8s.io", systemdCgroup: false });
+  expect(fromFile(`{"mode":"namespace","root":"/run/x"}`)).toMatchObject({ config: { mode: "namespace" }, root: "/run/x/k8s.io", systemdCgroup: false });
+  expect(fromFile(`{"floor":"vm"}`)).toMatchObject({ config: { mode: "vm" } });
 });
 
 test.each([
@@ -37,7 +38,7 @@ test.each([
 
 test("runc's, as docker sends them", () => {
   const value = toBinary(RuncOptionsSchema, create(RuncOptionsSchema, { root: "/run/docker", systemdCgroup: true, noNewKeyring: true }));
-  expect(readOptions(create(AnySchema, { typeUrl: "containerd.runc.v1.Options", value }), "moby")).toEqual({ mode: "sentry", root: "/run/docker/moby", systemdCgroup: true, noPivot: false, newKeyring: false });
+  expect(readOptions(create(AnySchema, { typeUrl: "containerd.runc.v1.Options", value }), "moby")).toEqual({ config: { mode: "sentry" }, root: "/run/docker/moby", systemdCgroup: true, noPivot: false, newKeyring: false });
 });
 
 test("somebody else's are refused", () => {

@@ -1,17 +1,18 @@
 /** What containerd's configuration says about a runtime, as it comes with Create. */
-import { readFileSync } from "node:fs";
 import { fromBinary } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
 import { join } from "node:path";
-import * as v from "valibot";
-import { MODES, type Mode } from "../runtime/sandbox/mode.ts";
+import { messageOf } from "../linux/errors.ts";
+import { CONFIG_FILE, narrowed, readConfig } from "../runtime/config/config.ts";
+import type { Config } from "../runtime/config/schema.ts";
+import { strongest } from "../runtime/sandbox/mode.ts";
 import { OptionsSchema as RuncOptionsSchema, type Options } from "./proto/generated/runc_pb.js";
 import { OptionsSchema } from "./proto/generated/runtimeoptions_pb.js";
 import { CODE, RpcError } from "./ttrpc/status.ts";
 
 export interface RuntimeOptions {
-  /** The least isolation: annotations may ask for more. */
-  readonly mode: Mode;
+  /** The host's, and over it what the handler's file says. */
+  readonly config: Config;
   /** Directory of the containers' state: of those in one of containerd's namespaces. */
   readonly root: string;
   readonly systemdCgroup: boolean;
@@ -19,17 +20,17 @@ export interface RuntimeOptions {
   readonly newKeyring: boolean;
 }
 
-/** The file that `ConfigPath` names: one for each handler. */
-const ConfigFile = v.strictObject({
-  mode: v.optional(v.picklist(MODES)),
-  root: v.optional(v.pipe(v.string(), v.startsWith("/"))),
-  systemdCgroup: v.optional(v.boolean()),
-});
+/** A pod is never given less than a sandbox because nobody asked: where that cannot be, it fails. */
+const DEFAULTS: Config = { mode: "sentry" };
+const DEFAULT_ROOT = "/run/containerd/tssandbox";
 
-export const defaultOptions = (namespace: string): RuntimeOptions => ({
-  mode: "sentry",
-  root: join("/run/containerd/tssandbox", namespace),
-  systemdCgroup: false,
+/** What holds where not even the host's configuration can be read. */
+export const defaultOptions = (namespace: string): RuntimeOptions => optionsFrom(DEFAULTS, namespace);
+
+const optionsFrom = (config: Config, namespace: string): RuntimeOptions => ({
+  config,
+  root: join(config.root ?? DEFAULT_ROOT, namespace),
+  systemdCgroup: config.systemdCgroup ?? false,
   noPivot: false,
   newKeyring: true,
 });
@@ -40,39 +41,41 @@ const OLD_RUNC_OPTIONS = "containerd.linux.runc.CreateOptions";
 /** @throws RpcError for options that are not ours, or a file that cannot be read as such. */
 export function readOptions(any: Any | undefined, namespace: string): RuntimeOptions {
   const type = any?.typeUrl.slice(any.typeUrl.lastIndexOf("/") + 1) ?? "";
-  if (any === undefined || type === "") return defaultOptions(namespace);
+  if (any === undefined || type === "") return optionsFrom(hostConfig(), namespace);
   switch (type) {
     case OptionsSchema.typeName:
-      return fromFile(fromBinary(OptionsSchema, any.value).configPath, namespace);
+      return optionsFrom(withHandler(fromBinary(OptionsSchema, any.value).configPath), namespace);
     case RuncOptionsSchema.typeName:
       return fromRunc(fromBinary(RuncOptionsSchema, any.value), namespace);
     case OLD_RUNC_OPTIONS:
-      return defaultOptions(namespace);
+      return optionsFrom(hostConfig(), namespace);
     default:
       throw new RpcError(CODE.invalidArgument, `options of type ${type}: give ConfigPath, of a JSON file`);
   }
 }
 
-function fromFile(path: string, namespace: string): RuntimeOptions {
-  const defaults = defaultOptions(namespace);
-  if (path === "") return defaults;
-  try {
-    const { mode, root, systemdCgroup } = v.parse(ConfigFile, JSON.parse(readFileSync(path, "utf8")));
-    return { ...defaults, mode: mode ?? defaults.mode, root: root === undefined ? defaults.root : join(root, namespace), systemdCgroup: systemdCgroup ?? defaults.systemdCgroup };
-  } catch (error) {
-    throw new RpcError(CODE.invalidArgument, `${path}: ${describe(error)}`, { cause: error });
-  }
+const hostConfig = (): Config => withMode(answering(() => readConfig(CONFIG_FILE, true)));
+
+/** @param path of the handler's file, which `ConfigPath` names; empty: it has none. */
+function withHandler(path: string): Config {
+  if (path === "") return hostConfig();
+  return withMode(answering(() => narrowed(readConfig(CONFIG_FILE, true), readConfig(path, false), path)));
 }
 
-function describe(error: unknown): string {
-  if (!v.isValiError(error)) return error instanceof Error ? error.message : String(error);
-  return error.issues.map((issue) => `${v.getDotPath(issue) ?? "the file"}: ${issue.message}`).join("; ");
+const withMode = (config: Config): Config => ({ ...config, mode: config.mode ?? strongest([DEFAULTS.mode, config.floor]) });
+
+function answering<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw new RpcError(CODE.invalidArgument, messageOf(error), { cause: error });
+  }
 }
 
 /** docker's way; what is about runc alone is left. */
 function fromRunc({ root, systemdCgroup, noPivotRoot, noNewKeyring }: Options, namespace: string): RuntimeOptions {
-  const defaults = defaultOptions(namespace);
-  return { ...defaults, root: root === "" ? defaults.root : join(root, namespace), systemdCgroup, noPivot: noPivotRoot, newKeyring: !noNewKeyring };
+  const defaults = optionsFrom(hostConfig(), namespace);
+  return { ...defaults, root: root === "" ? defaults.root : join(root, namespace), systemdCgroup: systemdCgroup || defaults.systemdCgroup, noPivot: noPivotRoot, newKeyring: !noNewKeyring };
 }
 
 /** In the bundle: what `delete` needs to know when the shim is gone. */

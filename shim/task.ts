@@ -13,6 +13,7 @@ import { membersOf } from "../runtime/container/members.ts";
 import { startContainer } from "../runtime/container/start.ts";
 import { cgroupOf, statusOf } from "../runtime/container/status.ts";
 import { Container } from "../runtime/container/store.ts";
+import type { Config } from "../runtime/config/schema.ts";
 import { Logger } from "../runtime/log.ts";
 import { parseProcess, parseResources } from "../runtime/spec/validate.ts";
 import * as events from "./proto/generated/events_pb.js";
@@ -50,7 +51,7 @@ export interface Deleted {
 const DRAIN_MS = 10_000;
 
 /** For the runtime's warnings and its sandboxes' last words, where containerd's own shim has runc's. */
-const logFor = (bundle: string) => new Logger({ file: join(bundle, "log.json"), format: "json", debug: false });
+const logFor = (bundle: string, { log }: Config) => new Logger({ file: join(bundle, "log.json"), format: "json", debug: log?.debug ?? false, node: log });
 
 export class Task {
   readonly request: TaskRequest;
@@ -183,7 +184,7 @@ export class Task {
   }
 
   #exec(spec: string, console: Fd | undefined): number {
-    const log = logFor(this.request.bundle);
+    const log = logFor(this.request.bundle, this.request.options.config);
     const container = Container.open(this.request.options.root, this.id);
     const target = console === undefined ? undefined : { socket: console };
     return execInContainer(container, { spec: container.spec(), process: log.warned(parseProcess(spec)), console: target, pidFile: undefined, preserveFds: 0, newKeyring: false, ignorePaused: false, cgroups: [], strace: false, log });
@@ -221,7 +222,7 @@ export class Task {
 
   /** @param resources linux.resources as JSON. */
   async update(resources: string): Promise<void> {
-    const log = logFor(this.request.bundle);
+    const log = logFor(this.request.bundle, this.request.options.config);
     await this.#operate({ body: () => cgroupOf(this.#container).update(log.warned(parseResources(resources))) });
   }
 
@@ -237,7 +238,7 @@ export class Task {
 
   async #deleteInit(): Promise<Deleted> {
     const { init, request } = this;
-    await this.#operate({ body: () => deleteContainer(request.options.root, this.id, true, logFor(request.bundle)) });
+    await this.#operate({ body: () => deleteContainer(request.options.root, this.id, true, logFor(request.bundle, request.options.config)) });
     const exit = await init.exited;
     await this.#closeStreams(init);
     this.#oom?.[Symbol.dispose]();
@@ -261,11 +262,12 @@ export class Task {
 
 /** In a forked child: its standard streams are the container's. */
 function createInBundle({ id, bundle, rootfs, options }: TaskRequest, console: Fd | undefined): number {
-  const log = logFor(bundle);
+  const log = logFor(bundle, options.config);
   mountRoot(bundle, rootfs);
   try {
     const container = createContainer({
       ...options,
+      mode: undefined,
       id,
       bundle,
       rootless: false,

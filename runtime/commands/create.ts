@@ -33,6 +33,7 @@ export function createOptions(globals: Globals, id: string, flags: CreateFlags) 
     id,
     bundle: resolve(flags.bundle),
     mode: globals.mode,
+    config: globals.config,
     strace: globals.strace,
     systemdCgroup: globals.systemdCgroup,
     rootless: globals.rootless,

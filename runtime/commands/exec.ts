@@ -1,3 +1,4 @@
+import { labelsOf } from "../container/labels.ts";
 import { execInContainer } from "../container/exec.ts";
 import { catchSignals, openRelay, supervise, type Relay } from "../container/foreground.ts";
 import { readText } from "../container/input.ts";
@@ -61,6 +62,7 @@ export function registerExec({ program, action }: Registry): void {
 
 async function runExecCommand(globals: Globals, id: string, args: string[], flags: ExecFlags): Promise<number> {
   const container = Container.open(globals.root, id);
+  globals.log.about(labelsOf(id, container.record.annotations));
   const spec = container.spec();
   const process = inStep("process", () => processOf(spec, args, flags, globals.log));
   const detached = flags.detach === true;

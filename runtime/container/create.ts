@@ -11,6 +11,8 @@ import { lockFile } from "../../linux/flock.ts";
 import { setChildSubreaper } from "../../linux/prctl.ts";
 import { kill, waitPid } from "../../linux/process.ts";
 import { listenUnix, socketPair, SOCK_SEQPACKET } from "../../linux/socket.ts";
+import { refuseForbidden } from "../config/annotations.ts";
+import type { Config } from "../config/schema.ts";
 import { createCgroup, openCgroup, planCgroup, requireSystemd, type Cgroup, type CgroupPlan, type Joining } from "../cgroups/index.ts";
 import { runHooks, runHooksWarning } from "../hooks.ts";
 import { runInit } from "../init/init.ts";
@@ -39,6 +41,7 @@ import { buildMachine, planMachine } from "../vm/create.ts";
 import { readText } from "./input.ts";
 import { enterRdt, planRdt, removeRdt, type RdtPlan } from "./intel-rdt.ts";
 import { closeProcessLaunch, prepareLaunch, refuseWithoutSelinux } from "./launch.ts";
+import { labelsOf } from "./labels.ts";
 import { planNamespaces } from "./namespaces.ts";
 import { moveNetworkDevices } from "./network-devices.ts";
 import { processInfo } from "./process-info.ts";
@@ -62,8 +65,10 @@ export interface CreateOptions {
   readonly bundle: string;
   /** In the place of the bundle's config.json and root file system. */
   readonly composed?: Composed;
-  /** Undefined: the default one. */
+  /** Undefined: the configured one, or else the default. */
   readonly mode: Mode | undefined;
+  /** The host's. */
+  readonly config: Config;
   /** Whether the program's system calls are told of. */
   readonly strace?: boolean;
   readonly systemdCgroup: boolean;
@@ -90,13 +95,15 @@ function createOrDestroy(options: CreateOptions): Container {
   validateId(options.id);
   Container.refuseTaken(options.root, options.id);
   const { spec: configured, text } = inStep("config.json", () => readBundle(options));
-  const mode = decideMode(options.mode, configured.annotations ?? {}, options.log);
+  options.log.about(labelsOf(options.id, configured.annotations ?? {}));
+  refuseForbidden(options.config, configured.annotations ?? {});
+  const mode = decideMode(options.mode, options.config, configured.annotations ?? {}, options.log);
   using ids = mode === "sentry" ? inStep("sandbox ids", claimRange) : undefined;
   const spec = ids === undefined ? configured : asGuest(configured, ids);
   const rootfs = options.composed === undefined ? findRootfs(options.bundle, spec) : Container.directoryOf(options.root, options.id);
   if (ids !== undefined) givePipes(hostIdentity(spec));
   using files = ids === undefined ? undefined : inStep("files", () => options.composed?.files ?? planGuestFiles(configured, spec, rootfs));
-  const machine = mode === "vm" ? planMachine(spec, options.id, options.preserveFds) : undefined;
+  const machine = mode === "vm" ? planMachine(spec, options.config.vm ?? {}, options.id, options.preserveFds) : undefined;
   const console = inStep("console socket", () => options.console(spec.process?.terminal === true));
   if (options.systemdCgroup) requireSystemd();
   const cgroup = inStep("cgroup", () =>

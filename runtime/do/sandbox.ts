@@ -31,7 +31,7 @@ const RANGE = "tssandbox.do.id-range";
 
 /** @returns the exit code of the program. @throws what kept it from running. */
 export async function runSandbox(globals: Globals, options: DoOptions): Promise<number> {
-  const mode = decideMode(globals.mode, {}, globals.log);
+  const mode = decideMode(globals.mode, globals.config, {}, globals.log);
   const root = stateRoot(globals);
   const id = sandboxId(randomBytes(4).toString("hex"));
   removeStale(root, temporaryRoot(), globals.log);
@@ -81,6 +81,7 @@ async function runIn(sandbox: SandboxRoot, session: Session): Promise<number> {
     bundle: root,
     composed: compose(sandbox, session, interactive),
     mode,
+    config: globals.config,
     strace: globals.strace,
     systemdCgroup: globals.systemdCgroup,
     rootless: globals.rootless || sandbox.identity.rangeStart === undefined,

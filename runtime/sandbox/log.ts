@@ -6,25 +6,44 @@ import { openSync, readFileSync } from "node:fs";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { Fd } from "../../linux/fd.ts";
 import { duplicateOnto, open, writeAll } from "../../linux/file.ts";
-import { logLine, oneLine, type Level, type LogFormat, type Logger } from "../log.ts";
+import { logLine, oneLine, type Level, type Labels, type LogFormat, type Logger, type NodeLog } from "../log.ts";
 
 const FILE = "sandbox.log";
 
 interface Target {
   readonly fd: Fd;
   readonly format: LogFormat;
+  readonly labels?: Labels;
 }
 
 const append = (path: string) => new Fd(openSync(path, "a", 0o600));
+
+/** A full disk ends no sandbox. */
+function tryWrite(fd: Fd, line: string): void {
+  try {
+    writeAll(fd, line);
+  } catch {
+    // Nobody is left to tell.
+  }
+}
+
+/** Like the runtime itself, a sandbox does without the host's log where that cannot be had. */
+function nodeTarget({ file, format, labels }: NodeLog): Target[] {
+  try {
+    return [{ fd: append(file), format, labels }];
+  } catch {
+    return [];
+  }
+}
 
 export class SandboxLog {
   readonly #own: Target;
   readonly #others: readonly Target[];
 
   /** @param directory the container's state directory. @throws SysError */
-  constructor(directory: string, { destination: { file, format } }: Logger) {
+  constructor(directory: string, { destination: { file, format, node } }: Logger) {
     this.#own = { fd: append(`${directory}/${FILE}`), format: "text" };
-    this.#others = file === undefined ? [] : [{ fd: append(file), format }];
+    this.#others = [...(file === undefined ? [] : [{ fd: append(file), format }]), ...(node === undefined ? [] : nodeTarget(node))];
   }
 
   warn(message: string): void {
@@ -36,7 +55,7 @@ export class SandboxLog {
   }
 
   #write(level: Level, message: string): void {
-    for (const { fd, format } of this.#targets) writeAll(fd, `${logLine(format, level, oneLine(message))}\n`);
+    for (const { fd, format, labels } of this.#targets) tryWrite(fd, `${logLine(format, level, oneLine(message), labels)}\n`);
   }
 
   get #targets(): readonly Target[] {

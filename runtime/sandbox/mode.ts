@@ -13,19 +13,33 @@ const ANNOTATION = "dev.tssandbox.mode";
 
 const isMode = (name: string): name is Mode => MODES.some((mode) => mode === name);
 
+/** What the host's administrator says: runtime/config/schema.ts. */
+export interface ModeRules {
+  readonly mode?: Mode | undefined;
+  readonly floor?: Mode | undefined;
+}
+
+export const isBelow = (mode: Mode, floor: Mode): boolean => MODES.indexOf(mode) < MODES.indexOf(floor);
+
+/** @returns undefined where none is given. */
+export const strongest = (modes: readonly (Mode | undefined)[]): Mode | undefined => MODES.findLast((mode) => modes.includes(mode));
+
 /**
- * What the command line says, or else the default. By annotation a container may ask for more isolation than that, never for less: engines
- * take annotations over from the image, which nobody trusts. Decision 0018.
+ * What the command line says, or else the configuration, or else the default. By annotation a container may ask for more isolation than that, never
+ * for less: engines take annotations over from the image, which nobody trusts. Decisions 0018, 0045.
  * @param given by the command line or the environment; undefined: by neither.
- * @throws ConfigError for a mode that does not exist; Error where a sandbox was asked for and cannot be.
+ * @throws ConfigError for a mode that does not exist; Error for one below the floor, or where a sandbox was asked for and cannot be.
  */
-export function decideMode(given: Mode | undefined, annotations: Readonly<Record<string, string>>, log: Pick<Logger, "warn">): Mode {
+export function decideMode(given: Mode | undefined, rules: ModeRules, annotations: Readonly<Record<string, string>>, log: Pick<Logger, "warn">): Mode {
+  const { floor = "namespace" } = rules;
+  if (given !== undefined && isBelow(given, floor)) throw new Error(`mode ${given} is below the floor of this host's configuration, ${floor}`);
   const asked = askedFor(annotations);
-  const mode = strongest([given ?? DEFAULT, ...(asked === undefined ? [] : [asked])]);
+  const wanted = given ?? rules.mode;
+  const mode = strongest([wanted ?? DEFAULT, asked, floor]) ?? DEFAULT;
   if (asked !== undefined && asked !== mode) log.warn(`the annotation ${ANNOTATION}=${asked} cannot lower the isolation: the mode is ${mode}; --mode ${asked} or TSSANDBOX_MODE=${asked} can`);
   const obstacle = mode === "sentry" ? obstacleToSandbox() : undefined;
   if (obstacle === undefined) return mode;
-  if (given === "sentry" || asked === "sentry") throw new Error(`sentry mode: ${obstacle}; use --mode namespace`);
+  if ([wanted, asked, floor].includes("sentry")) throw new Error(`sentry mode: ${obstacle}; use --mode namespace`);
   log.warn(`namespace mode, which leaves the host's kernel in reach, since ${obstacle}; --mode namespace says that this is meant`);
   return "namespace";
 }
@@ -35,8 +49,6 @@ function askedFor(annotations: Readonly<Record<string, string>>): Mode | undefin
   if (asked === undefined || isMode(asked)) return asked;
   throw new ConfigError("config.json", `annotations["${ANNOTATION}"]`, `must be one of ${MODES.join(", ")}, is ${JSON.stringify(asked)}`);
 }
-
-const strongest = (modes: readonly Mode[]): Mode => MODES.findLast((mode) => modes.includes(mode)) ?? DEFAULT;
 
 /** Why this caller cannot have a sandbox, if so. */
 function obstacleToSandbox(): string | undefined {

@@ -28,7 +28,7 @@ import { connectToAgent, fresh, request } from "./connect.ts";
 import { checkVolumes, lend } from "./files.ts";
 import { guestSpec } from "./guest-spec.ts";
 import { HostMachine } from "./machine.ts";
-import { machineSettings, type MachineSettings } from "./settings.ts";
+import { machineSettings, type HostSettings, type MachineSettings } from "./settings.ts";
 import { endAs, holdSignals, StandIn } from "./stand-in.ts";
 
 /** A guest's kernel boots in less than a second on hardware, and in ten where the hardware is emulated and idle. */
@@ -40,11 +40,11 @@ export interface MachinePlan {
 }
 
 /** Everything that can be refused before anything is made. @throws Error in plain words where this host cannot, ConfigError */
-export function planMachine(spec: Spec, id: string, preserveFds: number): MachinePlan {
+export function planMachine(spec: Spec, host: HostSettings, id: string, preserveFds: number): MachinePlan {
   const readiness = checkVm();
   if (readiness.kind !== "ready" && readiness.kind !== "nested") throw new Error(`mode vm: ${describeReadiness(readiness)}`);
   if (preserveFds > 0) throw new Error("--preserve-fds: a descriptor of the host's means nothing in a machine's guest");
-  const plan = { settings: machineSettings(spec), guest: guestSpec(spec, id) };
+  const plan = { settings: machineSettings(spec, host), guest: guestSpec(spec, id) };
   checkVolumes(spec);
   return plan;
 }

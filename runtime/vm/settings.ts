@@ -3,16 +3,15 @@ import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { MEMORY_MIB, VCPUS, type Config } from "../config/schema.ts";
 import type { Spec } from "../spec/config.ts";
 import { ConfigError } from "../spec/report.ts";
 
 const IMAGE_VARIABLE = "TSSANDBOX_VM_IMAGE";
 const DEFAULT_IMAGE = "/var/lib/tssandbox/vm";
 const MEMORY = "dev.tssandbox.vm.memory-mib";
-const VCPUS = "dev.tssandbox.vm.vcpus";
+const VCPUS_ANNOTATION = "dev.tssandbox.vm.vcpus";
 const DEFAULT_MEGABYTES = 512;
-const MAX_MEGABYTES = 1 << 20;
-const MAX_VCPUS = 32;
 /** What the guest's kernel and agent take, beside the container's limit. */
 const OVERHEAD_MEGABYTES = 192;
 const MIB = 1 << 20;
@@ -26,29 +25,32 @@ export interface MachineSettings {
   readonly memoryMegabytes: number;
 }
 
+/** What holds where neither environment nor container says otherwise. */
+export type HostSettings = NonNullable<Config["vm"]>;
+
 /** @throws Error where there is no image; ConfigError for an annotation out of range */
-export function machineSettings(spec: Spec): MachineSettings {
-  const folder = process.env[IMAGE_VARIABLE] ?? DEFAULT_IMAGE;
+export function machineSettings(spec: Spec, host: HostSettings): MachineSettings {
+  const folder = process.env[IMAGE_VARIABLE] ?? host.image ?? DEFAULT_IMAGE;
   const [kernel = "", initramfs = "", image = ""] = ["kernel", "initramfs", "image"].map((name) => join(folder, name));
   if (!existsSync(image)) throw new Error(`mode vm: there is no image in ${folder}: make one with tssandbox vm build, or name its folder in ${IMAGE_VARIABLE}`);
-  return { kernel, initramfs, image, vcpus: vcpusFor(spec), memoryMegabytes: memoryFor(spec) };
+  return { kernel, initramfs, image, vcpus: vcpusFor(spec, host), memoryMegabytes: memoryFor(spec, host) };
 }
 
-function memoryFor({ annotations, linux }: Spec): number {
-  const asked = annotated(annotations, MEMORY, 128, MAX_MEGABYTES);
+function memoryFor({ annotations, linux }: Spec, host: HostSettings): number {
+  const asked = annotated(annotations, MEMORY, MEMORY_MIB);
   const limit = linux?.resources?.memory?.limit;
-  const needed = asked ?? (limit === undefined || limit <= 0 ? DEFAULT_MEGABYTES : Math.min(Math.ceil(Number(limit) / MIB) + OVERHEAD_MEGABYTES, MAX_MEGABYTES));
+  const needed = asked ?? (limit === undefined || limit <= 0 ? (host.memoryMiB ?? DEFAULT_MEGABYTES) : Math.min(Math.ceil(Number(limit) / MIB) + OVERHEAD_MEGABYTES, MEMORY_MIB.most));
   return Math.ceil(needed / 2) * 2;
 }
 
 /** As many as its quota pays for; one where it has none. */
-function vcpusFor({ annotations, linux }: Spec): number {
+function vcpusFor({ annotations, linux }: Spec, host: HostSettings): number {
   const { quota, period } = linux?.resources?.cpu ?? {};
-  const paid = quota === undefined || quota <= 0 ? 1 : Math.ceil(Number(quota) / Number(period ?? 100_000));
-  return annotated(annotations, VCPUS, 1, MAX_VCPUS) ?? Math.min(paid, availableParallelism(), MAX_VCPUS);
+  const paid = quota === undefined || quota <= 0 ? (host.vcpus ?? 1) : Math.ceil(Number(quota) / Number(period ?? 100_000));
+  return annotated(annotations, VCPUS_ANNOTATION, VCPUS) ?? Math.min(paid, availableParallelism(), VCPUS.most);
 }
 
-function annotated(annotations: Spec["annotations"], name: string, least: number, most: number): number | undefined {
+function annotated(annotations: Spec["annotations"], name: string, { least, most }: typeof MEMORY_MIB | typeof VCPUS): number | undefined {
   const text = annotations?.[name];
   if (text === undefined) return undefined;
   const value = Number(text);

@@ -15,6 +15,7 @@ import { kill, pidfdOpen, tryWaitPid, type ExitStatus } from "../../linux/proces
 import { receiveMessage, socketPair } from "../../linux/socket.ts";
 import { setWindowSize } from "../../linux/tty.ts";
 import { tryReadInto, tryWriteFrom } from "../../vmm/devices/host-io.ts";
+import { NO_CONFIG } from "../config/schema.ts";
 import { createContainer } from "../container/create.ts";
 import { destroyContainer } from "../container/delete.ts";
 import { execInContainer } from "../container/exec.ts";
@@ -237,7 +238,7 @@ function create({ id, spec, rootWrites }: Extract<Request, { kind: "create" }>, 
   const path = rootWrites === "memory" ? overlay(bundle, spec.root?.path ?? "") : spec.root?.path;
   writeFileSync(`${bundle}/config.json`, JSON.stringify({ ...spec, root: { ...spec.root, path } }));
   const container = createContainer({
-    root, id, bundle, mode: "namespace", systemdCgroup: false, rootless: false, console: () => console,
+    root, id, bundle, mode: "namespace", config: NO_CONFIG, systemdCgroup: false, rootless: false, console: () => console,
     pidFile: undefined, preserveFds: 0, noPivot: false, newKeyring: true, log,
   });
   return { container, pid: container.record.pid };

@@ -4,6 +4,7 @@ import { waitPid } from "../../../../linux/process.ts";
 import { createContainer, type CreateOptions } from "../../../../runtime/container/create.ts";
 import { destroyContainer } from "../../../../runtime/container/delete.ts";
 import { startContainer } from "../../../../runtime/container/start.ts";
+import { NO_CONFIG } from "../../../../runtime/config/schema.ts";
 import { Logger } from "../../../../runtime/log.ts";
 import { defineCases, messageOf } from "../../../support/forked.ts";
 
@@ -14,6 +15,7 @@ const optionsOf = (bundle: string, id: string): CreateOptions => ({
   id,
   bundle,
   mode: "namespace",
+  config: NO_CONFIG,
   systemdCgroup: false,
   rootless: false,
   console: () => undefined,

@@ -1,0 +1,44 @@
+/** The administrator's configuration: /etc/tssandbox/config.json, and the file that names a handler of containerd's. docs/configuration.md tells each key. */
+import { check, type InferOutput, integer, maxValue, minValue, number, optional, picklist, pipe, regex, strictObject, string, boolean } from "valibot";
+import { MODES } from "../sandbox/mode.ts";
+
+export const MEMORY_MIB = { least: 128, most: 1 << 20 } as const;
+export const VCPUS = { least: 1, most: 32 } as const;
+
+const path = pipe(
+  string(),
+  regex(/^\//, "must be an absolute path"),
+  check((text) => !text.includes("\0"), "must not contain a NUL byte"),
+);
+const mode = picklist(MODES, `must be one of ${MODES.join(", ")}`);
+const within = ({ least, most }: { readonly least: number; readonly most: number }) => {
+  const message = `must be a whole number from ${least} to ${most}`;
+  return pipe(number(message), integer(message), minValue(least, message), maxValue(most, message));
+};
+
+export const ConfigSchema = strictObject({
+  mode: optional(mode),
+  floor: optional(mode),
+  root: optional(path),
+  systemdCgroup: optional(boolean()),
+  hostSockets: optional(picklist(["annotation", "never"], "must be one of annotation, never")),
+  log: optional(
+    strictObject({
+      file: optional(path),
+      format: optional(picklist(["text", "json"], "must be one of text, json")),
+      debug: optional(boolean()),
+    }),
+  ),
+  vm: optional(
+    strictObject({
+      image: optional(path),
+      memoryMiB: optional(within(MEMORY_MIB)),
+      vcpus: optional(within(VCPUS)),
+    }),
+  ),
+});
+
+export type Config = Readonly<InferOutput<typeof ConfigSchema>>;
+
+/** Of a host without one. */
+export const NO_CONFIG: Config = {};
