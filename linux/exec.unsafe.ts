@@ -68,14 +68,14 @@ class Texts {
 
 const call = (nr: number) => [0xb8, ...le32(nr), 0x0f, 0x05]; // mov eax, nr; syscall
 
-/** write(2, text); exit_group(126) */
-function sayAndEnd({ address, length }: { address: number; length: number }): number[] {
+/** write(fd, text); exit_group(code) */
+function sayAndEnd({ address, length }: { address: number; length: number }, fd = 2, code = EXEC_REFUSED): number[] {
   return [
-    0xbf, ...le32(2), // mov edi, 2
+    0xbf, ...le32(fd), // mov edi, fd
     0xbe, ...le32(address), // mov esi, text
     0xba, ...le32(length), // mov edx, its length
     ...call(SYS.write),
-    0xbf, ...le32(EXEC_REFUSED), // mov edi, 126
+    0xbf, ...le32(code), // mov edi, code
     ...call(SYS.exit_group),
   ];
 }
@@ -143,10 +143,19 @@ function code(texts: Texts, labels: ExecLabels | undefined): number[] {
   ];
 }
 
-/** A static ELF file with one segment, read and execute. Source: elf(5). */
 function stubImage(labels: ExecLabels | undefined): Uint8Array {
   const texts = new Texts();
-  const instructions = code(texts, labels);
+  return elf(texts, code(texts, labels));
+}
+
+/** A program that needs nothing of the root file system it is put into: it writes `text` to its standard output, and ends well. */
+export function greetingProgram(text: string): Uint8Array {
+  const texts = new Texts();
+  return elf(texts, sayAndEnd(texts.add(text), 1, 0));
+}
+
+/** A static ELF file with one segment, read and execute. Source: elf(5). */
+function elf(texts: Texts, instructions: readonly number[]): Uint8Array {
   const start = HEADERS + texts.bytes.length;
   const image = Buffer.alloc(start + instructions.length);
   image.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]); // ELF, 64 bit, little endian, version 1

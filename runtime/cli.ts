@@ -15,6 +15,7 @@ import { registerDo } from "./commands/do.ts";
 import { registerEvents } from "./commands/events.ts";
 import { registerExec } from "./commands/exec.ts";
 import { registerFeatures } from "./commands/features.ts";
+import { registerInstall, registerUninstall } from "./commands/install/command.ts";
 import { registerKill } from "./commands/kill.ts";
 import { registerList } from "./commands/list.ts";
 import { registerPause } from "./commands/pause.ts";
@@ -106,6 +107,8 @@ const COMMANDS: Readonly<Record<string, (registry: Registry) => void>> = {
   do: (registry) => registerDo(registry),
   bench: (registry) => registerBench(registry),
   vm: (registry) => registerVm(registry),
+  install: (registry) => registerInstall(registry),
+  uninstall: (registry) => registerUninstall(registry),
 };
 
 /** Setting all commands up costs a tenth of a start: only those are that the arguments name, or all where they name none. */

@@ -17,16 +17,17 @@ export function asGuest(spec: Spec, { guest }: Pick<IdRange, "guest">): Spec {
   refuseShared(namespaces);
   refusePriorities(spec.process);
   refuseTranslatedIds(spec.mounts);
+  const gidMappings = mappings(spec.linux?.gidMappings, guest);
   return {
     ...spec,
     mounts: (spec.mounts ?? []).filter(({ type }) => !REPLACED.has(type ?? "")),
     linux: {
       ...spec.linux,
-      sysctl: sysctlsOf(spec, false),
+      sysctl: withinGroups(sysctlsOf(spec, false), gidMappings),
       timeOffsets: spec.linux?.timeOffsets ?? sinceNow(),
       maskedPaths: outsideOfSystem(spec.linux?.maskedPaths),
       readonlyPaths: outsideOfSystem(spec.linux?.readonlyPaths),
-      namespaces: guestNamespaces(namespaces), uidMappings: mappings(spec.linux?.uidMappings, guest), gidMappings: mappings(spec.linux?.gidMappings, guest),
+      namespaces: guestNamespaces(namespaces), uidMappings: mappings(spec.linux?.uidMappings, guest), gidMappings,
     },
   };
 }
@@ -61,6 +62,18 @@ function guestNamespaces(namespaces: readonly LinuxNamespace[]): LinuxNamespace[
 export function sysctlsOf({ linux }: Spec, joined: boolean): Record<string, string> {
   const isOwn = (type: LinuxNamespaceType) => linux?.namespaces?.some((namespace) => namespace.type === type && !namespace.path) === true;
   return Object.fromEntries(Object.entries(linux?.sysctl ?? {}).filter(([name]) => isOwn(/^net[./]/.test(name) ? "network" : "ipc") !== joined));
+}
+
+/**
+ * "All groups", as docker and newer containerds write it, are those that there are in the guest: the kernel refuses others.
+ * Source: icmp(7); Linux net/ipv4/sysctl_net_ipv4.c, ipv4_ping_group_range.
+ */
+function withinGroups(sysctls: Record<string, string>, groups: Mappings): Record<string, string> {
+  const name = ["net.ipv4.ping_group_range", "net/ipv4/ping_group_range"].find((name) => sysctls[name] !== undefined);
+  if (name === undefined) return sysctls;
+  const [first = 0, last = 0] = (sysctls[name] ?? "").trim().split(/\s+/).map(Number);
+  const range = groups.find(({ containerID, size }) => first >= containerID && first < containerID + size);
+  return range === undefined ? sysctls : { ...sysctls, [name]: `${first} ${Math.min(last, range.containerID + range.size - 1)}` };
 }
 
 /** The clocks that count from the host's start count from the guest's: `ps` and uptime agree then, and neither tells of the host. */

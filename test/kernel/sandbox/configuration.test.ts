@@ -197,6 +197,13 @@ describe("the machine", () => {
     expect(sinceBoot).toBeLessThan(30);
   });
 
+  test("lets those groups send echo requests that there are, where all may", async () => {
+    await using c = shell("cat /proc/sys/net/ipv4/ping_group_range", (spec) => {
+      spec.linux.sysctl = { "net.ipv4.ping_group_range": "0 2147483647" };
+    });
+    expect((await c.mustRun(SENTRY)).split(/\s+/)).toEqual(["0", "65535", ""]);
+  });
+
   test("has sysctls as they are configured", async () => {
     await using c = shell("cat /proc/sys/net/ipv4/ip_default_ttl /proc/sys/kernel/shmmax", (spec) => {
       spec.linux.sysctl = { "net.ipv4.ip_default_ttl": "33", "kernel.shmmax": "123456" };

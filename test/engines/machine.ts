@@ -1,0 +1,85 @@
+/** A machine to be changed: this one, in a mount namespace with layers over /etc and /usr/local and directories of its own for what engines keep. */
+import { spawn } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { eventually, execute, type ExecuteOptions, type Result, Workspace } from "./support.ts";
+
+const LAYERED = ["/etc", "/usr/local"];
+const EMPTY = ["/run", "/var/lib/containerd", "/var/lib/containers", "/var/lib/docker", "/var/lib/cni", "/var/tmp", "/opt"];
+
+const SETUP = `
+set -e
+root=$1; shift
+for d in ${LAYERED.join(" ")}; do
+  mkdir -p $root/upper$d $root/work$d
+  mount -t overlay -o lowerdir=$d,upperdir=$root/upper$d,workdir=$root/work$d machine $d
+done
+for d in ${EMPTY.join(" ")}; do mkdir -p $root$d $d; mount --bind $root$d $d; done
+: >$root/ready
+exec sleep infinity
+`;
+
+export class Machine implements AsyncDisposable {
+  readonly workspace: Workspace;
+  readonly #holder: number;
+
+  private constructor(workspace: Workspace, holder: number) {
+    this.workspace = workspace;
+    this.#holder = holder;
+  }
+
+  static async start(name: string): Promise<Machine> {
+    const workspace = new Workspace(name);
+    const holder = spawn("unshare", ["--mount", "--propagation", "private", "sh", "-c", SETUP, "sh", workspace.path("machine")], { stdio: "ignore", env: { ...process.env, ...workspace.env } });
+    holder.unref();
+    const machine = new Machine(workspace, holder.pid ?? 0);
+    await eventually("the machine is there", async () => (await machine.sh("test -e $0/machine/ready", workspace.directory)).code === 0);
+    return machine;
+  }
+
+  argv(...command: readonly string[]): string[] {
+    return ["nsenter", `--mount=/proc/${this.#holder}/ns/mnt`, ...command];
+  }
+
+  run(command: readonly string[], options: ExecuteOptions = {}): Promise<Result> {
+    return execute(this.argv(...command), { ...options, env: { PATH: "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", ...this.workspace.env, ...options.env } });
+  }
+
+  sh(script: string, ...words: readonly string[]): Promise<Result> {
+    return this.run(["sh", "-c", script, ...words]);
+  }
+
+  /** For what must succeed; returns its standard output as it is. */
+  async ok(...command: readonly string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.run(command);
+    if (code !== 0) throw new Error(`${command.join(" ")}: exit ${code}\n${stdout}${stderr}`);
+    return stdout;
+  }
+
+  /** Undefined where there is none. */
+  async read(path: string): Promise<string | undefined> {
+    const { code, stdout } = await this.run(["cat", path]);
+    return code === 0 ? stdout : undefined;
+  }
+
+  async write(path: string, content: string): Promise<void> {
+    const file = this.workspace.path(`content-${performance.now()}`);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, content);
+    await this.ok("sh", "-c", `mkdir -p "$(dirname $1)"; cat ${file} >$1`, "sh", path);
+  }
+
+  /** Starts a daemon that lives as long as the machine. @returns its pid. */
+  daemon(log: string, ...command: readonly string[]): number {
+    const child = spawn("sh", ["-c", 'log=$1; shift; exec "$@" >>$log 2>&1', "sh", this.workspace.path(log), ...this.argv(...command)], {
+      stdio: "ignore",
+      env: { ...process.env, PATH: "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", ...this.workspace.env },
+    });
+    child.unref();
+    return child.pid ?? 0;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.workspace[Symbol.asyncDispose]();
+  }
+}
