@@ -17,6 +17,8 @@ export interface Driver {
   readonly shim: string;
   /** Where containerd finds the shim, before PATH. */
   readonly directory?: string;
+  /** Where containerd and ctr are, unless those are meant that are installed. */
+  readonly binaries?: string;
   /** Of the daemon, which hands it on to shims, and they to the runtime. */
   readonly env?: Readonly<Record<string, string>>;
   /** With the CRI plugin, as the kubelet uses containerd. */
@@ -83,7 +85,7 @@ export class Containerd implements AsyncDisposable {
   /** Starts a process that lives as long as the workspace, its output in a file. */
   #spawn([command = "", ...args]: readonly string[], output: string): void {
     const file = openSync(this.workspace.path(output), "a");
-    const child = spawn(command, args, { env: { ...process.env, PATH: `${this.#driver.directory ?? ""}:${process.env["PATH"] ?? ""}`, ...this.workspace.env, ...this.#driver.env }, stdio: ["ignore", file, file] });
+    const child = spawn(command, args, { env: { ...process.env, PATH: [this.#driver.directory, this.#driver.binaries, process.env["PATH"]].filter((part) => part !== undefined).join(":"), ...this.workspace.env, ...this.#driver.env }, stdio: ["ignore", file, file] });
     child.unref();
     if (child.pid !== undefined) this.#own.push(child.pid);
   }
@@ -94,7 +96,7 @@ export class Containerd implements AsyncDisposable {
   }
 
   argv(...args: readonly string[]): string[] {
-    return ["ctr", "--address", this.workspace.path("containerd.sock"), "--namespace", this.#namespace, ...args];
+    return [join(this.#driver.binaries ?? "", "ctr"), "--address", this.workspace.path("containerd.sock"), "--namespace", this.#namespace, ...args];
   }
 
   ctr(...args: readonly string[]): Promise<Result> {

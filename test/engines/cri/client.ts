@@ -74,6 +74,19 @@ export class CriClient implements Disposable {
     return { code: exitCode, stdout: Buffer.from(stdout).toString(), stderr: Buffer.from(stderr).toString() };
   }
 
+  /** @returns the address of the stream. */
+  async execStream(request: MessageInitShape<typeof api.ExecRequestSchema>): Promise<string> {
+    return (await this.#call("Exec", api.ExecRequestSchema, api.StreamResponseSchema, request)).url;
+  }
+
+  async attach(request: MessageInitShape<typeof api.AttachRequestSchema>): Promise<string> {
+    return (await this.#call("Attach", api.AttachRequestSchema, api.StreamResponseSchema, request)).url;
+  }
+
+  async portForward(podSandboxId: string): Promise<string> {
+    return (await this.#call("PortForward", api.PortForwardRequestSchema, api.StreamResponseSchema, { podSandboxId })).url;
+  }
+
   [Symbol.dispose](): void {
     this.#client.close();
   }

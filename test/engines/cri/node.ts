@@ -13,10 +13,14 @@ export const HANDLERS = { namespace: "tssandbox-namespace", sentry: "tssandbox" 
 type Mode = keyof typeof HANDLERS;
 const MODES: readonly Mode[] = ["namespace", "sentry"];
 
-export async function startNode(): Promise<Containerd> {
+/** @param binaries of a containerd that is not installed. */
+export async function startNode(binaries?: string): Promise<Containerd> {
   await ensurePackages(["containernetworking-plugins", "iproute2", "util-linux"]);
-  return await Containerd.startFor({ ...ownShim("sentry"), cri: node }, PAUSE, BUSYBOX);
+  return await Containerd.startFor({ ...ownShim("sentry"), ...(binaries === undefined ? {} : { binaries }), cri: node }, PAUSE, BUSYBOX);
 }
+
+/** The file of the network namespace that stands for the node's. */
+export const networkOf = (workspace: Workspace): string => workspace.path("network");
 
 const node: CriNode = {
   launcher: (workspace) => ["nsenter", `--net=${makeNetwork(workspace)}`],
@@ -30,7 +34,7 @@ const node: CriNode = {
 
 /** The network namespace that stands for the node's: bridge and addresses go with it. */
 function makeNetwork(workspace: Workspace): string {
-  const file = workspace.path("network");
+  const file = networkOf(workspace);
   if (existsSync(file)) return file;
   writeFileSync(file, "");
   execFileSync("unshare", [`--net=${file}`, "ip", "link", "set", "lo", "up"]);

@@ -46,6 +46,58 @@ export declare type UInt64Value = Message<"runtime.v1.UInt64Value"> & {
 export declare const UInt64ValueSchema: GenMessage<UInt64Value>;
 
 /**
+ * @generated from message runtime.v1.IDMapping
+ */
+export declare type IDMapping = Message<"runtime.v1.IDMapping"> & {
+  /**
+   * @generated from field: uint32 host_id = 1;
+   */
+  hostId: number;
+
+  /**
+   * @generated from field: uint32 container_id = 2;
+   */
+  containerId: number;
+
+  /**
+   * @generated from field: uint32 length = 3;
+   */
+  length: number;
+};
+
+/**
+ * Describes the message runtime.v1.IDMapping.
+ * Use `create(IDMappingSchema)` to create a new message.
+ */
+export declare const IDMappingSchema: GenMessage<IDMapping>;
+
+/**
+ * @generated from message runtime.v1.UserNamespace
+ */
+export declare type UserNamespace = Message<"runtime.v1.UserNamespace"> & {
+  /**
+   * @generated from field: runtime.v1.NamespaceMode mode = 1;
+   */
+  mode: NamespaceMode;
+
+  /**
+   * @generated from field: repeated runtime.v1.IDMapping uids = 2;
+   */
+  uids: IDMapping[];
+
+  /**
+   * @generated from field: repeated runtime.v1.IDMapping gids = 3;
+   */
+  gids: IDMapping[];
+};
+
+/**
+ * Describes the message runtime.v1.UserNamespace.
+ * Use `create(UserNamespaceSchema)` to create a new message.
+ */
+export declare const UserNamespaceSchema: GenMessage<UserNamespace>;
+
+/**
  * @generated from message runtime.v1.NamespaceOption
  */
 export declare type NamespaceOption = Message<"runtime.v1.NamespaceOption"> & {
@@ -68,6 +120,11 @@ export declare type NamespaceOption = Message<"runtime.v1.NamespaceOption"> & {
    * @generated from field: string target_id = 4;
    */
   targetId: string;
+
+  /**
+   * @generated from field: runtime.v1.UserNamespace userns_options = 5;
+   */
+  usernsOptions?: UserNamespace | undefined;
 };
 
 /**
@@ -77,6 +134,52 @@ export declare type NamespaceOption = Message<"runtime.v1.NamespaceOption"> & {
 export declare const NamespaceOptionSchema: GenMessage<NamespaceOption>;
 
 /**
+ * @generated from message runtime.v1.SecurityProfile
+ */
+export declare type SecurityProfile = Message<"runtime.v1.SecurityProfile"> & {
+  /**
+   * @generated from field: runtime.v1.SecurityProfile.ProfileType profile_type = 1;
+   */
+  profileType: SecurityProfile_ProfileType;
+
+  /**
+   * @generated from field: string localhost_ref = 2;
+   */
+  localhostRef: string;
+};
+
+/**
+ * Describes the message runtime.v1.SecurityProfile.
+ * Use `create(SecurityProfileSchema)` to create a new message.
+ */
+export declare const SecurityProfileSchema: GenMessage<SecurityProfile>;
+
+/**
+ * @generated from enum runtime.v1.SecurityProfile.ProfileType
+ */
+export enum SecurityProfile_ProfileType {
+  /**
+   * @generated from enum value: RuntimeDefault = 0;
+   */
+  RuntimeDefault = 0,
+
+  /**
+   * @generated from enum value: Unconfined = 1;
+   */
+  Unconfined = 1,
+
+  /**
+   * @generated from enum value: Localhost = 2;
+   */
+  Localhost = 2,
+}
+
+/**
+ * Describes the enum runtime.v1.SecurityProfile.ProfileType.
+ */
+export declare const SecurityProfile_ProfileTypeSchema: GenEnum<SecurityProfile_ProfileType>;
+
+/**
  * @generated from message runtime.v1.LinuxSandboxSecurityContext
  */
 export declare type LinuxSandboxSecurityContext = Message<"runtime.v1.LinuxSandboxSecurityContext"> & {
@@ -84,6 +187,11 @@ export declare type LinuxSandboxSecurityContext = Message<"runtime.v1.LinuxSandb
    * @generated from field: runtime.v1.NamespaceOption namespace_options = 1;
    */
   namespaceOptions?: NamespaceOption | undefined;
+
+  /**
+   * @generated from field: runtime.v1.SecurityProfile seccomp = 9;
+   */
+  seccomp?: SecurityProfile | undefined;
 };
 
 /**
@@ -389,6 +497,21 @@ export declare type Mount = Message<"runtime.v1.Mount"> & {
    * @generated from field: bool readonly = 3;
    */
   readonly: boolean;
+
+  /**
+   * @generated from field: runtime.v1.MountPropagation propagation = 5;
+   */
+  propagation: MountPropagation;
+
+  /**
+   * @generated from field: repeated runtime.v1.IDMapping uid_mappings = 6;
+   */
+  uidMappings: IDMapping[];
+
+  /**
+   * @generated from field: repeated runtime.v1.IDMapping gid_mappings = 7;
+   */
+  gidMappings: IDMapping[];
 };
 
 /**
@@ -456,6 +579,31 @@ export declare type LinuxContainerSecurityContext = Message<"runtime.v1.LinuxCon
    * @generated from field: repeated int64 supplemental_groups = 8;
    */
   supplementalGroups: bigint[];
+
+  /**
+   * @generated from field: bool no_new_privs = 11;
+   */
+  noNewPrivs: boolean;
+
+  /**
+   * @generated from field: runtime.v1.Int64Value run_as_group = 12;
+   */
+  runAsGroup?: Int64Value | undefined;
+
+  /**
+   * @generated from field: repeated string masked_paths = 13;
+   */
+  maskedPaths: string[];
+
+  /**
+   * @generated from field: repeated string readonly_paths = 14;
+   */
+  readonlyPaths: string[];
+
+  /**
+   * @generated from field: runtime.v1.SecurityProfile seccomp = 15;
+   */
+  seccomp?: SecurityProfile | undefined;
 };
 
 /**
@@ -790,6 +938,122 @@ export declare type ContainerStatsResponse = Message<"runtime.v1.ContainerStatsR
 export declare const ContainerStatsResponseSchema: GenMessage<ContainerStatsResponse>;
 
 /**
+ * @generated from message runtime.v1.ExecRequest
+ */
+export declare type ExecRequest = Message<"runtime.v1.ExecRequest"> & {
+  /**
+   * @generated from field: string container_id = 1;
+   */
+  containerId: string;
+
+  /**
+   * @generated from field: repeated string cmd = 2;
+   */
+  cmd: string[];
+
+  /**
+   * @generated from field: bool tty = 3;
+   */
+  tty: boolean;
+
+  /**
+   * @generated from field: bool stdin = 4;
+   */
+  stdin: boolean;
+
+  /**
+   * @generated from field: bool stdout = 5;
+   */
+  stdout: boolean;
+
+  /**
+   * @generated from field: bool stderr = 6;
+   */
+  stderr: boolean;
+};
+
+/**
+ * Describes the message runtime.v1.ExecRequest.
+ * Use `create(ExecRequestSchema)` to create a new message.
+ */
+export declare const ExecRequestSchema: GenMessage<ExecRequest>;
+
+/**
+ * @generated from message runtime.v1.AttachRequest
+ */
+export declare type AttachRequest = Message<"runtime.v1.AttachRequest"> & {
+  /**
+   * @generated from field: string container_id = 1;
+   */
+  containerId: string;
+
+  /**
+   * @generated from field: bool stdin = 2;
+   */
+  stdin: boolean;
+
+  /**
+   * @generated from field: bool tty = 3;
+   */
+  tty: boolean;
+
+  /**
+   * @generated from field: bool stdout = 4;
+   */
+  stdout: boolean;
+
+  /**
+   * @generated from field: bool stderr = 5;
+   */
+  stderr: boolean;
+};
+
+/**
+ * Describes the message runtime.v1.AttachRequest.
+ * Use `create(AttachRequestSchema)` to create a new message.
+ */
+export declare const AttachRequestSchema: GenMessage<AttachRequest>;
+
+/**
+ * @generated from message runtime.v1.PortForwardRequest
+ */
+export declare type PortForwardRequest = Message<"runtime.v1.PortForwardRequest"> & {
+  /**
+   * @generated from field: string pod_sandbox_id = 1;
+   */
+  podSandboxId: string;
+
+  /**
+   * @generated from field: repeated int32 port = 2;
+   */
+  port: number[];
+};
+
+/**
+ * Describes the message runtime.v1.PortForwardRequest.
+ * Use `create(PortForwardRequestSchema)` to create a new message.
+ */
+export declare const PortForwardRequestSchema: GenMessage<PortForwardRequest>;
+
+/**
+ * Exec, attach and port-forward.
+ *
+ * @generated from message runtime.v1.StreamResponse
+ */
+export declare type StreamResponse = Message<"runtime.v1.StreamResponse"> & {
+  /**
+   * @generated from field: string url = 1;
+   */
+  url: string;
+};
+
+/**
+ * Describes the message runtime.v1.StreamResponse.
+ * Use `create(StreamResponseSchema)` to create a new message.
+ */
+export declare const StreamResponseSchema: GenMessage<StreamResponse>;
+
+/**
  * @generated from message runtime.v1.UpdateContainerResourcesRequest
  */
 export declare type UpdateContainerResourcesRequest = Message<"runtime.v1.UpdateContainerResourcesRequest"> & {
@@ -871,6 +1135,31 @@ export enum PodSandboxState {
  * Describes the enum runtime.v1.PodSandboxState.
  */
 export declare const PodSandboxStateSchema: GenEnum<PodSandboxState>;
+
+/**
+ * @generated from enum runtime.v1.MountPropagation
+ */
+export enum MountPropagation {
+  /**
+   * @generated from enum value: PROPAGATION_PRIVATE = 0;
+   */
+  PROPAGATION_PRIVATE = 0,
+
+  /**
+   * @generated from enum value: PROPAGATION_HOST_TO_CONTAINER = 1;
+   */
+  PROPAGATION_HOST_TO_CONTAINER = 1,
+
+  /**
+   * @generated from enum value: PROPAGATION_BIDIRECTIONAL = 2;
+   */
+  PROPAGATION_BIDIRECTIONAL = 2,
+}
+
+/**
+ * Describes the enum runtime.v1.MountPropagation.
+ */
+export declare const MountPropagationSchema: GenEnum<MountPropagation>;
 
 /**
  * @generated from enum runtime.v1.ContainerState
