@@ -18,7 +18,7 @@ const X86_64 = {
     pivot_root: 155, prctl: 157, chroot: 161, mount: 165, umount2: 166, sethostname: 170, setdomainname: 171, gettid: 186,
     setxattr: 188, fsetxattr: 190, getxattr: 191, fgetxattr: 193, listxattr: 194, flistxattr: 196, removexattr: 197, fremovexattr: 199,
     sched_setaffinity: 203, sched_getaffinity: 204, getdents64: 217, clock_settime: 227, exit_group: 231, waitid: 247, add_key: 248, request_key: 249, keyctl: 250,
-    ioprio_set: 251, ioprio_get: 252, openat: 257, mkdirat: 258, mknodat: 259, fchownat: 260, unlinkat: 263, renameat: 264,
+    ioprio_set: 251, ioprio_get: 252, getrandom: 318, openat: 257, mkdirat: 258, mknodat: 259, fchownat: 260, unlinkat: 263, renameat: 264,
     symlinkat: 266, readlinkat: 267, fchmodat: 268, ppoll: 271, unshare: 272, accept4: 288, signalfd4: 289, eventfd2: 290, dup3: 292, pipe2: 293,
     prlimit64: 302, setns: 308, process_vm_readv: 310, process_vm_writev: 311, sched_setattr: 314, sched_getattr: 315, renameat2: 316, seccomp: 317, memfd_create: 319, bpf: 321,
     execveat: 322, statx: 332, pidfd_send_signal: 424, open_tree: 428, move_mount: 429, fsopen: 430, fsconfig: 431, fsmount: 432,

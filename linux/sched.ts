@@ -40,6 +40,16 @@ export function setIoPriority(ioClass: number, priority: number): void {
 
 const CPU_SET_BYTES = 1024;
 
+/** How many processors the calling task may run on. */
+export function allowedCpus(): number {
+  using s = scratch();
+  const set = s.reserve(CPU_SET_BYTES);
+  const length = check(syscall(SYS.sched_getaffinity, 0, CPU_SET_BYTES, set.address), "sched_getaffinity");
+  let cpus = 0;
+  for (const byte of set.bytes.subarray(0, length)) for (let bits = byte; bits > 0; bits &= bits - 1) cpus++;
+  return cpus;
+}
+
 /** @param cpus numbers from 0 to 8191. @throws SysError EINVAL where none of them is allowed. */
 export function setAffinity(cpus: readonly number[]): void {
   using s = scratch();

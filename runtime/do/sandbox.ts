@@ -1,11 +1,11 @@
 /** One sandbox from its options to its exit code. */
-import { randomBytes } from "node:crypto";
 import { chmodSync, lstatSync, mkdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { effectiveUid } from "../../linux/credentials.ts";
 import type { Fd } from "../../linux/fd.ts";
+import { randomBytes } from "../../linux/random.ts";
 import { getWindowSize, isTerminal } from "../../linux/tty.ts";
 import type { Globals } from "../globals.ts";
 import { decideMode, type Mode } from "../sandbox/mode.ts";

@@ -9,8 +9,6 @@
  * overhead is for that); the container's limits and statistics are the guest's alone. Inside of a memory limit the kernel would kill them
  * first: what they share with the runtime's heap counts as theirs then.
  */
-import { randomUUID } from "node:crypto";
-import { availableParallelism } from "node:os";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { check, inStep } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
@@ -19,6 +17,8 @@ import { tryClone } from "../../linux/fork.unsafe.ts";
 import { nodeResources, type NodeResources } from "../../linux/inherited.unsafe.ts";
 import { CLONE_NEW } from "../../linux/namespace.ts";
 import { exitNow, pidfdOpen } from "../../linux/process.ts";
+import { randomUuid } from "../../linux/random.ts";
+import { allowedCpus } from "../../linux/sched.ts";
 import { listenUnix, socketPair, SOCK_SEQPACKET } from "../../linux/socket.ts";
 import { mountFuseNode } from "../../gofer/fuse/open-device.ts";
 import { enterSentryJail, refuseOtherCalls } from "../../sentry/jail.ts";
@@ -153,7 +153,7 @@ export function startSandbox(request: SandboxRequest): Sandbox {
   const uts = utsOf(spec);
   const before = ownChildren();
   const inherited = nodeResources();
-  const machine = new Machine(openCgroupFiles(cgroup.paths), availableParallelism(), randomUUID(), firstProcessor());
+  const machine = new Machine(openCgroupFiles(cgroup.paths), allowedCpus(), randomUuid(), firstProcessor());
   const groups = groupLoans(files.loans);
   const observation = new Observation(directory, files.fileSystems, log);
   const body = () => {

@@ -1,10 +1,10 @@
 /** From the host to the agent in a guest, by way of the VMM's socket in the state directory. */
-import { randomBytes } from "node:crypto";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { POLLIN, POLLOUT } from "../../linux/abi/poll.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { open, read, writeAll } from "../../linux/file.ts";
 import { poll } from "../../linux/poll.ts";
+import { randomBytes } from "../../linux/random.ts";
 import { now, sleepMs } from "../../linux/sleep.ts";
 import { connectUnix } from "../../linux/socket.ts";
 import { Channel } from "./channel.ts";

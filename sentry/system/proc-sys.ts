@@ -2,7 +2,7 @@
  * /proc/sys: what programs read of it, with the kernel's default values or the sandbox's own. Of the host's there is only `net`, which
  * belongs to the guest's network namespace. Sources: proc_sys(5), Linux Documentation/admin-guide/sysctl.
  */
-import { randomUUID } from "node:crypto";
+import { randomUuid } from "../../linux/random.ts";
 import { IDENTITY, type Uts } from "../kernel.ts";
 import type { Machine } from "../machine.ts";
 import { directory, type SyntheticDirectory } from "../../gofer/synthetic.ts";
@@ -49,7 +49,7 @@ export function procSys(machine: Machine, uts: Uts, set: Readonly<Record<string,
         entropy_avail: constant(256),
         poolsize: constant(256),
         urandom_min_reseed_secs: constant(60),
-        uuid: line(() => randomUUID()),
+        uuid: line(() => randomUuid()),
         write_wakeup_threshold: constant(256),
       }),
       randomize_va_space: constant(2),
