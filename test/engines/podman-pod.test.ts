@@ -50,6 +50,43 @@ describe("a pod", () => {
   });
 });
 
+// Each container is a sandbox of its own: they share network, ipc and name, not processes.
+describe("a pod of sandboxes", () => {
+  let sandboxes: Podman;
+  beforeAll(async () => {
+    sandboxes = await Podman.start("pod-sandboxes", [BUSYBOX]);
+    await sandboxes.ok("pod", "create", "--name", "pod", "--share", "net,ipc,uts", "--hostname", "shared");
+    await sandboxes.background(["--pod", "pod", "--name", "web", "--stop-timeout", "1"], "httpd", "-f", "-p", "8080", "-h", "/etc");
+    await sandboxes.background(["--pod", "pod", "--name", "peer", "--stop-timeout", "1"], "sleep", "100");
+  });
+  afterAll(async () => sandboxes?.[Symbol.asyncDispose]());
+
+  test("one container reaches the other's server, and sees its name and none of its processes", async () => {
+    expect(await sandboxes.ok("exec", "peer", "uname", "-nr")).toMatch(/^shared \S+-tssandbox$/);
+    expect(await sandboxes.ok("exec", "peer", "wget", "-qO-", "http://127.0.0.1:8080/passwd")).toContain("guest:x:1234");
+    expect(await sandboxes.ok("exec", "peer", "ps", "-o", "args")).not.toContain("httpd");
+  });
+
+  test("pause, unpause, a container that goes, restart and removal", async () => {
+    await sandboxes.ok("pod", "pause", "pod");
+    expect(await sandboxes.inspect("peer", "{{.State.Status}}")).toBe("paused");
+    await sandboxes.ok("pod", "unpause", "pod");
+    await sandboxes.remove("web");
+    expect(await sandboxes.ok("exec", "peer", "echo", "still here")).toBe("still here");
+    await sandboxes.ok("pod", "restart", "pod");
+    expect(await sandboxes.ok("exec", "peer", "hostname")).toBe("shared");
+    const ids = (await sandboxes.ok("ps", "--all", "--no-trunc", "--format", "{{.ID}}")).split("\n");
+    await sandboxes.ok("pod", "rm", "--force", "--time", "0", "pod");
+    await sandboxes.expectNothingLeft(...ids);
+  });
+
+  test("sharing processes is refused, and says how it can be had", async () => {
+    await sandboxes.ok("pod", "create", "--name", "together", "--share", "pid");
+    const { code, stderr } = await sandboxes.podman("run", "--rm", "--pod", "together", BUSYBOX.name, "true");
+    expect([code, stderr]).toEqual([126, expect.stringMatching(/a sandbox has a pid namespace of its own.*--mode namespace/)]);
+  });
+});
+
 // The bridge, its firewall rules and its leases belong to whoever calls podman: here to a network namespace of ours.
 describe("a bridge network", () => {
   const namespace = `tss-${process.pid}`;
