@@ -5,7 +5,7 @@
  *   user namespace            its own, every id mapped to itself: capabilities that reach files, and nothing else of the host
  *   mount namespace           an empty, read-only root; each lent directory is a mount of its own, attached to nothing: `..` ends there
  *   net, ipc, uts, cgroup     its own, empty
- *   identity                  nobody, with the capabilities of `neededCapabilities`; rootless: the user, who is all there is
+ *   identity                  nobody, with the capabilities of `neededCapabilities`; rootless: a subordinate id, or the user, who is all there is
  *   Landlock                  files beneath the lent directories; no TCP, no abstract sockets, no signals
  *   seccomp                   policy.ts, an allow list
  *
@@ -17,7 +17,7 @@ import { O_PATH, O_RDONLY, O_WRONLY } from "../linux/abi/fcntl.ts";
 import * as ll from "../linux/abi/landlock.ts";
 import { MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MS_PRIVATE, MS_REC } from "../linux/abi/mount.ts";
 import { CAPABILITIES, capabilityMask, type CapabilityName } from "../linux/abi/capability.ts";
-import { effectiveGid, effectiveUid, getCapabilities, setCapabilities, setGroupId, setGroups, setUserId } from "../linux/credentials.ts";
+import { becomeUser, effectiveGid, effectiveUid, maySetIds, setCapabilities, type UserIds } from "../linux/credentials.ts";
 import { check, inStep, SysError } from "../linux/errors.ts";
 import { AT_FDCWD, type Fd, type FdLike } from "../linux/fd.ts";
 import { duplicateOnto, makeDirectoryAt, open, openAt, pipe, read, readAll, readLinkAt, statAt, writeAll } from "../linux/file.ts";
@@ -50,9 +50,11 @@ export interface JailOptions {
   readonly descriptors: number;
   /** Bytes of private memory. */
   readonly memory: number;
+  /** Whom to become, where it may; nobody where left out. */
+  readonly identity?: UserIds;
 }
 
-const NOBODY = 65534;
+const NOBODY: UserIds = { uid: 65534, gid: 65534 };
 
 /**
  * Confines this process for good. Preconditions: a forked child, see fork.unsafe.ts; /proc is mounted.
@@ -73,7 +75,7 @@ export function enterJail(options: JailOptions): Fd[] {
   const roots = inStep("roots", () => isolateRoots(options.roots, paths));
   inStep("empty root", emptyRoot);
   inStep("limits", () => setLimits(options));
-  inStep("identity", () => dropIdentity(privileged, neededCapabilities(options.roots)));
+  inStep("identity", () => dropIdentity(privileged ? (options.identity ?? NOBODY) : undefined, neededCapabilities(options.roots)));
   setNoNewPrivileges();
   inStep("landlock", () => restrictFiles(options.roots, roots));
   inStep("seccomp", () => setSeccompFilter(goferFilter(), 0));
@@ -103,8 +105,7 @@ function replaceStreams(log: FdLike | undefined): void {
 
 /** @returns whether all ids of the outer namespace are mapped, which takes CAP_SETUID and CAP_SETGID there. */
 function enterUserNamespace(): boolean {
-  const needed = capabilityMask(["CAP_SETUID", "CAP_SETGID"]);
-  const privileged = (getCapabilities().effective & needed) === needed;
+  const privileged = maySetIds();
   if (privileged) mapAllIds();
   else mapOwnIds();
   return privileged;
@@ -205,14 +206,12 @@ function setLimits({ descriptors, memory }: JailOptions): void {
   }
 }
 
-function dropIdentity(privileged: boolean, capabilities: readonly CapabilityName[]): void {
+function dropIdentity(identity: UserIds | undefined, capabilities: readonly CapabilityName[]): void {
   // Emptying the bounding set takes CAP_SETPCAP, which goes with the user id.
   for (let number = 0; number < CAPABILITIES.length; number++) if (!capabilities.includes(nameOf(number))) dropFromBoundingSet(number);
-  if (privileged) {
-    setGroups([]);
+  if (identity !== undefined) {
     setKeepCapabilities(true);
-    setGroupId(NOBODY);
-    setUserId(NOBODY);
+    becomeUser(identity);
     setKeepCapabilities(false);
   }
   clearAmbientCapabilities();

@@ -1,6 +1,7 @@
 /** The forked gofer from its first instruction to its last. */
 import process from "node:process";
 import { messageOf, SysError } from "../linux/errors.ts";
+import type { UserIds } from "../linux/credentials.ts";
 import type { FdLike } from "../linux/fd.ts";
 import { writeAll } from "../linux/file.ts";
 import type { NodeResources } from "../linux/inherited.unsafe.ts";
@@ -17,6 +18,8 @@ export interface GoferOptions {
   /** Becomes standard error, which gets a line where the gofer cannot go on; nothing where left out. */
   readonly log?: FdLike;
   readonly resources?: NodeResources;
+  /** See `JailOptions`. */
+  readonly identity?: UserIds;
   /** Besides the exports: made-up file systems. */
   readonly more?: readonly Served[];
   /** What those read from. */
@@ -59,6 +62,7 @@ export function runGofer(exports: readonly Export[], options: GoferOptions): num
       descriptors,
       memory: MEMORY,
       ...(options.resources === undefined ? {} : { resources: options.resources }),
+      ...(options.identity === undefined ? {} : { identity: options.identity }),
       ...(options.log === undefined ? {} : { log: options.log }),
     });
     const limits = options.limits ?? limitsFor(exports.length, descriptors);

@@ -1,8 +1,14 @@
 /** User, groups and capabilities of the calling task. Sources: credentials(7), capabilities(7). */
 import { SYS } from "./arch.ts";
-import { check } from "./errors.ts";
+import { EPERM } from "./abi/errno.ts";
+import { check, isErrno } from "./errors.ts";
 import { scratch } from "./memory.unsafe.ts";
 import { syscall } from "./syscall.unsafe.ts";
+
+export interface UserIds {
+  readonly uid: number;
+  readonly gid: number;
+}
 
 export function effectiveUid(): number {
   return syscall(SYS.geteuid);
@@ -37,6 +43,27 @@ export function setGroups(gids: readonly number[]): void {
   const list = s.reserve(Math.max(4 * gids.length, 4));
   for (const [i, gid] of gids.entries()) list.view.setUint32(4 * i, gid, true);
   check(syscall(SYS.setgroups, gids.length, list.address), "setgroups", gids.join(","));
+}
+
+/**
+ * Becomes another user for good, without supplementary groups, unless the user namespace forbids setgroups(2): what needs the same capability
+ * follows. @throws SysError EPERM, EINVAL for an id that is not mapped
+ */
+export function becomeUser({ uid, gid }: UserIds): void {
+  try {
+    setGroups([]);
+  } catch (error) {
+    if (!isErrno(error, EPERM)) throw error;
+  }
+  setGroupId(gid);
+  setUserId(uid);
+}
+
+const SET_IDS = (1n << 6n) | (1n << 7n);
+
+/** Whether the caller has CAP_SETUID and CAP_SETGID in its user namespace. */
+export function maySetIds(): boolean {
+  return (getCapabilities().effective & SET_IDS) === SET_IDS;
 }
 
 /** Three of the five capability sets as bit masks, bit n for capability n. */

@@ -57,6 +57,11 @@ export class Logger {
     return value;
   }
 
+  /** For a forked process: those are its parent's to tell of. */
+  discard(): void {
+    this.#warnings = [];
+  }
+
   flush(): void {
     for (const warning of this.#warnings) this.#write("warning", warning);
     this.#warnings = [];

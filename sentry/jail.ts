@@ -5,26 +5,26 @@
  *   mount namespace       an empty root; a procfs of the sandbox's pid namespace, attached to nothing
  *   inherited descriptors closed, but those that are named
  *   limits                no core, no locked memory, bounded descriptors and memory
- *   identity              an unprivileged id of the sandbox's own, not dumpable: the kernel sees to that when ids change (prctl(2))
+ *   identity              an unprivileged id of the sandbox's own, or where a user has but one, his; no capability, and not dumpable
  *   seccomp               policy.ts, an allow list
  *
  * No Landlock: tasks that are not born in its domain, and the guest's are not, could no longer have their memory read.
  */
 import { MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MS_REC, MS_SLAVE } from "../linux/abi/mount.ts";
-import { setGroupId, setGroups, setUserId } from "../linux/credentials.ts";
+import { becomeUser, setCapabilities, type UserIds } from "../linux/credentials.ts";
 import { inStep } from "../linux/errors.ts";
 import type { FdLike } from "../linux/fd.ts";
 import { dropInherited, type NodeResources } from "../linux/inherited.unsafe.ts";
 import { createEmptyDirectory, createMount, mount, replaceRoot } from "../linux/mount.ts";
-import { setNoNewPrivileges } from "../linux/prctl.ts";
+import { setDumpable, setNoNewPrivileges } from "../linux/prctl.ts";
 import { getResourceLimit, newSession, setResourceLimit } from "../linux/process.ts";
 import { setSeccompFilter } from "../linux/seccomp.ts";
 import { sentryFilter } from "./compiled.ts";
 import { Tasks } from "./tasks.ts";
 
 export interface SentryJail {
-  /** The unprivileged id, on the host, that owns the guest's user namespace: all the power over it that the sentry has. Both user and group. */
-  readonly id: number;
+  /** Its user, unprivileged, owns the guest's user namespace: all the power over it that the sentry has. */
+  readonly ids: UserIds;
   /** The descriptors that it keeps, beside 0, 1 and 2. */
   readonly keep: readonly FdLike[];
   readonly inherited: NodeResources;
@@ -35,7 +35,7 @@ export interface SentryJail {
  * change its ids.
  * @returns the sandbox's tasks, the only thing that it still sees.
  */
-export function enterSentryJail({ id, keep, inherited }: SentryJail): Tasks {
+export function enterSentryJail({ ids, keep, inherited }: SentryJail): Tasks {
   inStep("session", newSession);
   // Not attached anywhere: what is looked up in it is looked up by its descriptor.
   const proc = inStep("procfs", () => createMount("proc", [["subset", "pid"]], MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
@@ -43,9 +43,10 @@ export function enterSentryJail({ id, keep, inherited }: SentryJail): Tasks {
   inStep("descriptors", () => dropInherited([...keep, proc], inherited));
   inStep("limits", setLimits);
   inStep("identity", () => {
-    setGroups([]);
-    setGroupId(id);
-    setUserId(id);
+    becomeUser(ids);
+    // Neither follows from a change of ids where they do not change, or where none of them is root.
+    setCapabilities({ effective: 0n, permitted: 0n, inheritable: 0n });
+    setDumpable(false);
   });
   setNoNewPrivileges();
   return new Tasks(proc);

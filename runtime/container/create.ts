@@ -30,13 +30,14 @@ import { deniesSetgroups, setgroupsDenied, writeIdMaps, type IdMaps } from "./id
 import { asGuest, sysctlsOf } from "../sandbox/guest.ts";
 import { givePipes } from "../do/streams.ts";
 import { planGuestFiles, type GuestFiles } from "../sandbox/files.ts";
-import { claimRange } from "../sandbox/ids.ts";
+import { claimIds, type SandboxIds } from "../sandbox/ids.ts";
 import { lastWords } from "../sandbox/log.ts";
 import { decideMode, type Mode } from "../sandbox/mode.ts";
 import { startStrace } from "../sandbox/strace.ts";
 import { wantsStrace } from "../sandbox/strace-wanted.ts";
 import { startSandbox, type Sandbox, type SandboxPlan } from "../sandbox/sandbox.ts";
 import { trapFilter } from "../sandbox/trap.ts";
+import { withinUserNamespace } from "../sandbox/within.ts";
 import { buildMachine, planMachine } from "../vm/create.ts";
 import { readText } from "./input.ts";
 import { enterRdt, planRdt, removeRdt, type RdtPlan } from "./intel-rdt.ts";
@@ -98,10 +99,10 @@ function createOrDestroy(options: CreateOptions): Container {
   options.log.about(labelsOf(options.id, configured.annotations ?? {}));
   refuseForbidden(options.config, configured.annotations ?? {});
   const mode = decideMode(options.mode, options.config, configured.annotations ?? {}, options.log);
-  using ids = mode === "sentry" ? inStep("sandbox ids", claimRange) : undefined;
+  using ids = mode === "sentry" ? inStep("sandbox ids", claimIds) : undefined;
   const spec = ids === undefined ? configured : asGuest(configured, ids);
   const rootfs = options.composed === undefined ? findRootfs(options.bundle, spec) : Container.directoryOf(options.root, options.id);
-  if (ids !== undefined) givePipes(hostIdentity(spec));
+  if (ids !== undefined && effectiveUid() === 0) givePipes(hostIdentity(spec));
   using files = ids === undefined ? undefined : inStep("files", () => options.composed?.files ?? planGuestFiles(configured, spec, rootfs));
   const machine = mode === "vm" ? planMachine(spec, options.config.vm ?? {}, options.id, options.preserveFds) : undefined;
   const console = inStep("console socket", () => options.console(spec.process?.terminal === true));
@@ -116,7 +117,8 @@ function createOrDestroy(options: CreateOptions): Container {
   using _lock = lock;
   try {
     if (machine !== undefined) buildMachine(container, spec, console, lock, machine, options);
-    else build(container, spec, console, lock, ids === undefined || files === undefined ? undefined : { ids, files, sysctls: sysctlsOf(configured, true) }, options);
+    else if (ids === undefined || files === undefined) build(container, spec, console, lock, undefined, options);
+    else withRights(ids, container, options.log, () => build(container, spec, console, lock, { ids, files, sysctls: sysctlsOf(configured, true) }, options));
     return container;
   } catch (cause) {
     const words = lastWords(container.directory);
@@ -125,6 +127,13 @@ function createOrDestroy(options: CreateOptions): Container {
     if (rest !== undefined) throw new Error(`${message}; and cleaning up failed: ${rest}; use: delete --force ${options.id}`, { cause });
     throw words === undefined ? cause : new Error(message, { cause });
   }
+}
+
+/** Runs `action`, for which an ordinary user lacks the rights, where he has them. */
+function withRights({ within }: SandboxIds, container: Container, log: Logger, action: () => void): void {
+  if (within === undefined) return action();
+  withinUserNamespace(within, log, action);
+  container.reload();
 }
 
 function readBundle({ bundle, composed, log }: CreateOptions): { spec: Spec; text: string } {

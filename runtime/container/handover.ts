@@ -2,17 +2,18 @@
 import { EPERM } from "../../linux/abi/errno.ts";
 import { POLLIN } from "../../linux/abi/poll.ts";
 import { SIGNALS } from "../../linux/abi/signal.ts";
-import { assertNever, inStep, isErrno } from "../../linux/errors.ts";
+import { assertNever, check, inStep, isErrno } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { openAt } from "../../linux/file.ts";
 import { CLONE_NEW, setNamespace } from "../../linux/namespace.ts";
-import { fork } from "../../linux/fork.unsafe.ts";
+import { fork, tryClone } from "../../linux/fork.unsafe.ts";
 import { cloneTree } from "../../linux/mount.ts";
 import { poll } from "../../linux/poll.ts";
 import { kill, pidfdOpen, waitPid, type ExitStatus } from "../../linux/process.ts";
+import { socketPair } from "../../linux/socket.ts";
 import type { ProcessLaunch } from "../init/launch.ts";
-import { fromWire, PeerGone, receiveWithFds, send, type Birth, type FromContainer } from "../init/protocol.ts";
+import { fromWire, PeerGone, receive, receiveWithFds, reporting, send, type Birth, type FromContainer } from "../init/protocol.ts";
 import { forkInit, needsStage } from "../init/stage.ts";
 
 /** What the runtime does when the container's side asks for it. */
@@ -83,18 +84,52 @@ export function handOver(ours: Fd, launch: ProcessLaunch, bodies: Bodies, parts:
 
 function forkStage({ guest, hostProc }: ProcessLaunch, body: () => number): number {
   if (guest === undefined) return fork(body);
-  return bornIn(guest.pidNamespace, hostProc, () => fork(body));
+  return bornIn(guest.pidNamespace, hostProc, (sibling) => (sibling ? check(tryClone({ namespaces: 0, sibling, cgroup: undefined }, body), "clone3") : fork(body)));
 }
 
-/** Has the children of `action` born in a pid namespace below ours. Source: setns(2), pid_namespaces(7). */
-export function bornIn<T>(pidNamespace: Fd, hostProc: Fd, action: () => T): T {
+/**
+ * Has a child born in a pid namespace below ours. The way back takes rights over the user namespace that ours belongs to; without, a process of its
+ * own goes there. Source: setns(2), pid_namespaces(7), Linux kernel/pid_namespace.c pidns_install.
+ * @param start forks it; with `sibling` as a child of its parent's. @returns what `start` does: a pid.
+ */
+export function bornIn(pidNamespace: Fd, hostProc: Fd, start: (sibling: boolean) => number): number {
   using own = openAt(hostProc, "self/ns/pid", fcntl.O_RDONLY);
+  if (!mayEnter(own)) return bornByHelper(pidNamespace, start);
   setNamespace(pidNamespace, CLONE_NEW.pid, "the sentry's");
   try {
-    return action();
+    return start(false);
   } finally {
     setNamespace(own, CLONE_NEW.pid, "our own");
   }
+}
+
+function mayEnter(own: Fd): boolean {
+  try {
+    setNamespace(own, CLONE_NEW.pid, "our own");
+    return true;
+  } catch (error) {
+    if (isErrno(error, EPERM)) return false;
+    throw error;
+  }
+}
+
+/** The pid that it is told is the one that we know it by: it is its own pid namespace that counts. */
+function bornByHelper(pidNamespace: Fd, start: (sibling: boolean) => number): number {
+  const [ours, theirs] = socketPair();
+  using _ours = ours;
+  const helper = check(tryClone({ namespaces: 0, cgroup: undefined }, () => {
+    ours.close();
+    return reporting(theirs, () => {
+      setNamespace(pidNamespace, CLONE_NEW.pid, "the sentry's");
+      send(theirs, { kind: "born", pid: start(true), inCgroup: false });
+    });
+  }), "clone3");
+  theirs.close();
+  const message = receive(ours);
+  waitPid(helper);
+  if (message?.kind === "failed") throw fromWire(message.error);
+  if (message?.kind !== "born") throw new Error("the process that enters the sandbox ended during set-up");
+  return message.pid;
 }
 
 /** A stage that dies after it has forked init leaves the socket open with it: its end itself tells then. */

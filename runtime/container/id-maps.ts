@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { SysError } from "../../linux/errors.ts";
-import { effectiveGid, effectiveUid } from "../../linux/credentials.ts";
+import { effectiveGid, effectiveUid, maySetIds } from "../../linux/credentials.ts";
 import type { LinuxIDMapping } from "../spec/config.ts";
 
 export interface IdMaps {
@@ -22,7 +22,7 @@ export function setgroupsDenied(pid: number | "self"): boolean {
 
 /** An ordinary user may map one id, his own, himself, and loses setgroups by it; for more there are newuidmap and newgidmap. */
 export function needsHelpers(maps: IdMaps): boolean {
-  if (effectiveUid() === 0) return false;
+  if (maySetIds()) return false;
   return !mapsOnly(maps.uid, effectiveUid()) || !mapsOnly(maps.gid, effectiveGid());
 }
 
@@ -32,7 +32,7 @@ function mapsOnly(map: readonly LinuxIDMapping[], own: number): boolean {
 
 /** Whether setgroups(2) will be refused in the namespace. */
 export function deniesSetgroups(maps: IdMaps): boolean {
-  return setgroupsDenied("self") || (effectiveUid() !== 0 && !needsHelpers(maps));
+  return setgroupsDenied("self") || (!maySetIds() && !needsHelpers(maps));
 }
 
 /** @throws SysError or Error naming the map. */

@@ -21,9 +21,18 @@ import { ALL_SIGNALS, setSignalMask } from "../../linux/signal.ts";
 import { createSignalFd, takeSignal } from "../../linux/signalfd.ts";
 import type { Fd } from "../../linux/fd.ts";
 
-/** After the last change of ids, which would undo it (prctl(2)); before the runtime is last heard of, so that its end is not missed. */
+/**
+ * After the last change of ids, which would undo it (prctl(2)); before the runtime is last heard of, so that its end is not missed. It is the end of
+ * the parent as of now that counts.
+ */
 export function endWithRuntime(): void {
   setParentDeathSignal(SIGNALS.SIGKILL);
+}
+
+/** The same where init becomes the runtime's child only after it has been made. @param runtime a pidfd. */
+export function endWithNewParent(runtime: Fd): void {
+  endWithRuntime();
+  if (poll([{ fd: runtime, events: POLLIN }], 0)[0] !== 0) exitNow(shellCode({ kind: "signaled", signal: SIGNALS.SIGKILL }));
 }
 
 /**

@@ -17,7 +17,7 @@ import { changeModeAt, changeOwner, makeDirectoryAt, open, openAt, symlinkAt, wr
 import { attachMount, cloneTree, createMount, setMountAttributes } from "../../linux/mount.ts";
 import { makeDirectoryInRoot } from "../init/in-root.ts";
 import type { HostPlan, OwnDirectory, RootEntry } from "./host-plan.ts";
-import type { UserIds } from "./identity.ts";
+import type { UserIds } from "../../linux/credentials.ts";
 
 const NO_PRIVILEGES = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 const PATH_DIRECTORY = fcntl.O_PATH | fcntl.O_DIRECTORY;

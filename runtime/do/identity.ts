@@ -1,13 +1,8 @@
 /** Who the sandbox is on the host: the user namespace's maps. */
 import { readFileSync } from "node:fs";
 import process from "node:process";
-import { effectiveGid, effectiveUid } from "../../linux/credentials.ts";
+import { effectiveGid, effectiveUid, type UserIds } from "../../linux/credentials.ts";
 import type { LinuxIDMapping } from "../spec/config.ts";
-
-export interface UserIds {
-  readonly uid: number;
-  readonly gid: number;
-}
 
 export interface Identity {
   /** The program's ids inside. */

@@ -4,7 +4,7 @@ import { AT_FDCWD, type Fd } from "../../linux/fd.ts";
 import { open, statAt } from "../../linux/file.ts";
 import { attachMount, cloneTree } from "../../linux/mount.ts";
 import { attachScratch, mountOverlay, ownDirectory } from "./host-root.ts";
-import type { UserIds } from "./identity.ts";
+import type { UserIds } from "../../linux/credentials.ts";
 
 const PATH_DIRECTORY = fcntl.O_PATH | fcntl.O_DIRECTORY;
 

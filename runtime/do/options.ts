@@ -2,7 +2,7 @@
 import { realpathSync, statSync } from "node:fs";
 import { isAbsolute, normalize, resolve } from "node:path";
 import process from "node:process";
-import type { UserIds } from "./identity.ts";
+import type { UserIds } from "../../linux/credentials.ts";
 import type { Loan } from "./lend.ts";
 import { topOf } from "./paths.ts";
 import type { Limits, Network } from "./spec.ts";

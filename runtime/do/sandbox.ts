@@ -5,9 +5,11 @@ import { join } from "node:path";
 import process from "node:process";
 import { effectiveUid } from "../../linux/credentials.ts";
 import type { Fd } from "../../linux/fd.ts";
+import { pidfdOpen } from "../../linux/process.ts";
 import { randomBytes } from "../../linux/random.ts";
 import { getWindowSize, isTerminal } from "../../linux/tty.ts";
 import type { Globals } from "../globals.ts";
+import type { Embedded } from "../init/launch.ts";
 import { decideMode, type Mode } from "../sandbox/mode.ts";
 import { createContainer, type Composed } from "../container/create.ts";
 import { destroyContainer } from "../container/delete.ts";
@@ -15,7 +17,7 @@ import { catchSignals, killAtSecondRequest, openRelay, reapSandbox, supervise, t
 import { startContainer } from "../container/start.ts";
 import { Container } from "../container/store.ts";
 import type { Mount } from "../spec/config.ts";
-import { endWithRuntime, superviseProgram } from "./first-process.ts";
+import { endWithNewParent, endWithRuntime, superviseProgram } from "./first-process.ts";
 import { freeRange } from "./identity.ts";
 import { lentFiles } from "./lent-files.ts";
 import { loanMount, openLoan } from "./lend.ts";
@@ -130,7 +132,21 @@ function compose(sandbox: SandboxRoot, { globals, mode, options, range }: Sessio
     spec,
     bindSources,
     files: sentry ? lentFiles(sandbox, loans) : undefined,
-    embedded: { buildRoot: sandbox.build, prepared: endWithRuntime, run: (program) => superviseProgram(program, interactive) },
+    embedded: { buildRoot: sandbox.build, ...withItsEnd(sentry && effectiveUid() !== 0, (program) => superviseProgram(program, interactive)) },
+  };
+}
+
+/** @param adopted whether init becomes this process's child only when it has been made (runtime/sandbox/within.ts). */
+function withItsEnd(adopted: boolean, run: Embedded["run"]): Pick<Embedded, "prepared" | "runtime" | "run"> {
+  if (!adopted) return { prepared: endWithRuntime, runtime: undefined, run };
+  const runtime = pidfdOpen(process.pid);
+  return {
+    prepared: () => {},
+    runtime,
+    run: (program) => {
+      endWithNewParent(runtime);
+      return run(program);
+    },
   };
 }
 

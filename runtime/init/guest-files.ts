@@ -5,6 +5,7 @@
  */
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY } from "../../linux/abi/mount.ts";
+import type { UserIds } from "../../linux/credentials.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { deviceOf, makeDirectoryAt, open, openAt } from "../../linux/file.ts";
 import { attachMount, createMount } from "../../linux/mount.ts";
@@ -12,20 +13,19 @@ import type { GuestLaunch } from "./launch.ts";
 import { rendezvous } from "./protocol.ts";
 
 const PATH_DIRECTORY = fcntl.O_PATH | fcntl.O_DIRECTORY;
-const ROOT_ID = "0";
 const SYSTEM_ATTRIBUTES = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 
 /**
- * @param type S_IFDIR or S_IFREG: what its root is. @param readOnly the file system, not just the mount: a read then leaves the attributes valid,
+ * @param owner is mapped. @param type S_IFDIR or S_IFREG: what its root is. @param readOnly the file system, not just the mount: a read then leaves the attributes valid,
  * where it otherwise has the kernel ask for the new access time (Linux fs/fuse/dir.c, fuse_invalidate_atime). @returns the mount, detached.
  */
-function mountFuse(device: Fd, type: number, attributes: number, readOnly: boolean): Fd {
+function mountFuse(device: Fd, owner: UserIds, type: number, attributes: number, readOnly: boolean): Fd {
   // The kernel gives the file system up when the last copy is closed, which must be the gofer's: who waits for an answer then gets an error.
   using _device = device;
   const access: [string][] = readOnly ? [["ro"]] : [];
   return createMount(
     "fuse",
-    [["source", "gofer"], ["fd", String(device.number)], ["rootmode", type.toString(8)], ["user_id", ROOT_ID], ["group_id", ROOT_ID], ["default_permissions"], ["allow_other"], ...access],
+    [["source", "gofer"], ["fd", String(device.number)], ["rootmode", type.toString(8)], ["user_id", String(owner.uid)], ["group_id", String(owner.gid)], ["default_permissions"], ["allow_other"], ...access],
     attributes,
   );
 }
@@ -57,11 +57,11 @@ export function mountGuestFiles(guest: GuestLaunch, channel: Fd, build: ((lent: 
 }
 
 /** Nobody answers yet: mounting asks nothing of the server, and the server must not ask a device that is not mounted. */
-function mountAll({ devices, volumes, mounted, rootWrites }: GuestLaunch): { readonly root: Fd; readonly system: Fd } {
-  for (const [mount, { name, type }] of volumes) mounted.set(mount, mountFuse(take(devices, name), type, MOUNT_ATTR_NODEV, false));
+function mountAll({ root, devices, volumes, mounted, rootWrites }: GuestLaunch): { readonly root: Fd; readonly system: Fd } {
+  for (const [mount, { name, type }] of volumes) mounted.set(mount, mountFuse(take(devices, name), root, type, MOUNT_ATTR_NODEV, false));
   return {
-    root: mountFuse(take(devices, "root"), fcntl.S_IFDIR, MOUNT_ATTR_NODEV, rootWrites === "memory"),
-    system: mountFuse(take(devices, "system"), fcntl.S_IFDIR, SYSTEM_ATTRIBUTES, true),
+    root: mountFuse(take(devices, "root"), root, fcntl.S_IFDIR, MOUNT_ATTR_NODEV, rootWrites === "memory"),
+    system: mountFuse(take(devices, "system"), root, fcntl.S_IFDIR, SYSTEM_ATTRIBUTES, true),
   };
 }
 

@@ -94,7 +94,7 @@ function makeWorkingDirectory({ root, launch }: Setup): void {
 
 /** Waits for `start`, runs the hooks that belong before the program, and becomes it. What fails now is told to whoever asked. */
 function startOnRequest(launch: ContainerLaunch, program: () => never): never {
-  const peer = awaitStart(launch.startSocket);
+  const peer = awaitStart(launch.startSocket, launch.embedded?.runtime);
   return tellingFailure(peer, () => {
     const { process, spec } = launch;
     const state = launch.hookState("created", getPid());

@@ -1,3 +1,4 @@
+import type { UserIds } from "../../linux/credentials.ts";
 import type { Fd } from "../../linux/fd.ts";
 import type { NamespaceFile } from "../../linux/namespace.ts";
 import type { Joining } from "../cgroups/index.ts";
@@ -47,6 +48,8 @@ export interface ProcessLaunch {
 export interface GuestLaunch {
   /** The id on the host that shall own the guest's user namespace, and with it have all rights over the guest: the sentry's. */
   readonly owner: number;
+  /** Whom init is inside until it becomes the program's user: root, or where the maps have none the first whom they have. */
+  readonly root: UserIds;
   /** Set by the stage: those of namespaces that are joined, and do not belong to the guest's user namespace. */
   readonly sysctls: Readonly<Record<string, string>>;
   /** The outer pid namespace, whose init is the sentry. The stage is born in it, so that init can have one inside. */
@@ -108,6 +111,8 @@ export interface Embedded {
   readonly buildRoot: (at: string, lent?: Fd) => Fd;
   /** Called when init has its last ids, and the runtime is still to be heard of. */
   readonly prepared: () => void;
+  /** A pidfd of the runtime's, where init is not its child yet: init ends with it while it waits for the start. */
+  readonly runtime: Fd | undefined;
   /** @param program turns the calling process into the program; does not return. */
   readonly run: (program: () => never) => never;
 }

@@ -4,7 +4,7 @@
  */
 import { EINVAL } from "../../linux/abi/errno.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
-import { effectiveUid, getCapabilities, setCapabilities, setEffectiveUserId, setFileSystemUserId, setGroupId, setGroups, setUserId } from "../../linux/credentials.ts";
+import { effectiveUid, getCapabilities, setCapabilities, setEffectiveUserId, setFileSystemUserId, setGroupId, setGroups, setUserId, type UserIds } from "../../linux/credentials.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { check, inStep, isErrno } from "../../linux/errors.ts";
 import { openAt, readAll, writeAll } from "../../linux/file.ts";
@@ -52,6 +52,8 @@ function beginInit(launch: ProcessLaunch, init: () => never): never {
   return init();
 }
 
+const ROOT: UserIds = { uid: 0, gid: 0 };
+
 function enterNamespaces(launch: ProcessLaunch, create: readonly NamespaceFile[]): void {
   inStep("oom score", () => setOomScore(launch.hostProc, launch.process.oomScoreAdj));
   // From here on we share namespaces with processes that may not look into us (CVE-2016-9962).
@@ -97,21 +99,23 @@ function enterUserNamespace(launch: ProcessLaunch): void {
     const { guest } = launch;
     if (guest !== undefined) inStep("fuse", () => openFuseDevices(launch.channel, guest));
   }
-  ifMapped(() => setGroupId(0));
-  ifMapped(() => setUserId(0));
+  const { uid, gid } = launch.guest?.root ?? ROOT;
+  ifMapped(() => setGroupId(gid));
+  ifMapped(() => setUserId(uid));
   if (!launch.denySetgroups) setGroups([]);
 }
 
 /**
  * A user namespace belongs to the effective user that creates it, who has every capability over it from its parent namespace
- * (user_namespaces(7)): the sentry is to have them, and no others. The file system id stays root's: /dev/fuse may be root's alone.
+ * (user_namespaces(7)): the sentry is to have them, and no others. The file system id stays as it was: /dev/fuse may be root's alone.
  */
 function becomeOwner(owner: number): void {
-  if (effectiveUid() === owner) return;
+  const caller = effectiveUid();
+  if (caller === owner) return;
   const { permitted, inheritable } = getCapabilities();
   setEffectiveUserId(owner);
   setCapabilities({ permitted, effective: permitted, inheritable });
-  setFileSystemUserId(0);
+  setFileSystemUserId(caller);
 }
 
 /** A file system is mounted in the user namespace that its device was opened in, and the mounting process must be in that one. Source: fuse(4). */

@@ -1,4 +1,5 @@
 /** The gofers' processes. */
+import type { UserIds } from "../../linux/credentials.ts";
 import { check } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { tryClone } from "../../linux/fork.unsafe.ts";
@@ -21,16 +22,17 @@ export interface GoferRequest {
   readonly uts: Uts;
   readonly sysctls: Readonly<Record<string, string>>;
   readonly inherited: NodeResources;
+  readonly identity: UserIds;
   readonly observation: Observation;
 }
 
 /**
  * Starts the one that serves `group`, which keeps the descriptors of that alone. Preconditions: children are born in the sandbox's pid namespace.
- * @returns its pid.
+ * @returns its pid. @param sibling see `bornIn`.
  */
-export function startGofer(group: GoferGroup, request: GoferRequest): number {
-  const { files: { loans }, machine, inherited, observation } = request;
-  const pid = tryClone({ namespaces: 0, cgroup: undefined }, () => {
+export function startGofer(group: GoferGroup, request: GoferRequest, sibling: boolean): number {
+  const { files: { loans }, machine, inherited, identity, observation } = request;
+  const pid = tryClone({ namespaces: 0, sibling, cgroup: undefined }, () => {
     const lent = [...loans].filter(([name]) => group.includes(name));
     const exports = lent.map(([name, loan]): Export => ({ ...loan, fuse: deviceOf(request, name) }));
     const system = group.includes("system") ? [systemOf(request)] : [];
@@ -40,6 +42,7 @@ export function startGofer(group: GoferGroup, request: GoferRequest): number {
       keep: [...(system.length > 0 ? machine.descriptors : []), ...log.descriptors],
       log: log.file,
       resources: inherited,
+      identity,
       report: (message) => log.error(`gofer: ${message}`),
       ...observation.forGofer([...lent.map(([name]) => name), ...(system.length > 0 ? ["system"] : [])]),
     });

@@ -3,7 +3,7 @@ import { now } from "../../linux/sleep.ts";
 import type { LinuxNamespace, LinuxNamespaceType, Spec } from "../spec/config.ts";
 import { parseMountOptions } from "../spec/mount-parse.ts";
 import { ConfigError } from "../spec/report.ts";
-import type { IdRange } from "./ids.ts";
+import type { SandboxIds } from "./ids.ts";
 
 /**
  * Kernel file systems that tell of the host: the sandbox has its own in their place (runtime/sandbox/system.ts). And that of message queues,
@@ -12,12 +12,12 @@ import type { IdRange } from "./ids.ts";
 const REPLACED: ReadonlySet<string> = new Set(["sysfs", "cgroup", "cgroup2", "mqueue"]);
 
 /** @throws ConfigError for what a sandbox cannot give. */
-export function asGuest(spec: Spec, { guest }: Pick<IdRange, "guest">): Spec {
+export function asGuest(spec: Spec, { guest }: Pick<SandboxIds, "guest">): Spec {
   const namespaces = spec.linux?.namespaces ?? [];
   refuseShared(namespaces);
   refusePriorities(spec.process);
   refuseTranslatedIds(spec.mounts);
-  const gidMappings = mappings(spec.linux?.gidMappings, guest);
+  const gidMappings = mappings(spec.linux?.gidMappings, guest.gid);
   return {
     ...spec,
     mounts: (spec.mounts ?? []).filter(({ type }) => !REPLACED.has(type ?? "")),
@@ -27,7 +27,7 @@ export function asGuest(spec: Spec, { guest }: Pick<IdRange, "guest">): Spec {
       timeOffsets: spec.linux?.timeOffsets ?? sinceNow(),
       maskedPaths: outsideOfSystem(spec.linux?.maskedPaths),
       readonlyPaths: outsideOfSystem(spec.linux?.readonlyPaths),
-      namespaces: guestNamespaces(namespaces), uidMappings: mappings(spec.linux?.uidMappings, guest), gidMappings,
+      namespaces: guestNamespaces(namespaces), uidMappings: mappings(spec.linux?.uidMappings, guest.uid), gidMappings,
     },
   };
 }
@@ -39,9 +39,9 @@ function outsideOfSystem(paths: readonly string[] = []): string[] {
 
 type Mappings = NonNullable<NonNullable<Spec["linux"]>["uidMappings"]>;
 
-/** The configured maps, or else a range of the sandbox's own: a guest is nobody on the host, always. */
-function mappings(configured: Mappings | undefined, range: Mappings[number]): Mappings {
-  return configured !== undefined && configured.length > 0 ? configured : [range];
+/** The configured maps, or else the sandbox's own: a guest is nobody on the host, or the user who started it. */
+function mappings(configured: Mappings | undefined, own: readonly Mappings[number][]): Mappings {
+  return configured !== undefined && configured.length > 0 ? configured : [...own];
 }
 
 /** What a guest shares with nobody. */

@@ -1,6 +1,5 @@
 /** Who plays the kernel for a container. */
-import { effectiveUid } from "../../linux/credentials.ts";
-import { inUserNamespace } from "../container/id-maps.ts";
+import { accessSync, constants } from "node:fs";
 import type { Logger } from "../log.ts";
 import { ConfigError } from "../spec/report.ts";
 
@@ -8,6 +7,7 @@ import { ConfigError } from "../spec/report.ts";
 export const MODES = ["namespace", "sentry", "vm"] as const;
 export type Mode = (typeof MODES)[number];
 
+const FUSE = "/dev/fuse";
 const DEFAULT: Mode = "sentry";
 const ANNOTATION = "dev.tssandbox.mode";
 
@@ -52,5 +52,10 @@ function askedFor(annotations: Readonly<Record<string, string>>): Mode | undefin
 
 /** Why this caller cannot have a sandbox, if so. */
 function obstacleToSandbox(): string | undefined {
-  return effectiveUid() !== 0 || inUserNamespace() ? "a sandbox takes root so far, to give it ids of its own" : undefined;
+  try {
+    accessSync(FUSE, constants.R_OK | constants.W_OK);
+    return undefined;
+  } catch {
+    return `this user may not open ${FUSE}, by which a sandbox gets its files`;
+  }
 }

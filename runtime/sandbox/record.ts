@@ -8,7 +8,7 @@ import { processInfo } from "../container/process-info.ts";
 import type { LinuxIDMapping, Spec } from "../spec/config.ts";
 import type { GuestFiles } from "./files.ts";
 import type { GoferGroup } from "./gofer-groups.ts";
-import type { IdRange } from "./ids.ts";
+import type { SandboxIds } from "./ids.ts";
 
 const FILE = "sandbox.json";
 /** See sentry/debug-counters.ts. */
@@ -52,7 +52,7 @@ export interface SandboxRecord {
 
 interface Known {
   readonly directory: string;
-  readonly ids: Pick<IdRange, "sentry">;
+  readonly ids: Pick<SandboxIds, "sentry">;
   /** As the guest gets it. */
   readonly spec: Spec;
   readonly files: Pick<GuestFiles, "fileSystems" | "loans" | "volumes" | "rootWrites">;
@@ -70,7 +70,7 @@ export function writeSandboxRecord({ directory, ids, spec, files }: Known, { sen
     policy: "balanced",
     sentry: ownProcess(sentry),
     gofers: gofers.map(({ pid, serves }) => ({ ...ownProcess(pid), serves })),
-    ids: { guest: spec.linux?.uidMappings ?? [], sentry: ids.sentry },
+    ids: { guest: spec.linux?.uidMappings ?? [], sentry: ids.sentry.uid },
     rootWrites: files.rootWrites,
     connections: files.fileSystems.map((name, i) => connection(name, connections[i] ?? 0, files)),
   };

@@ -29,23 +29,23 @@ import { serveSandbox } from "../../sentry/sentry.ts";
 import type { Cgroup } from "../cgroups/index.ts";
 import { bornIn } from "../container/handover.ts";
 import type { GuestLaunch } from "../init/launch.ts";
-import { fromWire, receive, rendezvous, reporting, send } from "../init/protocol.ts";
+import { fromWire, receiveWithFds, rendezvous, reporting, send } from "../init/protocol.ts";
 import type { Logger } from "../log.ts";
-import type { Spec } from "../spec/config.ts";
+import type { LinuxIDMapping, Spec } from "../spec/config.ts";
 import { complaining } from "./complaining.ts";
 import { endSentry, ownChildren } from "./end.ts";
 import { openCgroupFiles } from "./cgroup-files.ts";
 import type { GuestFiles } from "./files.ts";
 import { startGofer } from "./gofer.ts";
 import { groupLoans, type GoferGroup } from "./gofer-groups.ts";
-import type { IdRange } from "./ids.ts";
+import type { SandboxIds } from "./ids.ts";
 import { Observation } from "./observation.ts";
 import { writeSandboxRecord } from "./record.ts";
 import { utsOf } from "./uts.ts";
 
 /** What is settled before anything is made. */
 export interface SandboxPlan {
-  readonly ids: IdRange;
+  readonly ids: SandboxIds;
   readonly files: GuestFiles;
   /** See `GuestLaunch`. */
   readonly sysctls: Readonly<Record<string, string>>;
@@ -62,9 +62,10 @@ export interface SandboxRequest extends SandboxPlan {
 
 const SENTRY_NAMESPACES = CLONE_NEW.pid | CLONE_NEW.mnt | CLONE_NEW.net | CLONE_NEW.ipc | CLONE_NEW.uts;
 
-/** The sentry's pid, and our children from before there was a sandbox. */
+/** The sentry's pid and its pid namespace, and our children from before there was a sandbox. */
 interface Birth {
   readonly sentry: number;
+  readonly pidNamespace: Fd;
   readonly before: ReadonlySet<number>;
 }
 
@@ -83,7 +84,7 @@ export class Sandbox {
   readonly #observation: Observation;
   readonly #devices: Fd[] = [];
 
-  constructor(request: SandboxRequest, { sentry, before }: Birth, channel: Fd, machine: Machine, inherited: NodeResources, groups: readonly GoferGroup[], observation: Observation) {
+  constructor(request: SandboxRequest, { sentry, pidNamespace, before }: Birth, channel: Fd, machine: Machine, inherited: NodeResources, groups: readonly GoferGroup[], observation: Observation) {
     this.#request = request;
     this.#sentry = sentry;
     this.#before = before;
@@ -92,12 +93,13 @@ export class Sandbox {
     this.#groups = groups;
     this.#observation = observation;
     this.channel = channel;
-    const { ids, files } = request;
+    const { ids, files, spec } = request;
     this.guest = {
       ...files,
       sysctls: request.sysctls,
-      owner: ids.sentry,
-      pidNamespace: open(`/proc/${sentry}/ns/pid`, fcntl.O_RDONLY),
+      owner: ids.sentry.uid,
+      root: { uid: rootOf(spec.linux?.uidMappings), gid: rootOf(spec.linux?.gidMappings) },
+      pidNamespace,
       fuseNode: inStep("fuse", () => mountFuseNode()),
       devices: new Map(),
       mounted: new Map(),
@@ -111,9 +113,9 @@ export class Sandbox {
 
   /** Starts the gofers. @param connections the kernel's numbers, in the order of `guest.fileSystems`. */
   serve(hostProc: Fd, connections: readonly number[]): void {
-    const { files, spec } = this.#request;
-    const request = { files, devices: this.#devices, machine: this.#machine, uts: utsOf(spec), sysctls: { ...this.guest.sysctls, ...spec.linux?.sysctl }, inherited: this.#inherited, observation: this.#observation };
-    const gofers = bornIn(this.guest.pidNamespace, hostProc, () => this.#groups.map((serves) => ({ pid: startGofer(serves, request), serves })));
+    const { files, spec, ids } = this.#request;
+    const request = { files, devices: this.#devices, machine: this.#machine, uts: utsOf(spec), sysctls: { ...this.guest.sysctls, ...spec.linux?.sysctl }, inherited: this.#inherited, identity: ids.gofer, observation: this.#observation };
+    const gofers = this.#groups.map((serves) => ({ pid: bornIn(this.guest.pidNamespace, hostProc, (sibling) => startGofer(serves, request, sibling)), serves }));
     // A gofer's death must be seen by the kernel, which it is not while anybody else has the devices: init would wait for answers for ever.
     this.#closeDevices();
     for (const { pid } of gofers) {
@@ -158,8 +160,11 @@ export function startSandbox(request: SandboxRequest): Sandbox {
   const observation = new Observation(directory, files.fileSystems, log);
   const body = () => {
     observation.log.takeStreams();
-    const tasks = enterSentryJail({ id: ids.sentry, keep: [theirs, door, ids.lock, ...machine.descriptors, ...observation.log.descriptors], inherited });
-    rendezvous(theirs, { kind: "ready" });
+    // By itself, while it may: it is not dumpable later, and an ordinary user may not look into it.
+    const pidNamespace = open("/proc/self/ns/pid", fcntl.O_RDONLY);
+    const tasks = enterSentryJail({ ids: ids.sentry, keep: [theirs, door, pidNamespace, ...(ids.lock === undefined ? [] : [ids.lock]), ...machine.descriptors, ...observation.log.descriptors], inherited });
+    rendezvous(theirs, { kind: "ready" }, [pidNamespace]);
+    pidNamespace.close();
     const options = { kernel: { machine, tasks, uts }, platform: notify, channel: theirs, door, observer: observation.forSentry(groups) };
     const code = complaining("sentry", observation.log, () => {
       refuseOtherCalls();
@@ -171,19 +176,24 @@ export function startSandbox(request: SandboxRequest): Sandbox {
   const sentry = check(tryClone({ namespaces: SENTRY_NAMESPACES, cgroup: undefined }, () => reporting(theirs, body)), "clone3");
   theirs.close();
   try {
-    awaitReady(channel);
+    return new Sandbox(request, { sentry, pidNamespace: awaitReady(channel), before }, channel, machine, inherited, groups, observation);
   } catch (error) {
     endSentry(sentry, before);
     throw error;
   }
-  return new Sandbox(request, { sentry, before }, channel, machine, inherited, groups, observation);
 }
 
-function awaitReady(channel: Fd): void {
-  const message = receive(channel);
+/** @returns the sentry's pid namespace. */
+function awaitReady(channel: Fd): Fd {
+  const { message, fds: [pidNamespace] } = receiveWithFds(channel) ?? { fds: [] };
   if (message?.kind === "failed") throw fromWire(message.error);
-  if (message === undefined) throw new Error("the sentry ended during set-up");
+  if (pidNamespace === undefined) throw new Error("the sentry ended during set-up");
   send(channel, { kind: "go" });
+  return pidNamespace;
+}
+
+function rootOf(map: readonly LinuxIDMapping[] = []): number {
+  return map.some(({ containerID }) => containerID === 0) ? 0 : (map[0]?.containerID ?? 0);
 }
 
 const PROCESSOR_LIMIT = 4096;

@@ -1,3 +1,5 @@
+import { effectiveUid } from "../../linux/credentials.ts";
+import { inUserNamespace } from "../container/id-maps.ts";
 import { ConfigError } from "../spec/report.ts";
 import type { Mode } from "./mode.ts";
 
@@ -11,5 +13,7 @@ export function wantsStrace(given: boolean, mode: Mode, annotations: Readonly<Re
   const asked = annotations?.[ANNOTATION] ?? "false";
   if (asked !== "true" && asked !== "false") throw new ConfigError("config.json", `annotations["${ANNOTATION}"]`, `must be "true" or "false", is ${JSON.stringify(asked)}`);
   if (given && mode !== "sentry") throw new Error("--strace needs a sandbox: --mode sentry");
-  return mode === "sentry" && (given || asked === "true");
+  const wanted = mode === "sentry" && (given || asked === "true");
+  if (wanted && (effectiveUid() !== 0 || inUserNamespace())) throw new Error("--strace takes the host's root, who may trace what is not a program yet");
+  return wanted;
 }

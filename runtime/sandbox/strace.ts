@@ -60,7 +60,7 @@ export function startStrace({ directory, pid, hostProc, log }: StraceRequest): n
     follow(first);
     giveUpStreams(sink.file);
     const kept: FdLike[] = [theirs, ...complaints.descriptors, ...(sink.file === undefined ? [] : [sink.file])];
-    const tasks = enterSentryJail({ id: sandbox.ids.sentry, keep: kept, inherited: resources });
+    const tasks = enterSentryJail({ ids: { uid: sandbox.ids.sentry, gid: sandbox.ids.sentry }, keep: kept, inherited: resources });
     rendezvous(theirs, { kind: "ready" });
     const strace = new Strace({ first, guestPid: (task) => tasks.guestPid(task), answeredBy, print: sink.print });
     const code = complaining("strace", complaints, () => {
@@ -69,7 +69,7 @@ export function startStrace({ directory, pid, hostProc, log }: StraceRequest): n
     });
     exitNow(code);
   };
-  const tracer = check(bornIn(pidNamespace, hostProc, () => tryClone({ namespaces: NAMESPACES, cgroup: undefined }, () => reporting(theirs, body))), "clone3");
+  const tracer = check(bornIn(pidNamespace, hostProc, (sibling) => tryClone({ namespaces: NAMESPACES, sibling, cgroup: undefined }, () => reporting(theirs, body))), "clone3");
   theirs.close();
   const message = receive(ours);
   if (message?.kind === "ready") {

@@ -2,7 +2,7 @@
 import * as fcntl from "../../../linux/abi/fcntl.ts";
 import { Fd } from "../../../linux/fd.ts";
 import { readAll, statAt, tryOpenAt } from "../../../linux/file.ts";
-import type { UserIds } from "../identity.ts";
+import type { UserIds } from "../../../linux/credentials.ts";
 import { ArchiveError } from "./tree.ts";
 
 /** @param root the root file system. @throws ArchiveError where it does not know a name. */

@@ -48,6 +48,13 @@ test("a process in its pid namespace that is not its guest's cannot be looked in
   });
 });
 
+test("a gofer with the sentry's own id, as a user without subordinate ids has, is out of reach since it is not dumpable", () => {
+  const closed = { mem: "EACCES", environ: "EACCES", fd: "EACCES", root: "EACCES", cwd: "EACCES", maps: "EACCES", "read memory": "EPERM", "write memory": "EPERM" };
+  expect(run("a neighbour of its own id", "undumpable").inside).toMatchObject(closed);
+  // With all else equal: the test sees the difference.
+  expect(run("a neighbour of its own id", "dumpable").inside).toMatchObject({ maps: "ok", "read memory": "ok", "write memory": "ok" });
+});
+
 test("every system call that is not on the list is refused", () => {
   const others = [...syscallTable("x86_64").keys()].filter((name) => !REACHABLE.includes(name) && !UNFILTERED.includes(name));
   expect(others.length).toBeGreaterThan(320);

@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { withFuse } from "../../support/user.ts";
 import { binary, describeCallers, describeRoot, processesWith, Running, type Scene } from "./support.ts";
 
 const write = (scene: Scene, path: string, text: string, mode = 0o644) => {
@@ -271,25 +272,29 @@ describeRoot("do: ids", (scene) => {
   });
 });
 
-/** As a user without an account. */
-const asUser = (...args: string[]) => {
+/** As a user without an account. @param fuse mode of /dev/fuse. */
+const asUser = (fuse: number, ...args: string[]) => {
   const env = { PATH: process.env["PATH"] ?? "", HOME: "/nowhere" };
-  const line = ["--reuid", "12345", "--regid", "12345", "--clear-groups", binary, ...args];
-  return spawnSync("setpriv", line, { cwd: "/", encoding: "utf8", env });
+  const [command = "", ...line] = [...withFuse(fuse), "setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups", binary, ...args];
+  return spawnSync(command, line, { cwd: "/", encoding: "utf8", env });
 };
 
-describe("do: the mode of an ordinary user, who cannot have a sandbox", () => {
+describe("do: the mode of an ordinary user", () => {
   afterAll(() => rmSync(join(tmpdir(), "tssandbox-12345"), { recursive: true, force: true }));
 
-  test("is namespace where he asks for nothing, and one line tells him", () => {
-    const result = asUser("do", "--", "uname", "-r");
+  test("is sentry", () => {
+    expect(asUser(0o666, "do", "--", "uname", "-r")).toMatchObject({ status: 0, stdout: expect.stringMatching(/-tssandbox\n$/), stderr: "" });
+  });
+
+  test("is namespace where /dev/fuse is closed to him and he asks for nothing, and one line tells him", () => {
+    const result = asUser(0o600, "do", "--", "uname", "-r");
     expect(result).toMatchObject({ status: 0, stdout: `${release()}\n` });
     expect(result.stderr).toMatch(/^tssandbox: warning: namespace mode, [^\n]+; --mode namespace says that this is meant\n$/);
-    expect(asUser("--mode", "namespace", "do", "--", "true")).toMatchObject({ status: 0, stderr: "" });
+    expect(asUser(0o600, "--mode", "namespace", "do", "--", "true")).toMatchObject({ status: 0, stderr: "" });
   });
 
   test("is never namespace where he asks for sentry: the reason is told, and nothing runs", () => {
-    const result = asUser("--mode", "sentry", "do", "--", "echo", "ran");
+    const result = asUser(0o600, "--mode", "sentry", "do", "--", "echo", "ran");
     expect(result).toMatchObject({ status: 125, stdout: "" });
     expect(result.stderr).toMatch(/^tssandbox: sentry mode: [^\n]+; use --mode namespace\n$/);
   });

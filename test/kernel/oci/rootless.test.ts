@@ -2,12 +2,13 @@
 import { mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { afterAll, beforeAll, expect } from "vitest";
 import { cgroupVersion } from "../../support/cgroup.ts";
-import type { CommandOptions, Container, ContainerOptions } from "../../support/container.ts";
+import { succeed, type CommandOptions, type Container, type ContainerOptions } from "../../support/container.ts";
 import { describeRuntime } from "../../support/contract.ts";
 import { isAlive, namespaceOf, statusField } from "../../support/host.ts";
 import { Listener } from "../../support/listener.ts";
 import { capabilitySet, mountAt, parseProbe } from "../../support/probe.ts";
-import { runRuntime, type Result } from "../../support/runtime.ts";
+import { mapRange, prepareRootless } from "../../support/rootless.ts";
+import { runRuntime } from "../../support/runtime.ts";
 import type { Spec } from "../../support/spec.ts";
 import { until } from "../../support/until.ts";
 import { User } from "../../support/user.ts";
@@ -22,34 +23,15 @@ afterAll(() => user?.[Symbol.dispose]());
 const args = ["sleep", "100"];
 /** Every call is the user's. */
 const as = (options: CommandOptions = {}): CommandOptions => ({ ...options, prefix: user.prefix });
-const failed = (name: string, { code, stderr }: Result): Error => new Error(`${name} ended with ${code}: ${stderr}`);
 
 async function ok(c: Container, command: string, words: readonly string[] = [], options: CommandOptions = {}): Promise<string> {
   const result = await c.command(command, words, as(options));
-  if (result.code !== 0) throw failed(command, result);
+  succeed(command, result);
   return result.stdout;
 }
 
-/** A bundle with what `spec --rootless` writes for this user, but for the command and the terminal. */
-async function prepare(c: Container, edit: (spec: Spec) => void = () => {}): Promise<Container> {
-  user.own(c.stateRoot);
-  user.own(c.bundle.dir);
-  await runRuntime(["rm", c.bundle.configPath]);
-  const written = await c.call("spec", [], as({ flags: ["--rootless", "--bundle", c.bundle.dir] })).result();
-  if (written.code !== 0) throw failed("spec", written);
-  const process = c.spec.process!;
-  Object.assign(c.spec, JSON.parse(readFileSync(c.bundle.configPath, "utf8")));
-  Object.assign(c.spec.process!, { terminal: false, args: process.args, env: process.env });
-  edit(c.spec);
-  c.bundle.write();
-  return c;
-}
-
-/** One id of the user's and a range of subordinate ones. */
-function withRange(spec: Spec): void {
-  spec.linux.uidMappings = [{ containerID: 0, hostID: user.uid, size: 1 }, { containerID: 1, hostID: user.subordinate("uid"), size: 65_535 }];
-  spec.linux.gidMappings = [{ containerID: 0, hostID: user.gid, size: 1 }, { containerID: 1, hostID: user.subordinate("gid"), size: 65_535 }];
-}
+const prepare = async (c: Container, edit?: (spec: Spec) => void) => await prepareRootless(c, user, edit);
+const withRange = (spec: Spec) => mapRange(spec, user);
 
 const newer = { cannot: { "runc 1": "the template, and what a container without a cgroup can do, are ours" } };
 

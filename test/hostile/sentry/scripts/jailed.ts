@@ -1,6 +1,7 @@
 /** What a sentry can still do once it is in its jail: run in a jailed process, which reports over a pipe. */
 import { O_CREAT, O_DIRECTORY, O_PATH, O_RDONLY, O_RDWR, O_WRONLY } from "../../../../linux/abi/fcntl.ts";
 import { SIGNALS } from "../../../../linux/abi/signal.ts";
+import { becomeUser } from "../../../../linux/credentials.ts";
 import { check, errnoName } from "../../../../linux/errors.ts";
 import { AT_FDCWD } from "../../../../linux/fd.ts";
 import { duplicateOnto, listDirectory, open, pipe, read, readAll, readLinkAt, tryOpenAt, writeAll } from "../../../../linux/file.ts";
@@ -8,6 +9,7 @@ import { fork, tryClone } from "../../../../linux/fork.unsafe.ts";
 import { nodeResources } from "../../../../linux/inherited.unsafe.ts";
 import { permanentBlock } from "../../../../linux/memory.unsafe.ts";
 import { CLONE_NEW, setNamespace } from "../../../../linux/namespace.ts";
+import { setDumpable } from "../../../../linux/prctl.ts";
 import { kill, waitPid } from "../../../../linux/process.ts";
 import { readProcess, writeProcess } from "../../../../linux/process-vm.ts";
 import { seccompFilters } from "../../../../linux/ptrace.ts";
@@ -30,7 +32,7 @@ function inJail(act: () => unknown, meanwhile?: (pid: number) => unknown, before
   const inherited = nodeResources();
   const pid = check(tryClone({ namespaces: NAMESPACES, cgroup: undefined }, () => {
     closeStreams();
-    enterSentryJail({ id: ID, keep: [report, wait], inherited });
+    enterSentryJail({ ids: { uid: ID, gid: ID }, keep: [report, wait], inherited });
     refuseOtherCalls();
     // The neighbour of the case below is there by now.
     read(wait, 1);
@@ -79,16 +81,22 @@ function procDescriptor(): number {
   throw new Error("there is no procfs");
 }
 
-/** Enters the pid namespace of `pid` with a child, which waits there. @returns its pid. */
-function neighbourOf(pid: number): number {
+/** Enters the pid namespace of `pid` with a child, which waits there. @param prepare runs in it. @returns its pid. */
+function neighbourOf(pid: number, prepare: () => void = () => {}): number {
   using namespace = open(`/proc/${pid}/ns/pid`, O_RDONLY);
   using own = open("/proc/self/ns/pid", O_RDONLY);
   setNamespace(namespace, CLONE_NEW.pid, "pid");
+  const [ready, done] = pipe();
   const neighbour = fork(() => {
+    prepare();
+    writeAll(done, "1");
     syscall(34); // pause
     return 0;
   });
   setNamespace(own, CLONE_NEW.pid, "pid");
+  done.close();
+  read(ready, 1);
+  ready.close();
   return neighbour;
 }
 
@@ -98,6 +106,20 @@ function lookAtNeighbour(): Record<string, string> {
   const proc = procDescriptor();
   const files = ["stat", "mem", "environ", "fd", "root", "cwd", "maps"].map((name) => [name, outcome(tryOpenAt(proc, `2/${name}`, O_RDONLY))]);
   return { ...Object.fromEntries(files), "read memory": outcome(readProcess(2, block.address, block, 8)), "write memory": outcome(writeProcess(2, block.address, block, 8)) };
+}
+
+function besideNeighbour(prepare?: () => void): unknown {
+  let neighbour = 0;
+  const begin = (pid: number) => {
+    neighbour = neighbourOf(pid, prepare);
+    return null;
+  };
+  // Init of a pid namespace ends after all others in it have been reaped.
+  const end = () => {
+    kill(neighbour, SIGNALS.SIGKILL);
+    waitPid(neighbour);
+  };
+  return inJail(lookAtNeighbour, begin, end);
 }
 
 /** Compiles, collects and deoptimises, and has shapes and numbers change under optimised code. */
@@ -142,19 +164,12 @@ defineCases({
         "the host's init, which is not in there": opening("2/stat", O_RDONLY),
       };
     }),
-  "a neighbour": () => {
-    let neighbour = 0;
-    const begin = (pid: number) => {
-      neighbour = neighbourOf(pid);
-      return null;
-    };
-    // Init of a pid namespace ends after all others in it have been reaped.
-    const end = () => {
-      kill(neighbour, SIGNALS.SIGKILL);
-      waitPid(neighbour);
-    };
-    return inJail(lookAtNeighbour, begin, end);
-  },
+  "a neighbour": () => besideNeighbour(),
+  "a neighbour of its own id": (dumpable = "") =>
+    besideNeighbour(() => {
+      becomeUser({ uid: ID, gid: ID });
+      setDumpable(dumpable === "dumpable");
+    }),
   "refused": (names = "") => inJail(() => Object.fromEntries(names.split(",").map((name) => [name, calling(name, -1, -1, -1, -1, -1, -1)]))),
   "state": () =>
     inJail(() => null, (pid) => {
