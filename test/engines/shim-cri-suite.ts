@@ -7,10 +7,10 @@ import { LOOP, namespaceOptions, type Pod, Pods } from "./cri/pods.ts";
 import { eventually } from "./support.ts";
 
 /** @param binaries where containerd is, unless the one is meant that is installed. */
-export function criSuite(binaries?: () => string): void {
+export function criSuite(binaries?: () => Promise<string>): void {
   let pods: Pods;
   beforeAll(async () => {
-    pods = await Pods.start(binaries?.());
+    pods = await Pods.start(await binaries?.());
   });
   afterAll(async () => pods?.[Symbol.asyncDispose]());
 
