@@ -2,6 +2,7 @@ import { chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { expect } from "vitest";
 import { ensurePackages } from "../packages.ts";
+import { withFuse } from "../support/user.ts";
 import { BUSYBOX, ensureImages, type Image } from "./images.ts";
 import { cgroupsNamed, commandOf, eventually, execute, type ExecuteOptions, inTerminal, type Result, RUNTIME, Workspace } from "./support.ts";
 
@@ -60,7 +61,10 @@ export class Podman implements AsyncDisposable {
     const own = { HOME: workspace.path("home"), XDG_RUNTIME_DIR: workspace.path("xdg") };
     const env = { ...workspace.env, CONTAINERS_CONF: workspace.path("containers.conf"), ...(this.#user && own) };
     // conmon 2.1 writes files into the directory that podman was called in.
-    return execute(args, { cwd: workspace.path("cwd"), ...this.#user, ...options, env });
+    if (this.#user === undefined) return execute(args, { cwd: workspace.path("cwd"), ...options, env });
+    const { uid, gid } = this.#user;
+    const become = ["setpriv", "--reuid", String(uid), "--regid", String(gid), "--clear-groups", "--inh-caps=-all"];
+    return execute([...withFuse(0o666), ...become, ...args], { cwd: workspace.path("cwd"), ...options, env });
   }
 
   podman(...args: readonly string[]): Promise<Result> {

@@ -30,6 +30,7 @@ async function addUser(): Promise<User> {
   return { uid: Number(ids[2]), gid: Number(ids[3]) };
 }
 
+const firstSubordinate = () => Number(new RegExp(`^${LOGIN}:(\\d+):`, "m").exec(readFileSync("/etc/subuid", "utf8"))?.[1]);
 const uidOf = (pid: number) => Number(statusField(pid, "Uid").split("\t")[0]);
 
 describe("run", () => {
@@ -48,8 +49,7 @@ describe("run", () => {
     const found = await podman.sh(["-v", `${outside}:/lent`], "id -u; touch /lent/root; touch /lent/guest; chown guest /lent/guest; stat -c %u /etc/passwd");
     expect(found).toBe("0\n0");
     const owners = (await execute(["stat", "-c", "%u", `${outside}/root`, `${outside}/guest`])).stdout.trim().split("\n").map(Number);
-    const first = Number(new RegExp(`^${LOGIN}:(\\d+):`, "m").exec(readFileSync("/etc/subuid", "utf8"))?.[1]);
-    expect(owners).toEqual([user.uid, first + 1233]);
+    expect(owners).toEqual([user.uid, firstSubordinate() + 1233]);
   });
 
   test("--user, --userns=keep-id", async () => {
@@ -119,6 +119,43 @@ describe("a detached container", () => {
     await podman.remove(id);
     await eventually("init ends", () => !isAlive(init));
     await podman.expectNothingLeft(id);
+  });
+});
+
+// Its own store, so that nothing is shared but the user: the mode is a flag of podman's that it keeps with its containers.
+describe("in sandboxes, by default", () => {
+  let sandboxed: Podman;
+  beforeAll(async () => {
+    sandboxed = await Podman.start("rootless-sentry", [BUSYBOX], { user });
+  });
+  afterAll(async () => sandboxed?.[Symbol.asyncDispose]());
+
+  test("run: exit code, streams, ids, a volume", async () => {
+    expect((await sandboxed.podman("run", "--rm", BUSYBOX.name, "sh", "-c", "exit 3")).code).toBe(3);
+    const lent = sandboxed.workspace.path("lent");
+    succeeded(await sandboxed.call(["mkdir", lent]), ["mkdir"]);
+    const script = "uname -r; id -u; touch /lent/root /lent/guest; chown guest /lent/guest; stat -c %u /etc/passwd; echo x >/new && cat /new";
+    expect(await sandboxed.sh(["-v", `${lent}:/lent`], script)).toMatch(/^[^\n]+-tssandbox\n0\n0\nx$/);
+    const owners = (await execute(["stat", "-c", "%u", `${lent}/root`, `${lent}/guest`])).stdout.trim().split("\n").map(Number);
+    expect(owners).toEqual([user.uid, firstSubordinate() + 1233]);
+    expect(await sandboxed.sh(["--user", "guest"], "id -u; id -G")).toBe("1234\n1234 4321");
+    expect(await sandboxed.sh(["--userns", "keep-id"], "id -u")).toBe(String(user.uid));
+  });
+
+  test("a detached one: exec, a terminal, kill, restart, rm; sentry and gofers have ids of their own, and go", async () => {
+    const id = await sandboxed.background([], "sleep", "100");
+    const { init, conmon } = await sandboxed.pids(id);
+    expect(parentOf(init)).toBe(conmon);
+    const others = descendantsOf(conmon).filter((pid) => pid !== init);
+    expect([uidOf(init), ...new Set(others.map(uidOf))].toSorted()).toEqual([user.uid, firstSubordinate() + 65_534, firstSubordinate() + 65_535]);
+    expect((await sandboxed.podman("exec", id, "sh", "-c", "exit 5")).code).toBe(5);
+    expect((await sandboxed.inTerminal(["exec", "-it", id, "tty"])).stdout).toBe("/dev/pts/0\r\n");
+    await sandboxed.ok("kill", id);
+    expect(await sandboxed.ok("wait", id)).toBe("137");
+    await sandboxed.ok("restart", id);
+    await sandboxed.remove(id);
+    await eventually("all end", () => [init, ...others].every((pid) => !isAlive(pid)));
+    await sandboxed.expectNothingLeft(id);
   });
 });
 
