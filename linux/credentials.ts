@@ -28,6 +28,11 @@ export function setFileSystemUserId(uid: number): void {
   syscall(SYS.setfsuid, uid);
 }
 
+/** The group's counterpart. Source: setfsgid(2). */
+export function setFileSystemGroupId(gid: number): void {
+  syscall(SYS.setfsgid, gid);
+}
+
 /** Sets real, effective and saved ids alike. */
 export function setUserId(uid: number): void {
   check(syscall(SYS.setresuid, uid, uid, uid), "setresuid", String(uid));

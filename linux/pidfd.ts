@@ -1,6 +1,6 @@
 /** What a pidfd is good for besides signals (process.ts). Sources: pidfd_open(2), pidfd_getfd(2), waitid(2). */
 import { SYS } from "./arch.ts";
-import { EAGAIN, ECHILD } from "./abi/errno.ts";
+import { EAGAIN, ECHILD, EINVAL } from "./abi/errno.ts";
 import { POLLIN } from "./abi/poll.ts";
 import * as wait from "./abi/wait.ts";
 import { check } from "./errors.ts";
@@ -34,4 +34,12 @@ export function reapPidfd(pidfd: FdLike): ExitStatus | undefined {
   const status = info.view.getInt32(wait.SI_STATUS_OFFSET, true);
   const exited = info.view.getInt32(wait.SI_CODE_OFFSET, true) === wait.CLD_EXITED;
   return exited ? { kind: "exited", code: status } : { kind: "signaled", signal: status };
+}
+
+/** A descriptor of a thread, readable when it has ended; of its process on kernels before 6.9. @returns undefined where it is gone. */
+export function openThread(id: number): Fd | undefined {
+  const PIDFD_THREAD = 0o200;
+  const thread = syscall(SYS.pidfd_open, id, PIDFD_THREAD);
+  const result = thread === -EINVAL ? syscall(SYS.pidfd_open, id, 0) : thread;
+  return result < 0 ? undefined : new Fd(result);
 }

@@ -57,6 +57,14 @@ export function kill(pid: number, signal: number): boolean {
   return true;
 }
 
+/** tgkill(2): a signal to one thread. @returns whether it was there. @throws SysError */
+export function killThread(process: number, thread: number, signal: number): boolean {
+  const result = syscall(SYS.tgkill, process, thread, signal);
+  if (result === -ESRCH) return false;
+  check(result, "tgkill");
+  return true;
+}
+
 /** @throws SysError ESRCH where the process is gone. */
 export function pidfdOpen(pid: number): Fd {
   return new Fd(check(syscall(SYS.pidfd_open, pid, 0), "pidfd_open", String(pid)));

@@ -4,7 +4,8 @@
  */
 import { SYS } from "./arch.ts";
 import { check } from "./errors.ts";
-import type { Fd } from "./fd.ts";
+import { O_CLOEXEC } from "./abi/fcntl.ts";
+import { fdNumber, type Fd, type FdLike } from "./fd.ts";
 import { permanentBlock } from "./memory.unsafe.ts";
 import { syscall } from "./syscall.unsafe.ts";
 
@@ -13,6 +14,8 @@ const NOTIF_RECV = 0xc0502100;
 const NOTIF_SEND = 0xc0182101;
 const NOTIF_ID_VALID = 0x40082102;
 const NOTIF_SET_FLAGS = 0x40082104;
+/** _IOW('!', 3, 24). */
+const NOTIF_ADDFD = 0x40182103;
 /** The ioctl(2) commands that a Listener uses. */
 export const NOTIFY_COMMANDS = {
   SECCOMP_IOCTL_NOTIF_RECV: NOTIF_RECV,
@@ -20,8 +23,15 @@ export const NOTIFY_COMMANDS = {
   SECCOMP_IOCTL_NOTIF_ID_VALID: NOTIF_ID_VALID,
   SECCOMP_IOCTL_NOTIF_SET_FLAGS: NOTIF_SET_FLAGS,
 } as const;
+/** Besides: puts a descriptor into the caller's table. */
+export const ADD_DESCRIPTOR_COMMAND = { SECCOMP_IOCTL_NOTIF_ADDFD: NOTIF_ADDFD } as const;
+const ADDFD_SETFD = 1;
+const ADDFD_SEND = 2;
 const SYNC_WAKE_UP = 1;
 const FLAG_CONTINUE = 1;
+
+/** struct seccomp_notif_addfd. */
+const ADDFD = { id: 0, flags: 8, source: 12, number: 16, numberFlags: 20, size: 24 } as const;
 
 /** struct seccomp_notif and, behind it, struct seccomp_notif_resp. */
 const NOTIF_SIZE = 80;
@@ -36,6 +46,7 @@ export class Listener {
   readonly fd: Fd;
   readonly #block = permanentBlock(NOTIF_SIZE + 24);
   readonly #view = this.#block.view;
+  readonly #added = permanentBlock(ADDFD.size);
 
   constructor(fd: Fd) {
     this.fd = fd;
@@ -71,6 +82,42 @@ export class Listener {
     return syscall(SYS.ioctl, this.fd.number, NOTIF_ID_VALID, this.#block.address) === 0;
   }
 
+  /** A copy of "the call", for `resume`. */
+  save(): Uint8Array {
+    return this.#block.bytes.slice(0, NOTIF_SIZE);
+  }
+
+  /** Makes a call that has been received before "the call" again. */
+  resume(saved: Uint8Array): void {
+    this.#block.bytes.set(saved);
+  }
+
+  /** Gives the caller a descriptor, under the lowest number that is free, and ends the call with that number. @returns it, or the negative errno: EMFILE, ENOENT. */
+  answerWithDescriptor(source: FdLike, closeOnExec: boolean): number {
+    return this.#addDescriptor(source, ADDFD_SEND, 0, closeOnExec);
+  }
+
+  /** Gives the caller a descriptor, under the lowest number that is free. The call goes on waiting. @returns the number or the negative errno. */
+  addDescriptor(source: FdLike, closeOnExec: boolean): number {
+    return this.#addDescriptor(source, 0, 0, closeOnExec);
+  }
+
+  /** Has the caller's descriptor `number` refer to something else, whatever it was. @returns `number` or the negative errno. */
+  replaceDescriptor(source: FdLike, number: number, closeOnExec: boolean): number {
+    return this.#addDescriptor(source, ADDFD_SETFD, number, closeOnExec);
+  }
+
+  #addDescriptor(source: FdLike, flags: number, number: number, closeOnExec: boolean): number {
+    const { view, address } = this.#added;
+    view.setUint32(ADDFD.id, this.#view.getUint32(OFFSET.id, true), true);
+    view.setUint32(ADDFD.id + 4, this.#view.getUint32(OFFSET.id + 4, true), true);
+    view.setUint32(ADDFD.flags, flags, true);
+    view.setUint32(ADDFD.source, fdNumber(source), true);
+    view.setUint32(ADDFD.number, number, true);
+    view.setUint32(ADDFD.numberFlags, closeOnExec ? O_CLOEXEC : 0, true);
+    return syscall(SYS.ioctl, this.fd.number, NOTIF_ADDFD, address);
+  }
+
   /** Thread id as the receiver's pid namespace counts; 0 where the thread is not visible from there. */
   get pid(): number {
     return this.#view.getUint32(OFFSET.pid, true);
@@ -84,6 +131,12 @@ export class Listener {
   arg(index: number): number {
     const at = OFFSET.args + 8 * index;
     return this.#view.getUint32(at, true) + this.#view.getUint32(at + 4, true) * 0x1_0000_0000;
+  }
+
+  /** Argument 0 to 5 as the kernel takes an offset: signed; exact between -2^53 and 2^53. */
+  signed(index: number): number {
+    const at = OFFSET.args + 8 * index;
+    return this.#view.getUint32(at, true) + this.#view.getInt32(at + 4, true) * 0x1_0000_0000;
   }
 
   /** Argument 0 to 5 as the kernel takes an `int`: its low 32 bits, signed. */

@@ -30,6 +30,7 @@ import { registerVm } from "./commands/vm.ts";
 import type { Globals } from "./globals.ts";
 import type { Registry } from "./commands/registry.ts";
 import { Logger } from "./log.ts";
+import { POLICY_NAMES, type PolicyName } from "../policies/syscalls/trapped.ts";
 import { MODES, type Mode } from "./sandbox/mode.ts";
 import { versionText } from "./version.ts";
 
@@ -40,6 +41,7 @@ interface GlobalFlags {
   readonly logFormat: "text" | "json";
   readonly debug?: boolean;
   readonly mode?: Mode;
+  readonly policy?: PolicyName;
   readonly strace?: boolean;
   readonly systemdCgroup?: boolean;
   readonly rootless?: string;
@@ -128,6 +130,7 @@ function configure(program: Command): void {
     .addOption(new Option("--log-format <format>", "format of the log").choices(["text", "json"]).default("text"))
     .option("--debug", "log more")
     .addOption(new Option("--mode <mode>", "who plays the kernel for a new container (default: sentry)").choices(MODES).env("TSSANDBOX_MODE"))
+    .addOption(new Option("--policy <policy>", "how much of the host's kernel a new sandbox's programs reach (default: balanced)").choices(POLICY_NAMES).env("TSSANDBOX_POLICY"))
     .option("--strace", "print every system call of sandboxed programs, to the log or standard error; slow")
     .option("--systemd-cgroup", "let systemd make the cgroups; cgroupsPath is slice:prefix:name")
     .addOption(new Option("--rootless <when>", "whether to ignore cgroup permission errors").choices(["true", "false", "auto"]).default("auto"))
@@ -160,6 +163,7 @@ function decideGlobals(flags: GlobalFlags, config: Config): Globals {
     root: flags.root ?? config.root ?? defaultRoot(),
     config,
     mode: flags.mode,
+    policy: flags.policy,
     strace: flags.strace === true,
     systemdCgroup: flags.systemdCgroup ?? config.systemdCgroup ?? false,
     rootless,

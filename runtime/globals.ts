@@ -1,4 +1,5 @@
 import type { Config } from "./config/schema.ts";
+import type { PolicyName } from "../policies/syscalls/trapped.ts";
 import type { Logger } from "./log.ts";
 import type { Mode } from "./sandbox/mode.ts";
 
@@ -9,6 +10,8 @@ export interface Globals {
   readonly config: Config;
   /** By flag or environment; undefined: the configured one, or else the default. */
   readonly mode: Mode | undefined;
+  /** Undefined: the default one. */
+  readonly policy: PolicyName | undefined;
   /** Whether the system calls of sandboxed programs are told of. */
   readonly strace: boolean;
   readonly systemdCgroup: boolean;

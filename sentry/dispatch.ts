@@ -14,9 +14,11 @@ type Handler = (call: Call, kernel: Kernel) => number;
 
 const HANDLERS: Readonly<Record<TrappedSyscall, Handler>> = { ptrace, sync, sysinfo, uname };
 
-export function dispatcher(kernel: Kernel, meter: Meter): Handle {
+/** @param more handlers by name, besides and instead of those that every policy has. */
+export function dispatcher(kernel: Kernel, meter: Meter, more: Readonly<Record<string, (call: Call) => number>> = {}): Handle {
   const table: (Handler | undefined)[] = [];
   for (const name of trappedSyscalls) table[syscallNumber("x86_64", name) ?? -1] = HANDLERS[name];
+  for (const [name, handler] of Object.entries(more)) table[syscallNumber("x86_64", name) ?? -1] = handler;
   return (call) => {
     meter.begin(call.nr, call.pid);
     const result = table[call.nr]?.(call, kernel) ?? -ENOSYS;

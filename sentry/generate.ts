@@ -1,10 +1,14 @@
-/** Writes the sentry's filter as compiled from its allow list: `node sentry/generate.ts`; a unit test finds what is stale. */
+/** Writes the sentry's filters as compiled from their allow lists: `node sentry/generate.ts`; a unit test finds what is stale. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { filterModule } from "../policies/syscalls/embed.ts";
 import { compileSentryFilter } from "./policy.ts";
+import { compileStrictSentryFilter } from "./strict/policy.ts";
 
-/** compiled.ts as it should be. */
-export const compiledModule = (): string => filterModule("sentryFilter", "policy.ts", compileSentryFilter());
+/** Path from this folder to content as it should be. */
+export const generated: Readonly<Record<string, () => string>> = {
+  "compiled.ts": () => filterModule("sentryFilter", "policy.ts", compileSentryFilter()),
+  "strict/compiled.ts": () => filterModule("strictSentryFilter", "policy.ts", compileStrictSentryFilter()),
+};
 
-if (import.meta.main) writeFileSync(join(import.meta.dirname, "compiled.ts"), compiledModule());
+if (import.meta.main) for (const [path, content] of Object.entries(generated)) writeFileSync(join(import.meta.dirname, path), content());

@@ -19,7 +19,9 @@ import { createEmptyDirectory, createMount, mount, replaceRoot } from "../linux/
 import { setDumpable, setNoNewPrivileges } from "../linux/prctl.ts";
 import { getResourceLimit, newSession, setResourceLimit } from "../linux/process.ts";
 import { setSeccompFilter } from "../linux/seccomp.ts";
+import type { PolicyName } from "../policies/syscalls/trapped.ts";
 import { sentryFilter } from "./compiled.ts";
+import { strictSentryFilter } from "./strict/compiled.ts";
 import { Tasks } from "./tasks.ts";
 
 export interface SentryJail {
@@ -28,20 +30,24 @@ export interface SentryJail {
   /** The descriptors that it keeps, beside 0, 1 and 2. */
   readonly keep: readonly FdLike[];
   readonly inherited: NodeResources;
+  /** How many descriptors it may have: its sources (sentry.ts), and what it holds besides. */
+  readonly descriptors?: number;
 }
+
+const DESCRIPTORS = 2048;
 
 /**
  * Preconditions: a forked child, in mount, net, ipc and uts namespaces of its own, init of its pid namespace, with the rights to mount and to
  * change its ids.
  * @returns the sandbox's tasks, the only thing that it still sees.
  */
-export function enterSentryJail({ ids, keep, inherited }: SentryJail): Tasks {
+export function enterSentryJail({ ids, keep, inherited, descriptors = DESCRIPTORS }: SentryJail): Tasks {
   inStep("session", newSession);
   // Not attached anywhere: what is looked up in it is looked up by its descriptor.
   const proc = inStep("procfs", () => createMount("proc", [["subset", "pid"]], MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
   inStep("empty root", emptyRoot);
   inStep("descriptors", () => dropInherited([...keep, proc], inherited));
-  inStep("limits", setLimits);
+  inStep("limits", () => setLimits(descriptors));
   inStep("identity", () => {
     becomeUser(ids);
     // Neither follows from a change of ids where they do not change, or where none of them is root.
@@ -53,8 +59,8 @@ export function enterSentryJail({ ids, keep, inherited }: SentryJail): Tasks {
 }
 
 /** The last step, after which there is nothing left but to serve: what that does not take is refused. */
-export function refuseOtherCalls(): void {
-  inStep("seccomp", () => setSeccompFilter(sentryFilter(), 0));
+export function refuseOtherCalls(policy: PolicyName = "balanced"): void {
+  inStep("seccomp", () => setSeccompFilter(policy === "strict" ? strictSentryFilter() : sentryFilter(), 0));
 }
 
 /** RLIMIT_* numbers and their values. Source: Linux include/uapi/asm-generic/resource.h. */
@@ -63,14 +69,12 @@ const LIMITS = {
   memlock: [8, 0],
   msgqueue: [12, 0],
   sigpending: [11, 64],
-  // The sources of serveSandbox, and what it holds besides.
-  nofile: [7, 2048],
   // Private memory: the heap's own limit is far below.
   data: [2, 1 << 30],
 } as const;
 
-function setLimits(): void {
-  for (const [name, [number, value]] of Object.entries(LIMITS)) {
+function setLimits(descriptors: number): void {
+  for (const [name, [number, value]] of Object.entries({ ...LIMITS, nofile: [7, descriptors] as const })) {
     const { hard } = getResourceLimit(number);
     const limit = hard < BigInt(value) ? hard : BigInt(value);
     setResourceLimit(number, limit, limit, name);

@@ -12,6 +12,7 @@ import { dispatcher } from "./dispatch.ts";
 import type { Kernel } from "./kernel.ts";
 import { receiveFd } from "./messages.ts";
 import type { Platform, Source } from "./platform/platform.ts";
+import type { Strict } from "./strict/strict.ts";
 import { LOOK_EVERY, type Meter, type Watchdog } from "./watchdog.ts";
 
 export interface SentryOptions {
@@ -22,6 +23,8 @@ export interface SentryOptions {
   /** A listening socket, at which processes that enter the sandbox later hand in their filters. */
   readonly door: Fd;
   readonly observer: Observer;
+  /** Under the policy `strict`. */
+  readonly strict?: Strict | undefined;
 }
 
 /** Counts, and looks after the gofers (watchdog.ts). */
@@ -46,8 +49,8 @@ const MAX_SOURCES = 1024;
  * Returns when all gofers have ended in good order, which they do after the guest: its tasks give their filters up before what they have mapped of
  * files is written back. Where there was none yet, when nobody is left to serve. @throws Error where a gofer has gone before.
  */
-export function serveSandbox({ kernel, platform, channel, door, observer }: SentryOptions): void {
-  const handle = dispatcher(kernel, observer.meter);
+export function serveSandbox({ kernel, platform, channel, door, observer, strict }: SentryOptions): void {
+  const handle = dispatcher(kernel, observer.meter, strict?.handlers);
   const polled = new PollSet(MAX_SOURCES);
   /** Beside `polled`, index for index. */
   const entries: Entry[] = [];
@@ -57,6 +60,7 @@ export function serveSandbox({ kernel, platform, channel, door, observer }: Sent
   };
   add({ kind: "peer", fd: channel });
   add({ kind: "door", fd: door });
+  if (strict !== undefined) add({ kind: "events", fd: strict.epoll.fd, strict });
   let gofers = 0;
   for (;;) {
     observer.watchdog.woken(polled.wait(LOOK_EVERY));
@@ -85,6 +89,9 @@ export function serveSandbox({ kernel, platform, channel, door, observer }: Sent
       case "source":
         if ((ready & POLLIN) !== 0) entry.source.serve(handle);
         return (ready & POLLIN) !== 0 || (ready & POLLHUP) === 0;
+      case "events":
+        entry.strict.happened(handle);
+        return true;
       case "door":
         if (polled.size < MAX_SOURCES - 1) add({ kind: "peer", fd: acceptUnix(entry.fd) });
         return true;
@@ -120,4 +127,5 @@ type Entry =
   | { readonly kind: "source"; readonly fd: Fd; readonly source: Source }
   | { readonly kind: "peer"; readonly fd: Fd }
   | { readonly kind: "door"; readonly fd: Fd }
+  | { readonly kind: "events"; readonly fd: Fd; readonly strict: Strict }
   | { readonly kind: "gofer"; readonly fd: Fd; readonly gofer: WatchedGofer | undefined };

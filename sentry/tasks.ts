@@ -11,6 +11,10 @@ const LONGEST_STATUS = 4096;
 export class Tasks {
   readonly #proc: Fd;
 
+  get proc(): Fd {
+    return this.#proc;
+  }
+
   /** @param proc a procfs mount of the pid namespace whose init the sentry is. */
   constructor(proc: Fd) {
     this.#proc = proc;

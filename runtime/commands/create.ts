@@ -34,6 +34,7 @@ export function createOptions(globals: Globals, id: string, flags: CreateFlags) 
     bundle: resolve(flags.bundle),
     mode: globals.mode,
     config: globals.config,
+    policy: globals.policy,
     strace: globals.strace,
     systemdCgroup: globals.systemdCgroup,
     rootless: globals.rootless,

@@ -1,9 +1,7 @@
 import process from "node:process";
 import { Option } from "commander";
-import type { PolicyName } from "../../policies/syscalls/policy.ts";
+import { POLICY_NAMES, type PolicyName } from "../../policies/syscalls/trapped.ts";
 import type { Registry } from "./registry.ts";
-
-const policyNames: readonly PolicyName[] = ["balanced"];
 
 interface Flags {
   readonly policy: PolicyName;
@@ -14,7 +12,7 @@ export function registerSyscalls({ program, action }: Registry): void {
   program
     .command("syscalls")
     .description("print what becomes of each system call of a sandboxed program")
-    .addOption(new Option("--policy <name>").choices(policyNames).default("balanced"))
+    .addOption(new Option("--policy <name>").choices(POLICY_NAMES).default("balanced"))
     .addOption(new Option("--format <format>").choices(["md", "json"]).default("md"))
     .action(action((_globals, flags: Flags) => printPolicy(flags)));
 }

@@ -33,6 +33,7 @@ import { planGuestFiles, type GuestFiles } from "../sandbox/files.ts";
 import { claimIds, type SandboxIds } from "../sandbox/ids.ts";
 import { lastWords } from "../sandbox/log.ts";
 import { decideMode, type Mode } from "../sandbox/mode.ts";
+import { decidePolicy } from "../sandbox/policy.ts";
 import { startStrace } from "../sandbox/strace.ts";
 import { wantsStrace } from "../sandbox/strace-wanted.ts";
 import { startSandbox, type Sandbox, type SandboxPlan } from "../sandbox/sandbox.ts";
@@ -47,6 +48,7 @@ import { planNamespaces } from "./namespaces.ts";
 import { moveNetworkDevices } from "./network-devices.ts";
 import { processInfo } from "./process-info.ts";
 import { ociState } from "./status.ts";
+import type { PolicyName } from "../../policies/syscalls/trapped.ts";
 import { Container, type ContainerRecord } from "./store.ts";
 import { writePidFile } from "./pid-file.ts";
 
@@ -70,6 +72,8 @@ export interface CreateOptions {
   readonly mode: Mode | undefined;
   /** The host's. */
   readonly config: Config;
+  /** Undefined: the default one. */
+  readonly policy?: PolicyName | undefined;
   /** Whether the program's system calls are told of. */
   readonly strace?: boolean;
   readonly systemdCgroup: boolean;
@@ -99,6 +103,7 @@ function createOrDestroy(options: CreateOptions): Container {
   options.log.about(labelsOf(options.id, configured.annotations ?? {}));
   refuseForbidden(options.config, configured.annotations ?? {});
   const mode = decideMode(options.mode, options.config, configured.annotations ?? {}, options.log);
+  const policy = decidePolicy(options.policy, configured.annotations ?? {}, mode);
   using ids = mode === "sentry" ? inStep("sandbox ids", claimIds) : undefined;
   const spec = ids === undefined ? configured : asGuest(configured, ids);
   const rootfs = options.composed === undefined ? findRootfs(options.bundle, spec) : Container.directoryOf(options.root, options.id);
@@ -112,13 +117,13 @@ function createOrDestroy(options: CreateOptions): Container {
   );
   refuseWithoutSelinux("linux.mountLabel", spec.linux?.mountLabel);
   const rdt = planRdt(spec.linux?.intelRdt, options.id);
-  const { container, lock } = inStep("state directory", () => Container.create(options.root, newRecord({ ...options, mode }, spec, rootfs, cgroup, rdt), text));
+  const { container, lock } = inStep("state directory", () => Container.create(options.root, newRecord({ ...options, mode, policy }, spec, rootfs, cgroup, rdt), text));
   // Until this descriptor is closed the container is `creating`; the kernel closes it where we are killed.
   using _lock = lock;
   try {
     if (machine !== undefined) buildMachine(container, spec, console, lock, machine, options);
     else if (ids === undefined || files === undefined) build(container, spec, console, lock, undefined, options);
-    else withRights(ids, container, options.log, () => build(container, spec, console, lock, { ids, files, sysctls: sysctlsOf(configured, true) }, options));
+    else withRights(ids, container, options.log, () => build(container, spec, console, lock, { ids, files, policy, sysctls: sysctlsOf(configured, true) }, options));
     return container;
   } catch (cause) {
     const words = lastWords(container.directory);
@@ -158,11 +163,12 @@ function findRootfs(bundle: string, spec: Spec): string {
   return path;
 }
 
-function newRecord({ id, mode, bundle, rootless }: CreateOptions & { readonly mode: Mode }, spec: Spec, rootfs: string, cgroup: CgroupPlan, rdt: RdtPlan | undefined): ContainerRecord {
+function newRecord({ id, mode, policy, bundle, rootless }: CreateOptions & { readonly mode: Mode; readonly policy: PolicyName }, spec: Spec, rootfs: string, cgroup: CgroupPlan, rdt: RdtPlan | undefined): ContainerRecord {
   return {
     ociVersion: OCI_VERSION,
     id,
     mode,
+    policy,
     pid: 0,
     startTime: "",
     bundle,
@@ -286,7 +292,7 @@ function prepareContainerLaunch(container: Container, spec: Spec, console: Conso
     newKeyring: options.newKeyring,
     denySetgroups: create.includes("user") ? deniesSetgroups(idMaps(spec)) : setgroupsDenied("self"),
     seccomp: spec.linux?.seccomp,
-    trap: sandbox === undefined ? undefined : trapFilter(sandbox.channel),
+    trap: sandbox === undefined ? undefined : trapFilter(sandbox.channel, container.record.policy),
     guest: sandbox?.guest,
     stateOf: (pid) => ociState(container, "creating", pid),
     log: options.log,

@@ -79,7 +79,7 @@ function startProcess(container: Container, options: ExecOptions): number {
     newKeyring: options.newKeyring,
     denySetgroups: setgroupsDenied(container.record.pid),
     seccomp: spec.linux?.seccomp,
-    trap: container.record.mode === "sentry" ? trapFilter(connectToSentry(container)) : undefined,
+    trap: container.record.mode === "sentry" ? trapFilter(connectToSentry(container), container.record.policy) : undefined,
     guest: undefined,
     stateOf: (pid) => ociState(container, "running", pid),
     log: options.log,

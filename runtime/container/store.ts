@@ -18,6 +18,7 @@ import type { CgroupPlan } from "../cgroups/index.ts";
 import type { Hooks, Spec } from "../spec/config.ts";
 import { validateId } from "../spec/id.ts";
 import { parseConfig } from "../spec/validate.ts";
+import type { PolicyName } from "../../policies/syscalls/trapped.ts";
 import type { Mode } from "../sandbox/mode.ts";
 import type { RdtPlan } from "./intel-rdt.ts";
 
@@ -25,6 +26,8 @@ import type { RdtPlan } from "./intel-rdt.ts";
 export interface ContainerRecord {
   readonly id: string;
   readonly mode: Mode;
+  /** In sentry mode, what exec follows too. */
+  readonly policy?: PolicyName | undefined;
   /** init's pid on the host; 0 while it is being created. */
   readonly pid: number;
   /** Start time of that process in clock ticks since boot, so that a reused pid is not taken for it. */

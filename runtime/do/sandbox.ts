@@ -84,6 +84,7 @@ async function runIn(sandbox: SandboxRoot, session: Session): Promise<number> {
     composed: compose(sandbox, session, interactive),
     mode,
     config: globals.config,
+    policy: globals.policy,
     strace: globals.strace,
     systemdCgroup: globals.systemdCgroup,
     rootless: globals.rootless || sandbox.identity.rangeStart === undefined,

@@ -51,6 +51,7 @@ export interface SandboxRecord {
 }
 
 interface Known {
+  readonly policy: string;
   readonly directory: string;
   readonly ids: Pick<SandboxIds, "sentry">;
   /** As the guest gets it. */
@@ -65,9 +66,9 @@ interface Started {
   readonly connections: readonly number[];
 }
 
-export function writeSandboxRecord({ directory, ids, spec, files }: Known, { sentry, gofers, connections }: Started): void {
+export function writeSandboxRecord({ directory, ids, spec, files, policy }: Known, { sentry, gofers, connections }: Started): void {
   const record: SandboxRecord = {
-    policy: "balanced",
+    policy,
     sentry: ownProcess(sentry),
     gofers: gofers.map(({ pid, serves }) => ({ ...ownProcess(pid), serves })),
     ids: { guest: spec.linux?.uidMappings ?? [], sentry: ids.sentry.uid },

@@ -25,7 +25,9 @@ import { enterSentryJail, refuseOtherCalls } from "../../sentry/jail.ts";
 import { Machine } from "../../sentry/machine.ts";
 import { sendFd } from "../../sentry/messages.ts";
 import { notify } from "../../sentry/platform/notify.ts";
+import { Strict } from "../../sentry/strict/strict.ts";
 import { serveSandbox } from "../../sentry/sentry.ts";
+import type { PolicyName } from "../../policies/syscalls/trapped.ts";
 import type { Cgroup } from "../cgroups/index.ts";
 import { bornIn } from "../container/handover.ts";
 import type { GuestLaunch } from "../init/launch.ts";
@@ -47,6 +49,7 @@ import { utsOf } from "./uts.ts";
 export interface SandboxPlan {
   readonly ids: SandboxIds;
   readonly files: GuestFiles;
+  readonly policy: PolicyName;
   /** See `GuestLaunch`. */
   readonly sysctls: Readonly<Record<string, string>>;
 }
@@ -59,6 +62,9 @@ export interface SandboxRequest extends SandboxPlan {
   readonly cgroup: Cgroup;
   readonly log: Logger;
 }
+
+/** Under `strict` it holds two for each open file of the guest's, and one for each task. */
+const STRICT_DESCRIPTORS = 65_536;
 
 const SENTRY_NAMESPACES = CLONE_NEW.pid | CLONE_NEW.mnt | CLONE_NEW.net | CLONE_NEW.ipc | CLONE_NEW.uts;
 
@@ -148,7 +154,7 @@ export class Sandbox {
 
 /** Forks the sentry. @throws SysError or what it reports */
 export function startSandbox(request: SandboxRequest): Sandbox {
-  const { ids, files, spec, directory, cgroup, log } = request;
+  const { ids, files, spec, policy, directory, cgroup, log } = request;
   const [theirs, channel] = socketPair();
   using path = open(directory, fcntl.O_PATH | fcntl.O_DIRECTORY);
   using door = listenUnix(`${path.procPath}/sentry.sock`, SOCK_SEQPACKET);
@@ -162,12 +168,14 @@ export function startSandbox(request: SandboxRequest): Sandbox {
     observation.log.takeStreams();
     // By itself, while it may: it is not dumpable later, and an ordinary user may not look into it.
     const pidNamespace = open("/proc/self/ns/pid", fcntl.O_RDONLY);
-    const tasks = enterSentryJail({ ids: ids.sentry, keep: [theirs, door, pidNamespace, ...(ids.lock === undefined ? [] : [ids.lock]), ...machine.descriptors, ...observation.log.descriptors], inherited });
+    const keep = [theirs, door, pidNamespace, ...(ids.lock === undefined ? [] : [ids.lock]), ...machine.descriptors, ...observation.log.descriptors];
+    const tasks = enterSentryJail({ ids: ids.sentry, keep, inherited, ...(policy === "strict" && { descriptors: STRICT_DESCRIPTORS }) });
+    const strict = policy === "strict" ? new Strict(tasks.proc) : undefined;
     rendezvous(theirs, { kind: "ready" }, [pidNamespace]);
     pidNamespace.close();
-    const options = { kernel: { machine, tasks, uts }, platform: notify, channel: theirs, door, observer: observation.forSentry(groups) };
+    const options = { kernel: { machine, tasks, uts }, platform: strict ?? notify, channel: theirs, door, observer: observation.forSentry(groups), strict };
     const code = complaining("sentry", observation.log, () => {
-      refuseOtherCalls();
+      refuseOtherCalls(policy);
       serveSandbox(options);
     });
     if (code === 0) observation.sentryDone();

@@ -1,0 +1,60 @@
+/**
+ * System calls made for another task: flags and modes are the other's, every pointer is one to our own copy. Results are values or negative
+ * errnos; nothing is allocated. Sources: the man page named like each function.
+ */
+import { SYS } from "./arch.ts";
+import { permanentBlock, type Addr } from "./memory.unsafe.ts";
+import { syscall } from "./syscall.unsafe.ts";
+import { F_GETFL, F_SETFL, O_CLOEXEC } from "./abi/fcntl.ts";
+import { OPEN_HOW_SIZE } from "./abi/openat2.ts";
+
+const how = permanentBlock(OPEN_HOW_SIZE);
+const empty = permanentBlock(8);
+
+/** Of a path; `empty` where the descriptor itself is meant (AT_EMPTY_PATH). */
+export const EMPTY_PATH: Addr = empty.address;
+
+/** openat2(2), always close-on-exec. */
+export function open(dir: number, path: Addr, flags: number, mode: number, resolve: number): number {
+  how.view.setUint32(0, (flags | O_CLOEXEC) >>> 0, true);
+  how.view.setUint32(8, mode, true);
+  how.view.setUint32(16, resolve, true);
+  return syscall(SYS.openat2, dir, path, how.address, OPEN_HOW_SIZE);
+}
+
+export const stat = (dir: number, path: Addr, buffer: Addr, flags: number): number => syscall(SYS.newfstatat, dir, path, buffer, flags);
+export const statx = (dir: number, path: Addr, flags: number, mask: number, buffer: Addr): number => syscall(SYS.statx, dir, path, flags, mask, buffer);
+export const access = (dir: number, path: Addr, mode: number, flags: number): number => syscall(SYS.faccessat2, dir, path, mode, flags);
+export const readLink = (dir: number, path: Addr, buffer: Addr, size: number): number => syscall(SYS.readlinkat, dir, path, buffer, size);
+export const makeDirectory = (dir: number, path: Addr, mode: number): number => syscall(SYS.mkdirat, dir, path, mode);
+export const unlink = (dir: number, path: Addr, flags: number): number => syscall(SYS.unlinkat, dir, path, flags);
+export const rename = (from: number, path: Addr, to: number, target: Addr, flags: number): number => syscall(SYS.renameat2, from, path, to, target, flags);
+export const link = (from: number, path: Addr, to: number, target: Addr, flags: number): number => syscall(SYS.linkat, from, path, to, target, flags);
+export const symlink = (content: Addr, dir: number, path: Addr): number => syscall(SYS.symlinkat, content, dir, path);
+export const changeMode = (dir: number, path: Addr, mode: number, flags: number): number => syscall(SYS.fchmodat2, dir, path, mode, flags);
+export const changeOwner = (dir: number, path: Addr, uid: number, gid: number, flags: number): number => syscall(SYS.fchownat, dir, path, uid, gid, flags);
+export const setTimes = (dir: number, path: Addr, times: Addr, flags: number): number => syscall(SYS.utimensat, dir, path, times, flags);
+export const statFsOf = (fd: number, buffer: Addr): number => syscall(SYS.fstatfs, fd, buffer);
+export const read = (fd: number, buffer: Addr, size: number): number => syscall(SYS.read, fd, buffer, size);
+export const write = (fd: number, buffer: Addr, size: number): number => syscall(SYS.write, fd, buffer, size);
+export const readAt = (fd: number, buffer: Addr, size: number, position: number): number => syscall(SYS.pread64, fd, buffer, size, position);
+export const writeAt = (fd: number, buffer: Addr, size: number, position: number): number => syscall(SYS.pwrite64, fd, buffer, size, position);
+export const seek = (fd: number, position: number, whence: number): number => syscall(SYS.lseek, fd, position, whence);
+export const listEntries = (fd: number, buffer: Addr, size: number): number => syscall(SYS.getdents64, fd, buffer, size);
+export const resize = (fd: number, size: number): number => syscall(SYS.ftruncate, fd, size);
+export const allocate = (fd: number, mode: number, position: number, size: number): number => syscall(SYS.fallocate, fd, mode, position, size);
+export const sync = (fd: number, dataOnly: boolean): number => syscall(dataOnly ? SYS.fdatasync : SYS.fsync, fd);
+export const lock = (fd: number, operation: number): number => syscall(SYS.flock, fd, operation);
+export const control = (fd: number, request: number, argument: Addr): number => syscall(SYS.ioctl, fd, request, argument);
+export const setMask = (mask: number): number => syscall(SYS.umask, mask);
+/** A copy of another process's descriptor, close-on-exec. */
+export const copyDescriptor = (pidfd: number, number: number): number => syscall(SYS.pidfd_getfd, pidfd, number, 0);
+export const pidfd = (pid: number): number => syscall(SYS.pidfd_open, pid, 0);
+/** Both must be in the caller's pid namespace. @returns whether both descriptors are of one open file. */
+export function isSameFile(pid: number, number: number, other: number, otherNumber: number): boolean {
+  const KCMP_FILE = 0;
+  return syscall(SYS.kcmp, pid, other, KCMP_FILE, number, otherNumber) === 0;
+}
+export const close = (fd: number): number => syscall(SYS.close, fd);
+export const getFlags = (fd: number): number => syscall(SYS.fcntl, fd, F_GETFL, 0);
+export const setFlags = (fd: number, flags: number): number => syscall(SYS.fcntl, fd, F_SETFL, flags);

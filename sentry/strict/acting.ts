@@ -1,0 +1,63 @@
+/**
+ * As whom the sentry asks the kernel: as the caller where a name is looked up or made, and as itself, with every right over its guest, where
+ * it looks at the guest's tasks. Source: credentials(7), setfsuid(2).
+ */
+import { setCapabilities, setFileSystemGroupId, setFileSystemUserId, setGroups } from "../../linux/credentials.ts";
+import { isErrno } from "../../linux/errors.ts";
+import { EPERM } from "../../linux/abi/errno.ts";
+import type { Identity } from "./tasks.ts";
+
+const capability = (...numbers: number[]): bigint => numbers.reduce((set, number) => set | (1n << BigInt(number)), 0n);
+
+/** CAP_SETGID, CAP_SETUID and CAP_SYS_PTRACE: to come back, and to read the caller's memory. None of them is asked for by a file system. */
+const KEPT = capability(6, 7, 19);
+/** CAP_SYS_PTRACE opens other tasks' files in /proc. */
+const TRACING = capability(19);
+const ALL = capability(...Array.from({ length: 41 }, (_, number) => number));
+
+const OURSELVES: Identity = { uid: 0, gid: 0, groups: [], capabilities: ALL };
+
+export class Acting {
+  #current: Identity | undefined;
+  #isTracing = true;
+
+  asSentry(): void {
+    this.#become(OURSELVES, true);
+  }
+
+  asCaller(identity: Identity): void {
+    this.#become(identity, true);
+  }
+
+  /** As the caller, without our own right over others' memory: for what lies in /proc. @returns whether that makes a difference. */
+  asCallerAlone(identity: Identity): boolean {
+    const mayTrace = (identity.capabilities & TRACING) !== 0n;
+    this.#become(identity, mayTrace);
+    return !mayTrace;
+  }
+
+  #become(identity: Identity, tracing: boolean): void {
+    if (this.#current === identity && this.#isTracing === tracing) return;
+    setFileSystemUserId(identity.uid);
+    setFileSystemGroupId(identity.gid);
+    if (identity !== OURSELVES) takeGroups(identity.groups);
+    const effective = identity.capabilities | KEPT;
+    setCapabilities({ effective: tracing ? effective : effective & ~TRACING, permitted: ALL, inheritable: 0n });
+    this.#current = identity;
+    this.#isTracing = tracing;
+  }
+}
+
+let groups = "";
+
+/** In a user namespace whose setgroups is denied no task has others than it was born with. */
+function takeGroups(wanted: readonly number[]): void {
+  const key = wanted.join(" ");
+  if (key === groups) return;
+  try {
+    setGroups(wanted);
+    groups = key;
+  } catch (error) {
+    if (!isErrno(error, EPERM)) throw error;
+  }
+}

@@ -1,0 +1,108 @@
+/** Calls about an open file, other than moving its data. */
+import { EBADF, EINVAL, ENOTDIR, ENOTTY, EOPNOTSUPP } from "../../linux/abi/errno.ts";
+import { O_APPEND, O_NONBLOCK, S_IFDIR, S_IFMT } from "../../linux/abi/fcntl.ts";
+import * as kernel from "../../linux/on-behalf.ts";
+import type { Description } from "./description.ts";
+import { HostFile, HostStream } from "./files.ts";
+import { buffer, BUFFER_SIZE, copyIn, copyOut, small } from "./memory.ts";
+import type { Strict } from "./strict.ts";
+import type { Handler, Trapped } from "./trapped.ts";
+
+const ESPIPE = 29;
+const ENOLCK = 37;
+
+/** A file with a position. */
+function seekable(call: Trapped, strict: Strict, otherwise: number): HostFile | number {
+  const file = strict.file(call, call.int(0));
+  if (file === undefined) return -EBADF;
+  return file instanceof HostFile && !(file instanceof HostStream) ? file : otherwise;
+}
+
+export const lseek: Handler = (call, strict) => {
+  const file = seekable(call, strict, -ESPIPE);
+  return typeof file === "number" ? file : kernel.seek(file.fd.number, call.signed(1), call.int(2));
+};
+
+export const getdents64: Handler = (call, strict) => {
+  const file = seekable(call, strict, -ENOTDIR);
+  if (typeof file === "number") return file;
+  if ((file.mode & S_IFMT) !== S_IFDIR) return -ENOTDIR;
+  const count = kernel.listEntries(file.fd.number, buffer.address, Math.min(call.arg(2) % 0x1_0000_0000, BUFFER_SIZE));
+  if (count <= 0) return count;
+  const copied = copyOut(call, call.arg(1), buffer, count);
+  return copied < 0 ? copied : count;
+};
+
+/** @param act on the file's descriptor. */
+const onFile =
+  (act: (fd: number, call: Trapped) => number): Handler =>
+  (call, strict) => {
+    const file = seekable(call, strict, -EINVAL);
+    return typeof file === "number" ? file : act(file.fd.number, call);
+  };
+
+export const ftruncate = onFile((fd, call) => kernel.resize(fd, call.signed(1)));
+export const fsync = onFile((fd) => kernel.sync(fd, false));
+export const fdatasync = onFile((fd) => kernel.sync(fd, true));
+export const syncfs = onFile((fd) => kernel.sync(fd, false));
+export const fallocate = onFile((fd, call) => kernel.allocate(fd, call.int(1), call.signed(2), call.signed(3)));
+/** Advice, which nobody has to take. */
+export const fadvise64 = onFile(() => 0);
+
+const LOCK_NB = 4;
+
+/** The sentry's open file is the description's alone, so its lock is the description's. One that must wait is refused: nobody would wake it. */
+export const flock: Handler = (call, strict) => {
+  const file = strict.file(call, call.int(0));
+  if (file === undefined) return -EBADF;
+  if (!(file instanceof HostFile)) return -EINVAL;
+  const result = kernel.lock(file.fd.number, call.int(1) | LOCK_NB);
+  return result === -11 && (call.int(1) & LOCK_NB) === 0 ? -ENOLCK : result;
+};
+
+const F = { getFlags: 3, setFlags: 4, getLock: 5, setLock: 6, setLockWaiting: 7, setOwner: 8, getOwner: 9, setSignal: 10, getSignal: 11, getPipeSize: 1032, setPipeSize: 1031 } as const;
+/** What F_SETFL changes; O_DIRECT and O_NOATIME it does not here. */
+const CHANGEABLE = O_APPEND | O_NONBLOCK;
+
+export const fcntl: Handler = (call, strict) => {
+  const file = strict.file(call, call.int(0));
+  if (file === undefined) return -EBADF;
+  switch (call.int(1)) {
+    case F.getFlags:
+      return file.flags;
+    case F.setFlags:
+      return setFlags(file, call.int(2));
+    case F.setLock:
+    case F.setLockWaiting:
+    case F.getLock:
+      return -ENOLCK;
+    case F.getPipeSize:
+      return file.capacity ?? -EBADF;
+    default:
+      return -EINVAL;
+  }
+};
+
+/** O_APPEND is the kernel's to keep for a file of its own. */
+function setFlags(file: Description, flags: number): number {
+  file.flags = (file.flags & ~CHANGEABLE) | (flags & CHANGEABLE);
+  return file instanceof HostFile && !(file instanceof HostStream) ? kernel.setFlags(file.fd.number, flags & O_APPEND) : 0;
+}
+
+const FIONBIO = 0x5421;
+const NUMBER_FLAGS: readonly number[] = [0x5450, 0x5451];
+
+export const ioctl: Handler = (call, strict) => {
+  const file = strict.file(call, call.int(0));
+  if (file === undefined) return -EBADF;
+  const command = call.int(1);
+  if (NUMBER_FLAGS.includes(command)) return -ENOTTY;
+  if (command !== FIONBIO) return file.control(call, strict, command);
+  const copied = copyIn(call, call.arg(2), small, 4);
+  if (copied < 0) return copied;
+  file.flags = small.view.getInt32(0, true) === 0 ? file.flags & ~O_NONBLOCK : file.flags | O_NONBLOCK;
+  return 0;
+};
+
+/** Of which there is none for these kinds. */
+export const refused: Handler = () => -EOPNOTSUPP;

@@ -1,0 +1,133 @@
+/** Files and directories of the guest's mounts, and what the guest was born with: an open file of the kernel's, which is the sentry's alone. */
+import { EAGAIN, EINTR, ENOTTY } from "../../linux/abi/errno.ts";
+import { O_APPEND, S_IFMT, S_IFREG } from "../../linux/abi/fcntl.ts";
+import { POLLIN, POLLOUT } from "../../linux/abi/poll.ts";
+import type { Epoll } from "../../linux/epoll.ts";
+import type { Fd } from "../../linux/fd.ts";
+import type { Block } from "../../linux/memory.unsafe.ts";
+import { control, EMPTY_PATH, read, readAt, seek, stat, write, writeAt } from "../../linux/on-behalf.ts";
+import { poll } from "../../linux/poll.ts";
+import { AT_EMPTY_PATH } from "../../linux/abi/fcntl.ts";
+import { statAt } from "../../linux/file.ts";
+import { Description, HERE } from "./description.ts";
+import { copyIn, copyOut, small } from "./memory.ts";
+import type { Trapped } from "./trapped.ts";
+
+const SEEK_CUR = 1;
+
+export class HostFile extends Description {
+  readonly fd: Fd;
+  readonly mode: number;
+
+  constructor(fd: Fd, flags: number, mode = statAt(fd).mode) {
+    super(flags);
+    this.fd = fd;
+    this.mode = mode;
+  }
+
+  /** Regular, so that it may be mapped, and is always ready. */
+  get isRegular(): boolean {
+    return (this.mode & S_IFMT) === S_IFREG;
+  }
+
+  ready(): number {
+    return POLLIN | POLLOUT;
+  }
+
+  override read(into: Block, size: number, position: number): number {
+    return position === HERE ? read(this.fd.number, into.address, size) : readAt(this.fd.number, into.address, size, position);
+  }
+
+  override write(from: Block, size: number, position: number): number {
+    return position === HERE ? write(this.fd.number, from.address, size) : writeAt(this.fd.number, from.address, size, position);
+  }
+
+  override unread(count: number, _bytes: Uint8Array | undefined): void {
+    seek(this.fd.number, -count, SEEK_CUR);
+  }
+
+  override unwrite(count: number): void {
+    if ((this.flags & O_APPEND) === 0) seek(this.fd.number, -count, SEEK_CUR);
+  }
+
+  stat(into: Block): number {
+    return stat(this.fd.number, EMPTY_PATH, into.address, AT_EMPTY_PATH);
+  }
+
+  close(): void {
+    this.fd.close();
+  }
+}
+
+/** PIPE_BUF: what a pipe that is ready takes without waiting. */
+const ATOMIC = 4096;
+
+/** ioctl(2) commands that are passed on, with the size of what they read and write. Source: ioctl_tty(2). */
+const TERMINAL: ReadonlyMap<number, { readonly size: number; readonly writes: boolean }> = new Map([
+  [0x5401, { size: 36, writes: false }], // TCGETS
+  [0x5402, { size: 36, writes: true }], // TCSETS
+  [0x5403, { size: 36, writes: true }], // TCSETSW
+  [0x5404, { size: 36, writes: true }], // TCSETSF
+  [0x5413, { size: 8, writes: false }], // TIOCGWINSZ
+  [0x5414, { size: 8, writes: true }], // TIOCSWINSZ
+  [0x541b, { size: 4, writes: false }], // FIONREAD
+]);
+
+/** Terminals, pipes, sockets and devices: what may have to wait. The open file is shared with others outside, so its flags stay as they are. */
+export class HostStream extends HostFile {
+  readonly #epoll: Epoll;
+  #watched = 0;
+  /** What a reader was given and did not get. */
+  #returned: Uint8Array = new Uint8Array(0);
+
+  constructor(fd: Fd, flags: number, mode: number, epoll: Epoll) {
+    super(fd, flags, mode);
+    this.#epoll = epoll;
+  }
+
+  override ready(): number {
+    const events = poll([{ fd: this.fd, events: POLLIN | POLLOUT }], 0)[0] ?? 0;
+    return this.#returned.length > 0 ? events | POLLIN : events;
+  }
+
+  override read(into: Block, size: number, position: number): number {
+    if (this.#returned.length > 0) return this.#takeReturned(into, size);
+    if (position === HERE && (this.ready() & ~POLLOUT) === 0) return -EAGAIN;
+    const result = super.read(into, size, position);
+    return result === -EINTR ? -EAGAIN : result;
+  }
+
+  #takeReturned(into: Block, size: number): number {
+    const count = Math.min(size, this.#returned.length);
+    into.bytes.set(this.#returned.subarray(0, count));
+    this.#returned = this.#returned.subarray(count);
+    return count;
+  }
+
+  override write(from: Block, size: number, position: number): number {
+    if (position === HERE && (this.ready() & ~POLLIN) === 0) return -EAGAIN;
+    return super.write(from, Math.min(size, ATOMIC), position);
+  }
+
+  override unread(_count: number, bytes: Uint8Array | undefined): void {
+    if (bytes !== undefined) this.#returned = Buffer.concat([bytes, this.#returned]);
+  }
+
+  override unwrite(): void {}
+
+  override control(call: Trapped, _strict: unknown, command: number): number {
+    const known = TERMINAL.get(command);
+    if (known === undefined) return -ENOTTY;
+    const copied = known.writes ? copyIn(call, call.arg(2), small, known.size) : 0;
+    const result = copied < 0 ? copied : control(this.fd.number, command, small.address);
+    return result < 0 || known.writes ? result : copyOut(call, call.arg(2), small, known.size);
+  }
+
+  override watch(events: number): void {
+    if (events === this.#watched) return;
+    if (this.#watched === 0) this.#epoll.add(this.fd, events);
+    else if (events === 0) this.#epoll.remove(this.fd);
+    else this.#epoll.change(this.fd, events);
+    this.#watched = events;
+  }
+}

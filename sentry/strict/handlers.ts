@@ -1,0 +1,34 @@
+/** From a call's name to what answers it. */
+import { strictlyContinued, type StrictlyAnswered } from "../../policies/syscalls/trapped.ts";
+import { CONTINUE } from "../platform/platform.ts";
+import * as descriptors from "./descriptors.ts";
+import { fchdir, mmap, execveat } from "./mapping.ts";
+import * as names from "./names.ts";
+import { creat, open, openat, openat2 } from "./open.ts";
+import { pipe, pipe2 } from "./pipes.ts";
+import { poll, ppoll, pselect6, select } from "./poll.ts";
+import * as transfer from "./transfer.ts";
+import type { Handler } from "./trapped.ts";
+
+/** The sandbox's own kernel answers these under every policy (sentry/dispatch.ts). */
+type Shared = "sync" | "sysinfo" | "uname";
+
+const { fadvise64, fallocate, fcntl, fdatasync, flock, fsync, ftruncate, getdents64, ioctl, lseek, syncfs } = descriptors;
+const { access, chmod, chown, faccessat, faccessat2, fchmod, fchmodat, fchmodat2, fchown, fchownat, fstat, fstatfs, futimesat, getcwd, lchown, link, linkat, lstat, mkdir, mkdirat } = names;
+const { newfstatat, readlink, readlinkat, rename, renameat, renameat2, rmdir, stat, statfs, statx, symlink, symlinkat, truncate, unlink, unlinkat, utime, utimensat, utimes } = names;
+const { pread64, preadv, preadv2, pwrite64, pwritev, pwritev2, read, readv, sendfile, write, writev } = transfer;
+
+const answered: Readonly<Record<Exclude<StrictlyAnswered, Shared>, Handler>> = {
+  access, chmod, chown, creat, faccessat, faccessat2, fadvise64, fallocate, fchdir, fchmod, fchmodat, fchmodat2, fchown, fchownat, fcntl, fdatasync, flock, fstat, fstatfs, fsync,
+  ftruncate, futimesat, getcwd, getdents64, ioctl, lchown, link, linkat, lseek, lstat, mkdir, mkdirat, mmap, newfstatat, open, openat, openat2, pipe, pipe2, poll, ppoll,
+  pread64, preadv, preadv2, pselect6, pwrite64, pwritev, pwritev2, read, readlink, readlinkat, readv, rename, renameat, renameat2, rmdir, select, sendfile, stat, statfs, statx,
+  symlink, symlinkat, syncfs, truncate, unlink, unlinkat, utime, utimensat, utimes, write, writev,
+};
+
+/** The kernel goes on. The caller may be somebody else afterwards. */
+const goOn: Handler = (call, strict) => {
+  strict.becomes(call);
+  return CONTINUE;
+};
+
+export const strictHandlers: Readonly<Record<string, Handler>> = { ...Object.fromEntries(strictlyContinued.map((name) => [name, goOn])), ...answered, execveat };

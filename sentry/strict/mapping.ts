@@ -1,0 +1,35 @@
+/**
+ * Calls that the kernel has to do with a file of its own: mapping it, entering it as a directory, executing it. The file takes the placeholder's
+ * place in the caller's table, and the kernel goes on. It need not be put back: the next call that uses the number finds a file that is no
+ * placeholder, and takes it in again (Strict.file), with the position and locks that it has, since it is the same open file.
+ */
+import { EBADF, ENODEV, ENOTDIR } from "../../linux/abi/errno.ts";
+import { AT_EMPTY_PATH, S_IFDIR, S_IFMT } from "../../linux/abi/fcntl.ts";
+import { CONTINUE } from "../platform/platform.ts";
+import { HostFile } from "./files.ts";
+import type { Strict } from "./strict.ts";
+import type { Handler, Trapped } from "./trapped.ts";
+
+/** @param isFit whether this call can be made with such a file; else `errno`. */
+function lend(call: Trapped, strict: Strict, number: number, isFit: (file: HostFile) => boolean, errno: number): number {
+  const found = strict.find(call, number);
+  if (found.kind === "none") return -EBADF;
+  if (found.kind === "foreign") return CONTINUE;
+  const file = found.description;
+  if (!(file instanceof HostFile) || !isFit(file)) return errno;
+  const result = call.replaceDescriptor(file.fd, number, strict.isClosedOnExec(call, number));
+  return result < 0 ? result : CONTINUE;
+}
+
+export const mmap: Handler = (call, strict) => lend(call, strict, call.int(4), (file) => file.isRegular, -ENODEV);
+
+export const fchdir: Handler = (call, strict) => lend(call, strict, call.int(0), ({ mode }) => (mode & S_IFMT) === S_IFDIR, -ENOTDIR);
+
+/** With a name it is the kernel's to find, below what the descriptor stands for. */
+export const execveat: Handler = (call, strict) => {
+  strict.becomes(call);
+  const at = call.int(0);
+  if (at < 0 || !strict.hasEntered) return CONTINUE;
+  const isFile = (call.int(4) & AT_EMPTY_PATH) !== 0;
+  return lend(call, strict, at, (file) => isFile || (file.mode & S_IFMT) === S_IFDIR, -ENOTDIR);
+};

@@ -1,0 +1,104 @@
+/** open(2) and its kin. */
+import { EACCES, EFAULT, EINVAL, ENXIO, EOPNOTSUPP } from "../../linux/abi/errno.ts";
+import { E2BIG } from "../../linux/abi/errno.ts";
+import * as fcntl from "../../linux/abi/fcntl.ts";
+import { Fd } from "../../linux/fd.ts";
+import { statAt } from "../../linux/file.ts";
+import * as kernel from "../../linux/on-behalf.ts";
+import type { Description } from "./description.ts";
+import { HostFile } from "./files.ts";
+import { copyIn, small } from "./memory.ts";
+import { name } from "./paths.ts";
+import type { Strict } from "./strict.ts";
+import type { Handler, Trapped } from "./trapped.ts";
+
+const AT_FDCWD = -100;
+const O_TMPFILE = 0o20200000;
+/** Those that concern opening alone: F_GETFL does not tell of them. */
+const CREATION = fcntl.O_CREAT | fcntl.O_EXCL | fcntl.O_NOCTTY | fcntl.O_TRUNC | fcntl.O_CLOEXEC;
+const O_LARGEFILE = 0o100000;
+/** Links to open files are followed by us (paths.ts), and never by the kernel: behind them are placeholders. */
+const OWN_LINKS = fcntl.RESOLVE_NO_MAGICLINKS;
+
+export const open: Handler = (call, strict) => openAt(call, strict, AT_FDCWD, call.arg(0), call.int(1), call.int(2), 0);
+export const openat: Handler = (call, strict) => openAt(call, strict, call.int(0), call.arg(1), call.int(2), call.int(3), 0);
+export const creat: Handler = (call, strict) => openAt(call, strict, AT_FDCWD, call.arg(0), fcntl.O_CREAT | fcntl.O_WRONLY | fcntl.O_TRUNC, call.int(1), 0);
+
+/** struct open_how. */
+const HOW_SIZE = 24;
+
+export const openat2: Handler = (call, strict) => {
+  const size = call.arg(3);
+  if (size < HOW_SIZE) return -EINVAL;
+  if (size > HOW_SIZE) return -E2BIG;
+  const copied = copyIn(call, call.arg(2), small, HOW_SIZE);
+  if (copied < 0) return copied;
+  const { view } = small;
+  if (view.getUint32(4, true) !== 0 || view.getUint32(12, true) !== 0 || view.getUint32(20, true) !== 0) return -EINVAL;
+  return openAt(call, strict, call.int(0), call.arg(1), view.getUint32(0, true), view.getUint32(8, true), view.getUint32(16, true));
+};
+
+/** A named pipe would have to be the sentry's own, as pipes are. A device of a terminal must not become ours by being opened. */
+function openAt(call: Trapped, strict: Strict, at: number, path: number, flags: number, mode: number, resolve: number): number {
+  if (path === 0) return -EFAULT;
+  const copied = name.copy(call, strict, at, path);
+  if (copied < 0) return copied;
+  const known = name.file;
+  if (known !== undefined && !(known instanceof HostFile)) return strict.give(call, known, (flags & fcntl.O_CLOEXEC) !== 0);
+  const makes = (flags & fcntl.O_CREAT) !== 0 || (flags & O_TMPFILE) === O_TMPFILE;
+  if (makes) kernel.setMask(strict.umask(call));
+  strict.asCaller(call);
+  const wanted = (flags & ~fcntl.O_CLOEXEC) | fcntl.O_NOCTTY | fcntl.O_NONBLOCK;
+  const opened = known === undefined ? openName(strict, call, wanted, makes ? mode & 0o7777 : 0, resolve) : reopen(strict, known, wanted);
+  if (opened < 0) return opened;
+  const fd = new Fd(opened);
+  const file = describe(strict, fd, flags);
+  if (typeof file === "number") {
+    fd.close();
+    return file;
+  }
+  return strict.give(call, file, (flags & fcntl.O_CLOEXEC) !== 0);
+}
+
+/** The kernel resolves; a relative name starts in the working directory, to which a link of /proc leads. */
+function openName(strict: Strict, call: Trapped, flags: number, mode: number, resolve: number): number {
+  const directory = name.isBelowDirectory ? strict.openDirectory(call) : undefined;
+  if (directory !== undefined && directory < 0) return directory;
+  const result = kernel.open(directory ?? name.dir, name.ownPath, flags, mode, resolve | OWN_LINKS);
+  const isRefused = result >= 0 && strict.isProc(result) && !mayOpen(strict, call, directory ?? name.dir, flags);
+  if (directory !== undefined) kernel.close(directory);
+  if (isRefused) kernel.close(result);
+  return isRefused ? -EACCES : result;
+}
+
+/** What a file of /proc tells of another task is that task's own and its tracers': the sentry may trace every task, the caller may not. */
+function mayOpen(strict: Strict, call: Trapped, directory: number, flags: number): boolean {
+  if (!strict.asCallerAlone(call)) return true;
+  const again = kernel.open(directory, name.ownPath, flags & ~CREATION, 0, OWN_LINKS);
+  strict.asCaller(call);
+  if (again >= 0) kernel.close(again);
+  return again >= 0;
+}
+
+/** Through /proc/self/fd: another open file of the same inode. */
+function reopen(strict: Strict, known: HostFile, flags: number): number {
+  return strict.reopen(known.fd, flags);
+}
+
+/** What an open file is to the guest. */
+function describe(strict: Strict, fd: Fd, flags: number): Description | number {
+  const { mode } = statAt(fd);
+  const kept = (flags & ~CREATION) | O_LARGEFILE;
+  if ((flags & fcntl.O_PATH) !== 0) return new HostFile(fd, kept, mode);
+  switch (mode & fcntl.S_IFMT) {
+    case fcntl.S_IFREG:
+    case fcntl.S_IFDIR:
+      return new HostFile(fd, kept, mode);
+    case fcntl.S_IFCHR:
+      return strict.stream(fd, kept, mode);
+    case fcntl.S_IFIFO:
+      return -EOPNOTSUPP;
+    default:
+      return -ENXIO;
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * Names, as the guest gives them. The sentry is in the guest's own mount namespace, with the same root, so that the kernel resolves them there:
+ * mounts, symbolic links, `..` and permissions are as the guest's own would be. What differs is who asks: `/proc/self` is the sentry, and
+ * /proc/TASK/fd/NUMBER would be a placeholder. Both are replaced by what the guest means.
+ */
+import { EBADF, EINVAL, ENOENT, ENOTDIR } from "../../linux/abi/errno.ts";
+import { AT_EMPTY_PATH } from "../../linux/abi/fcntl.ts";
+import { permanentBlock, type Addr, type Block } from "../../linux/memory.unsafe.ts";
+import { EMPTY_PATH } from "../../linux/on-behalf.ts";
+import type { Description } from "./description.ts";
+import { HostFile } from "./files.ts";
+import { copyString } from "./memory.ts";
+import type { Strict } from "./strict.ts";
+import type { Trapped } from "./trapped.ts";
+
+const PATH_MAX = 4096;
+/** For what comes before the guest's own text. */
+const ROOM = 64;
+const AT_FDCWD = -100;
+const SLASH = 0x2f;
+
+/** A name that has been copied, as `dir` and `path` of a call of our own. Used again and again. */
+export class Name {
+  dir = AT_FDCWD;
+  path: Addr = 0;
+  /** In place of both: what the name means is an open file of the sentry's. */
+  file: Description | undefined;
+  /** Whether the path is relative to the working directory; then `ownPath` is without the way there. */
+  isBelowDirectory = false;
+  ownPath: Addr = 0;
+  readonly #block: Block = permanentBlock(ROOM + PATH_MAX + 8);
+
+  /**
+   * @param at the argument that has the directory's descriptor, or AT_FDCWD for calls without one; `address` the path's.
+   * @param flags AT_EMPTY_PATH counts.
+   * @returns 0 or the negative errno.
+   */
+  copy(call: Trapped, strict: Strict, at: number, address: Addr, flags = 0): number {
+    this.file = undefined;
+    this.isBelowDirectory = false;
+    this.ownPath = this.#block.address + ROOM;
+    if (address === 0 && (flags & AT_EMPTY_PATH) !== 0) return this.#isDescriptor(call, strict, at);
+    const length = copyString(call, address, this.#block, ROOM, PATH_MAX);
+    if (length < 0) return length;
+    if (length === 0) return (flags & AT_EMPTY_PATH) === 0 ? -ENOENT : this.#isDescriptor(call, strict, at);
+    if (this.#block.bytes[ROOM] === SLASH) return this.#absolute(call, strict, length);
+    this.isBelowDirectory = at === AT_FDCWD;
+    if (at === AT_FDCWD) return this.#prefix(strict.proc.number, `${call.pid}/cwd/`, ROOM);
+    const directory = strict.file(call, at);
+    if (directory === undefined) return -EBADF;
+    if (!(directory instanceof HostFile)) return -ENOTDIR;
+    return this.#prefix(directory.fd.number, "", ROOM);
+  }
+
+  /** As text, for those who look at it. */
+  get text(): string {
+    const start = this.path - this.#block.address;
+    return Buffer.from(this.#block.bytes.subarray(start, this.#block.bytes.indexOf(0, start))).toString("latin1");
+  }
+
+  /** A descriptor itself. The caller's working directory, too. */
+  #isDescriptor(call: Trapped, strict: Strict, at: number): number {
+    if (at === AT_FDCWD) {
+      this.#block.bytes[ROOM] = 0;
+      return this.#prefix(strict.proc.number, `${call.pid}/cwd`, ROOM);
+    }
+    this.file = strict.file(call, at);
+    if (this.file instanceof HostFile) {
+      this.dir = this.file.fd.number;
+      this.path = EMPTY_PATH;
+      this.file = undefined;
+      return 0;
+    }
+    return this.file === undefined ? -EBADF : 0;
+  }
+
+  #absolute(call: Trapped, strict: Strict, length: number): number {
+    this.dir = AT_FDCWD;
+    this.path = this.#block.address + ROOM;
+    // The first bytes that matter: `/p` and `/d`.
+    const second = this.#block.bytes[ROOM + 1];
+    if (second !== 0x70 && second !== 0x64 && second !== SLASH && second !== 0x2e) return 0;
+    return this.#ownFiles(call, strict, length);
+  }
+
+  #ownFiles(call: Trapped, strict: Strict, length: number): number {
+    const text = Buffer.from(this.#block.bytes.subarray(ROOM, ROOM + length)).toString("latin1");
+    const process = /^\/+(?:\.\/+)*(?:proc\/+(self|thread-self|\d+)(?=\/|$)|dev\/+(?:(fd)|(stdin|stdout|stderr)$)(?=\/|$))/.exec(text);
+    if (process === null) return 0;
+    const [whole, proc, fd, stream] = process;
+    const task = strict.task(call);
+    const isOwn = proc === undefined || !/^\d/.test(proc);
+    const guestPid = isOwn ? (task?.guestPid ?? 0) : Number(proc);
+    const rest = fd === undefined ? (stream === undefined ? text.slice(whole.length) : `/fd/${["stdin", "stdout", "stderr"].indexOf(stream)}`) : `/fd${text.slice(whole.length)}`;
+    const descriptor = /^\/+fd\/+(\d+)\/*$/.exec(rest);
+    if (descriptor !== null && guestPid === task?.guestPid) {
+      this.file = strict.file(call, Number(descriptor[1]));
+      if (this.file === undefined) return -ENOENT;
+    }
+    return this.#put(`/proc/${guestPid}${rest}`);
+  }
+
+  #put(text: string): number {
+    if (text.length > PATH_MAX + ROOM - 1) return -EINVAL;
+    this.#block.bytes.set(Buffer.from(`${text}\0`, "latin1"));
+    this.path = this.ownPath = this.#block.address;
+    return 0;
+  }
+
+  #prefix(dir: number, text: string, at: number): number {
+    const start = at - text.length;
+    for (let i = 0; i < text.length; i++) this.#block.bytes[start + i] = text.charCodeAt(i);
+    this.dir = dir;
+    this.path = this.#block.address + start;
+    return 0;
+  }
+}
+
+/** For calls with one name, and for the second of those with two. */
+export const name = new Name();
+export const secondName = new Name();

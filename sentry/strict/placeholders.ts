@@ -1,0 +1,94 @@
+/**
+ * What a guest really has in its descriptor table: one end of a pipe for each of its open file descriptions. Nothing can be done with it, for
+ * every call that would use it traps, but what concerns the number alone: dup, close, close-on-exec, fork. The table stays the kernel's.
+ *
+ *   guest's descriptors ---> write end === pipe === read end <--- the sentry, which the kernel tells (EPOLLHUP) when the last one is closed
+ *
+ * Which description a descriptor stands for is asked of the kernel as well: the pipe's inode number, through /proc/TASK/fd/NUMBER.
+ */
+import { AT_STATX_DONT_SYNC } from "../../linux/abi/fcntl.ts";
+import { EACCES, EBADF } from "../../linux/abi/errno.ts";
+import { STATX_SIZE } from "../../linux/abi/statx.ts";
+import type { Epoll } from "../../linux/epoll.ts";
+import { fdNumber, type Fd } from "../../linux/fd.ts";
+import { pipe, statAt } from "../../linux/file.ts";
+import { permanentBlock } from "../../linux/memory.unsafe.ts";
+import { statx } from "../../linux/on-behalf.ts";
+import type { Description } from "./description.ts";
+
+const STATX_INO = 0x100;
+const INODE_LOW = 0x20;
+const INODE_HIGH = 0x24;
+const DEVICE_MINOR = 0x8c;
+const DEVICE_MAJOR = 0x88;
+/** `4194304/fd/2147483647`. */
+const LONGEST = 32;
+
+interface Placeholder {
+  readonly description: Description;
+  readonly inode: number;
+  /** Our end. */
+  readonly watch: Fd;
+}
+
+/** What a descriptor that is no placeholder refers to. */
+export type Found = { readonly kind: "ours"; readonly description: Description } | { readonly kind: "foreign"; readonly device: string; readonly inode: number } | { readonly kind: "none"; readonly errno: number };
+
+export class Placeholders {
+  readonly #proc: Fd;
+  readonly #epoll: Epoll;
+  readonly #byInode = new Map<number, Placeholder>();
+  readonly #byWatch = new Map<number, Placeholder>();
+  readonly #path = permanentBlock(LONGEST);
+  readonly #statx = permanentBlock(STATX_SIZE);
+  #device = "";
+
+  constructor(proc: Fd, epoll: Epoll) {
+    this.#proc = proc;
+    this.#epoll = epoll;
+  }
+
+  /** @returns what is to be given to the guest, and then closed here: if the guest has no copy by then, the description is closed. @throws SysError EMFILE */
+  create(description: Description): Fd {
+    const [watch, given] = pipe();
+    const { ino, dev } = statAt(watch);
+    this.#device = `${dev.major}:${dev.minor}`;
+    const placeholder = { description, inode: Number(ino), watch };
+    this.#byInode.set(placeholder.inode, placeholder);
+    this.#byWatch.set(watch.number, placeholder);
+    this.#epoll.add(watch, 0);
+    return given;
+  }
+
+  /** What descriptor `number` of a task is. @param asSentry called where we must ask again with our own rights. */
+  find(task: number, number: number, asSentry: () => void): Found {
+    let result = this.#stat(task, number);
+    if (result === -EACCES) {
+      asSentry();
+      result = this.#stat(task, number);
+    }
+    if (result < 0) return { kind: "none", errno: EBADF };
+    const { view } = this.#statx;
+    const inode = view.getUint32(INODE_LOW, true) + view.getUint32(INODE_HIGH, true) * 0x1_0000_0000;
+    const device = `${view.getUint32(DEVICE_MAJOR, true)}:${view.getUint32(DEVICE_MINOR, true)}`;
+    const known = device === this.#device ? this.#byInode.get(inode) : undefined;
+    return known === undefined ? { kind: "foreign", device, inode } : { kind: "ours", description: known.description };
+  }
+
+  #stat(task: number, number: number): number {
+    const { bytes, address } = this.#path;
+    const text = `${task}/fd/${number}\0`;
+    for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+    return statx(fdNumber(this.#proc), address, AT_STATX_DONT_SYNC, STATX_INO, this.#statx.address);
+  }
+
+  /** The kernel has told of a descriptor of ours. @returns the description whose last descriptor is gone, if it was that. */
+  ended(watch: number): Description | undefined {
+    const placeholder = this.#byWatch.get(watch);
+    if (placeholder === undefined) return undefined;
+    this.#byWatch.delete(watch);
+    this.#byInode.delete(placeholder.inode);
+    placeholder.watch.close();
+    return placeholder.description;
+  }
+}

@@ -1,0 +1,323 @@
+/**
+ * The sentry's part under the policy `strict`: the guest's open files are its objects, its paths are looked up by it. See decision 0041.
+ *
+ *   trapped call --> handler --> a result: the caller goes on
+ *                            --> WAITS: kept (waiting.ts) until a description is ready, and handled again
+ *                            --> CONTINUE: the kernel does it
+ */
+import { EAGAIN, EMFILE, ENOENT, EPIPE, ESRCH } from "../../linux/abi/errno.ts";
+import { O_CLOEXEC, O_DIRECTORY, O_PATH, S_IFDIR, S_IFMT, S_IFREG } from "../../linux/abi/fcntl.ts";
+import { Epoll } from "../../linux/epoll.ts";
+import { isErrno } from "../../linux/errors.ts";
+import { Fd, type FdLike } from "../../linux/fd.ts";
+import { fileSystemMagic, openAt, read, statAt } from "../../linux/file.ts";
+import { scratch, type Block } from "../../linux/memory.unsafe.ts";
+import { CLONE_NEW, setNamespace } from "../../linux/namespace.ts";
+import * as kernel from "../../linux/on-behalf.ts";
+import { killThread } from "../../linux/process.ts";
+import { Listener } from "../../linux/seccomp-notify.ts";
+import { now } from "../../linux/sleep.ts";
+import { CONTINUE, type Call, type Handle, type Platform, type Source } from "../platform/platform.ts";
+import { strictHandlers } from "./handlers.ts";
+import { Acting } from "./acting.ts";
+import type { Description } from "./description.ts";
+import { HostFile, HostStream } from "./files.ts";
+import { copyOut, small } from "./memory.ts";
+import { Placeholders, type Found } from "./placeholders.ts";
+import { GuestTasks, type Task } from "./tasks.ts";
+import { ANSWERED, WAITS, type Trapped } from "./trapped.ts";
+import { WaitingCalls } from "./waiting.ts";
+
+const PROC_SUPER_MAGIC = 0x9fa0;
+
+export class Strict implements Platform {
+  readonly name = "notify";
+  readonly epoll = new Epoll();
+  readonly waiting = new WaitingCalls();
+  readonly proc: Fd;
+  readonly #placeholders: Placeholders;
+  readonly #tasks: GuestTasks;
+  readonly #acting = new Acting();
+  #entered = false;
+  #inode = 1;
+  #deadline: number | undefined;
+  #undo: (() => void) | undefined;
+  /** By the descriptor that the kernel tells of. */
+  readonly #streams = new Map<number, HostStream>();
+  readonly #procDevices = new Map<string, boolean>();
+
+  /** @param proc the procfs of the sentry's own pid namespace. */
+  constructor(proc: Fd) {
+    this.proc = proc;
+    this.#placeholders = new Placeholders(proc, this.epoll);
+    this.#tasks = new GuestTasks(proc, this.epoll);
+    this.epoll.add(this.waiting.timer, 1);
+  }
+
+  /** For the dispatcher, which hands over the calls that `attach` has received. */
+  get handlers(): Readonly<Record<string, (call: Call) => number>> {
+    return Object.fromEntries(Object.entries(strictHandlers).map(([name, handler]) => [name, (call: Call) => handler(call as Listener, this)]));
+  }
+
+  /** What it waits with. */
+  get descriptors(): readonly Fd[] {
+    return [this.epoll.fd, this.waiting.timer];
+  }
+
+  attach(fd: Fd): Source {
+    const listener = new Listener(fd);
+    listener.useSyncWakeUp();
+    return { fd, serve: (handle) => this.#receive(listener, handle) };
+  }
+
+  #receive(listener: Listener, handle: Handle): void {
+    if (listener.receive() < 0) return;
+    this.waiting.forget(listener.pid);
+    this.#deadline = undefined;
+    this.#answer(listener, handle);
+    this.resume(handle);
+  }
+
+  /** Makes what has been woken again. */
+  resume(handle: Handle): void {
+    for (let waiting = this.waiting.take(); waiting !== undefined; waiting = this.waiting.take()) {
+      waiting.call.resume(waiting.saved);
+      if (!waiting.call.isWaiting()) continue;
+      this.#deadline = waiting.deadline;
+      this.#answer(waiting.call, handle);
+    }
+  }
+
+  #answer(call: Listener, handle: Handle): void {
+    this.#undo = undefined;
+    const result = handle(call);
+    if (result === WAITS || result === ANSWERED) return;
+    const delivered = result === CONTINUE ? call.letRun() : call.answer(result);
+    if (delivered === -ENOENT) this.#takeBack();
+  }
+
+  #takeBack(): void {
+    this.#undo?.();
+  }
+
+  /** Something that was waited for with `epoll` has happened. */
+  happened(handle: Handle): void {
+    for (const { fd } of this.epoll.ready()) this.#happenedTo(fd);
+    this.resume(handle);
+  }
+
+  #happenedTo(fd: number): void {
+    if (fd === this.waiting.timer.number) return this.waiting.expire();
+    const closed = this.#placeholders.ended(fd);
+    if (closed !== undefined) return closed.close();
+    const task = this.#tasks.ended(fd);
+    if (task !== undefined) return this.waiting.forget(task);
+    const stream = this.#streams.get(fd);
+    if (stream !== undefined) this.waiting.wake(stream);
+  }
+
+  /** Enters the guest's namespaces, from where its names mean what they mean to it. Before its first execve there is nothing to look up. */
+  #enter(call: Trapped): void {
+    if (this.#entered) return;
+    const pidfd = kernel.pidfd(call.pid);
+    if (pidfd < 0) return;
+    using guest = new Fd(pidfd);
+    setNamespace(guest, CLONE_NEW.user | CLONE_NEW.mnt, "guest");
+    this.#entered = true;
+  }
+
+  get hasEntered(): boolean {
+    return this.#entered;
+  }
+
+  task(call: Trapped): Task | undefined {
+    this.#enter(call);
+    return this.#tasks.get(call.pid);
+  }
+
+  /** The caller may be somebody else after this call. */
+  becomes(call: Trapped): void {
+    this.#tasks.changes(call.pid);
+  }
+
+  asCaller(call: Trapped): void {
+    const task = this.task(call);
+    if (task !== undefined) this.#acting.asCaller(task.identity);
+  }
+
+  /** Without the sentry's own right to look into other tasks. @returns whether that makes a difference. */
+  asCallerAlone(call: Trapped): boolean {
+    const task = this.task(call);
+    return task !== undefined && this.#acting.asCallerAlone(task.identity);
+  }
+
+  asSentry(): void {
+    this.#acting.asSentry();
+  }
+
+  umask(call: Trapped): number {
+    return this.#tasks.umask(call.pid);
+  }
+
+  blockedSignals(call: Trapped): bigint {
+    return this.#tasks.blockedSignals(call.pid);
+  }
+
+  /** What the caller's descriptor is. */
+  find(call: Trapped, number: number): Found {
+    this.#enter(call);
+    return this.#placeholders.find(call.pid, number, () => this.asSentry());
+  }
+
+  /** What the caller's descriptor stands for; undefined where it is not open. One that is no placeholder becomes one. */
+  file(call: Trapped, number: number): Description | undefined {
+    if (number < 0) return undefined;
+    const found = this.find(call, number);
+    if (found.kind === "ours") return found.description;
+    return found.kind === "foreign" ? this.#adopt(call, number) : undefined;
+  }
+
+  /** What the guest was born with, or the kernel has worked with (mapping.ts). */
+  #adopt(call: Trapped, number: number): Description | undefined {
+    const task = this.task(call);
+    this.asSentry();
+    const copy = task === undefined ? -ESRCH : kernel.copyDescriptor(task.pidfd.number, number);
+    if (copy < 0) return undefined;
+    const fd = new Fd(copy);
+    const { mode } = statAt(fd);
+    const type = mode & S_IFMT;
+    const flags = kernel.getFlags(copy);
+    const description = type === S_IFREG || type === S_IFDIR ? new HostFile(fd, flags, mode) : this.stream(fd, flags, mode);
+    using given = this.#placeholders.create(description);
+    call.replaceDescriptor(given, number, this.isClosedOnExec(call, number));
+    return description;
+  }
+
+  stream(fd: Fd, flags: number, mode: number): HostStream {
+    const stream = new HostStream(fd, flags, mode, this.epoll);
+    this.#streams.set(fd.number, stream);
+    return stream;
+  }
+
+  isStream(call: Trapped, number: number): boolean {
+    const file = this.file(call, number);
+    return file !== undefined && !(file instanceof HostFile);
+  }
+
+  /** Source: proc_pid_fdinfo(5). */
+  isClosedOnExec(call: Trapped, number: number): boolean {
+    try {
+      this.asSentry();
+      using info = openAt(this.proc, `${call.pid}/fdinfo/${number}`, 0);
+      const flags = /^flags:\t(\d+)$/m.exec(Buffer.from(read(info, 512)).toString("latin1"))?.[1] ?? "0";
+      return (Number.parseInt(flags, 8) & O_CLOEXEC) !== 0;
+    } catch (error) {
+      if (isErrno(error, ENOENT, ESRCH)) return false;
+      throw error;
+    }
+  }
+
+  /** Answers with a descriptor for the description. */
+  give(call: Trapped, description: Description, closeOnExec: boolean): number {
+    using given = this.#place(description);
+    if (given === undefined) return -EMFILE;
+    const result = call.answerWithDescriptor(given, closeOnExec);
+    return result < 0 && result !== -ENOENT ? result : ANSWERED;
+  }
+
+  /** Two descriptors, whose numbers are written to the guest's memory. */
+  giveTwo(call: Trapped, one: Description, other: Description, closeOnExec: boolean, address: number): number {
+    small.bytes.fill(0, 0, 8);
+    const writable = copyOut(call, address, small, 8);
+    if (writable < 0) return writable;
+    for (const [i, description] of [one, other].entries()) {
+      using given = this.#place(description);
+      const number = given === undefined ? -EMFILE : call.addDescriptor(given, closeOnExec);
+      if (number < 0) return number;
+      small.view.setInt32(4 * i, number, true);
+    }
+    return copyOut(call, address, small, 8);
+  }
+
+  #place(description: Description): Fd | undefined {
+    try {
+      return this.#placeholders.create(description);
+    } catch (error) {
+      if (isErrno(error, EMFILE)) return undefined;
+      throw error;
+    }
+  }
+
+  nextInode(): number {
+    return this.#inode++;
+  }
+
+  /** The call waits until the description may be ready, unless it does not want to. */
+  wait(call: Trapped, file: Description, events: number): number {
+    if (file.nonBlocking) return -EAGAIN;
+    return this.waitFor(call, [file], events, Infinity);
+  }
+
+  /** @param timeout milliseconds, from when the call was first handled. */
+  waitFor(call: Trapped, files: readonly Description[], events: number, timeout: number): number {
+    this.waiting.add(call, files, events, this.#deadline ?? now() + timeout);
+    return WAITS;
+  }
+
+  /** Whether the call has waited for as long as it wanted to. */
+  get isOver(): boolean {
+    return this.#deadline !== undefined && this.#deadline <= now();
+  }
+
+  /** What is to be done where the caller does not learn of the result: it has been interrupted, and the call will be made again. @returns `result`. */
+  undoable(result: number, undo: () => void): number {
+    this.#undo = undo;
+    return result;
+  }
+
+  /** Answers with EPIPE, and then sends the signal: before, it would end the wait for the answer. */
+  brokenPipe(call: Trapped): number {
+    const SIGPIPE = 13;
+    const task = this.task(call);
+    call.answer(-EPIPE);
+    this.asSentry();
+    if (task !== undefined) killThread(task.leader, call.pid, SIGPIPE);
+    return ANSWERED;
+  }
+
+  /** The caller's working directory; to be closed. */
+  openDirectory(call: Trapped): number {
+    using s = scratch();
+    return kernel.open(this.proc.number, s.cstr(`${call.pid}/cwd`), O_PATH | O_DIRECTORY, 0, 0);
+  }
+
+  /** Its path. @returns its length, or the negative errno. */
+  directoryOf(call: Trapped, into: Block): number {
+    this.#enter(call);
+    this.asSentry();
+    using s = scratch();
+    return kernel.readLink(this.proc.number, s.cstr(`${call.pid}/cwd`), into.address, 4096);
+  }
+
+  /** The path of a file of ours. */
+  nameOf({ fd }: HostFile, into: Block): number {
+    this.asSentry();
+    using s = scratch();
+    return kernel.readLink(this.proc.number, s.cstr(`self/fd/${fd.number}`), into.address, 4096);
+  }
+
+  /** Another open file of the same inode, as the current identity. */
+  reopen(fd: FdLike & Fd, flags: number): number {
+    using s = scratch();
+    return kernel.open(this.proc.number, s.cstr(`self/fd/${fd.number}`), flags, 0, 0);
+  }
+
+  /** Whether a file of ours lies in a procfs. */
+  isProc(fd: number): boolean {
+    const { dev } = statAt(fd);
+    const key = `${dev.major}:${dev.minor}`;
+    let known = this.#procDevices.get(key);
+    if (known === undefined) this.#procDevices.set(key, (known = fileSystemMagic(fd) === PROC_SUPER_MAGIC));
+    return known;
+  }
+}

@@ -1,0 +1,123 @@
+/** What the sentry remembers of the guest's tasks, by thread id: who they are. */
+import { O_RDONLY } from "../../linux/abi/fcntl.ts";
+import { isErrno } from "../../linux/errors.ts";
+import { ENOENT, ESRCH } from "../../linux/abi/errno.ts";
+import type { Epoll } from "../../linux/epoll.ts";
+import type { Fd } from "../../linux/fd.ts";
+import { openAt, read } from "../../linux/file.ts";
+import { POLLIN } from "../../linux/abi/poll.ts";
+import { openThread } from "../../linux/pidfd.ts";
+
+/** Ids as the guest's user namespace counts. */
+export interface Identity {
+  /** Of the file system. */
+  readonly uid: number;
+  readonly gid: number;
+  readonly groups: readonly number[];
+  /** Effective capabilities. */
+  readonly capabilities: bigint;
+}
+
+export interface Task {
+  readonly pidfd: Fd;
+  /** In its own pid namespace. */
+  readonly guestPid: number;
+  /** The process's thread that bears its id, as the sentry counts. */
+  readonly leader: number;
+  identity: Identity;
+  /** Something that changes the identity was going on when we last heard of it. */
+  isStale: boolean;
+}
+
+const LONGEST_STATUS = 8192;
+
+export class GuestTasks {
+  readonly #proc: Fd;
+  readonly #epoll: Epoll;
+  readonly #byId = new Map<number, Task>();
+  readonly #byPidfd = new Map<number, number>();
+
+  /** @param epoll tells of a pidfd when the task has ended (`ended`). */
+  constructor(proc: Fd, epoll: Epoll) {
+    this.#proc = proc;
+    this.#epoll = epoll;
+  }
+
+  /** @returns undefined where it has ended. */
+  get(id: number): Task | undefined {
+    const known = this.#byId.get(id);
+    if (known === undefined) return this.#learn(id);
+    if (!known.isStale) return known;
+    const status = this.#status(id);
+    if (status === undefined) return undefined;
+    known.identity = identityIn(status);
+    known.isStale = false;
+    return known;
+  }
+
+  /** It is about to become somebody else. */
+  changes(id: number): void {
+    const known = this.#byId.get(id);
+    if (known !== undefined) known.isStale = true;
+  }
+
+  /** The mask of modes of files that it makes. Asked for each time: threads share it. */
+  umask(id: number): number {
+    return Number.parseInt(/^Umask:\t(\d+)$/m.exec(this.#status(id) ?? "")?.[1] ?? "22", 8);
+  }
+
+  /** Bit n for signal n + 1. */
+  blockedSignals(id: number): bigint {
+    return BigInt(`0x${/^SigBlk:\t([0-9a-f]+)$/m.exec(this.#status(id) ?? "")?.[1] ?? "0"}`);
+  }
+
+  /** @returns the id of the task whose pidfd this is; undefined where it is none. It is forgotten. */
+  ended(pidfd: number): number | undefined {
+    const id = this.#byPidfd.get(pidfd);
+    if (id !== undefined) this.#forget(id, pidfd);
+    return id;
+  }
+
+  #forget(id: number, pidfd: number): void {
+    const task = this.#byId.get(id);
+    this.#byPidfd.delete(pidfd);
+    this.#byId.delete(id);
+    task?.pidfd.close();
+  }
+
+  #learn(id: number): Task | undefined {
+    const pidfd = openThread(id);
+    if (pidfd === undefined) return undefined;
+    const status = this.#status(id);
+    if (status === undefined) {
+      pidfd.close();
+      return undefined;
+    }
+    const task = { pidfd, guestPid: Number(/^NSpid:.*\t(\d+)$/m.exec(status)?.[1] ?? 0), leader: Number(/^Tgid:\t(\d+)$/m.exec(status)?.[1] ?? id), identity: identityIn(status), isStale: false };
+    this.#byId.set(id, task);
+    this.#byPidfd.set(pidfd.number, id);
+    this.#epoll.add(pidfd, POLLIN);
+    return task;
+  }
+
+  #status(id: number): string | undefined {
+    try {
+      using file = openAt(this.#proc, `${id}/status`, O_RDONLY);
+      return Buffer.from(read(file, LONGEST_STATUS)).toString("latin1");
+    } catch (error) {
+      if (isErrno(error, ENOENT, ESRCH)) return undefined;
+      throw error;
+    }
+  }
+}
+
+/** Source: proc_pid_status(5). */
+function identityIn(status: string): Identity {
+  const numbers = (name: string) => (new RegExp(`^${name}:\\t(.*)$`, "m").exec(status)?.[1] ?? "").split(/\s+/).filter((word) => word !== "").map(Number);
+  return {
+    uid: numbers("Uid")[3] ?? 65534,
+    gid: numbers("Gid")[3] ?? 65534,
+    groups: numbers("Groups"),
+    capabilities: BigInt(`0x${/^CapEff:\t([0-9a-f]+)$/m.exec(status)?.[1] ?? "0"}`),
+  };
+}

@@ -1,0 +1,132 @@
+/** read(2), write(2) and their kin: data between guest memory and a description, by way of the sentry's. */
+import { EAGAIN, EBADF, EFAULT, EINVAL, EOPNOTSUPP, EPIPE } from "../../linux/abi/errno.ts";
+import { O_ACCMODE, O_PATH, O_RDONLY, O_WRONLY } from "../../linux/abi/fcntl.ts";
+import { POLLIN, POLLOUT } from "../../linux/abi/poll.ts";
+import { HERE, type Description } from "./description.ts";
+import { buffer, BUFFER_SIZE, copyIn, copyOut, copyVectors, signed, small } from "./memory.ts";
+import type { Strict } from "./strict.ts";
+import type { Handler, Trapped } from "./trapped.ts";
+
+type Vectors = readonly (readonly [address: number, size: number])[];
+
+/** MAX_RW_COUNT: what one call moves at most. Source: Linux include/linux/fs.h. */
+const LONGEST = 0x7fff_f000;
+
+function mayRead({ flags }: Description): boolean {
+  return (flags & O_PATH) === 0 && (flags & O_ACCMODE) !== O_WRONLY;
+}
+
+function mayWrite({ flags }: Description): boolean {
+  return (flags & O_PATH) === 0 && (flags & O_ACCMODE) !== O_RDONLY;
+}
+
+function readInto(call: Trapped, strict: Strict, vectors: Vectors, position: number): number {
+  const file = strict.file(call, call.int(0));
+  if (file === undefined || !mayRead(file)) return -EBADF;
+  let done = 0;
+  let last = 0;
+  const undo = () => {
+    if (position === HERE && done > 0) file.unread(done, last === done ? buffer.bytes.slice(0, done) : undefined);
+  };
+  for (const [address, size] of vectors) {
+    for (let at = 0; at < Math.min(size, LONGEST); at += last) {
+      const wanted = Math.min(size - at, BUFFER_SIZE);
+      last = file.read(buffer, wanted, position === HERE ? HERE : position + done);
+      if (last <= 0) return done > 0 || last === 0 ? strict.undoable(done, undo) : last === -EAGAIN ? strict.wait(call, file, POLLIN) : last;
+      const copied = copyOut(call, address + at, buffer, last);
+      if (copied < 0) {
+        if (position === HERE) file.unread(last, buffer.bytes.slice(0, last));
+        return done > 0 ? done : copied;
+      }
+      done += last;
+      if (last < wanted) return strict.undoable(done, undo);
+    }
+  }
+  return strict.undoable(done, undo);
+}
+
+function writeFrom(call: Trapped, strict: Strict, vectors: Vectors, position: number): number {
+  const file = strict.file(call, call.int(0));
+  if (file === undefined || !mayWrite(file)) return -EBADF;
+  let done = 0;
+  const undo = () => {
+    if (position === HERE) file.unwrite(done);
+  };
+  for (const [address, size] of vectors) {
+    for (let at = 0; at < Math.min(size, LONGEST); ) {
+      const wanted = Math.min(size - at, BUFFER_SIZE);
+      const copied = copyIn(call, address + at, buffer, wanted);
+      if (copied < 0) return done > 0 ? strict.undoable(done, undo) : copied;
+      const result = file.write(buffer, wanted, position === HERE ? HERE : position + done);
+      if (result < 0) return done > 0 ? strict.undoable(done, undo) : refused(call, strict, file, result);
+      done += result;
+      at += result;
+      if (result === 0) return strict.undoable(done, undo);
+    }
+  }
+  return strict.undoable(done, undo);
+}
+
+function refused(call: Trapped, strict: Strict, file: Description, errno: number): number {
+  if (errno === -EAGAIN) return strict.wait(call, file, POLLOUT);
+  return errno === -EPIPE ? strict.brokenPipe(call) : errno;
+}
+
+const one = (call: Trapped): Vectors => [[call.arg(1), call.arg(2)]];
+
+/** Preconditions: positions are 64 bits, signed. @returns -EINVAL for one below 0. */
+const at = (position: number): number => (position < 0 || position > Number.MAX_SAFE_INTEGER ? -EINVAL : position);
+
+function positioned(call: Trapped, strict: Strict, vectors: Vectors | number, move: typeof readInto): number {
+  if (typeof vectors === "number") return vectors;
+  const position = at(call.arg(3));
+  return position < 0 ? position : strict.isStream(call, call.int(0)) ? -ESPIPE : move(call, strict, vectors, position);
+}
+
+const ESPIPE = 29;
+
+export const read: Handler = (call, strict) => readInto(call, strict, one(call), HERE);
+export const write: Handler = (call, strict) => writeFrom(call, strict, one(call), HERE);
+export const pread64: Handler = (call, strict) => positioned(call, strict, one(call), readInto);
+export const pwrite64: Handler = (call, strict) => positioned(call, strict, one(call), writeFrom);
+
+const many = (call: Trapped): Vectors | number => copyVectors(call, call.arg(1), call.int(2));
+
+function vectored(call: Trapped, strict: Strict, move: typeof readInto): number {
+  const vectors = many(call);
+  return typeof vectors === "number" ? vectors : move(call, strict, vectors, HERE);
+}
+
+export const readv: Handler = (call, strict) => vectored(call, strict, readInto);
+export const writev: Handler = (call, strict) => vectored(call, strict, writeFrom);
+export const preadv: Handler = (call, strict) => positioned(call, strict, many(call), readInto);
+export const pwritev: Handler = (call, strict) => positioned(call, strict, many(call), writeFrom);
+
+/** Flags of preadv2(2) are promises about how, of which none is kept here. A position of -1 is the description's own. */
+function withFlags(call: Trapped, strict: Strict, move: typeof readInto): number {
+  if (call.int(5) !== 0) return -EOPNOTSUPP;
+  return call.int(3) === -1 && call.int(4) === -1 ? vectored(call, strict, move) : positioned(call, strict, many(call), move);
+}
+
+export const preadv2: Handler = (call, strict) => withFlags(call, strict, readInto);
+export const pwritev2: Handler = (call, strict) => withFlags(call, strict, writeFrom);
+
+/** At most one buffer a call: the caller asks again for the rest, as it must where a socket is full. Source: sendfile(2). */
+export const sendfile: Handler = (call, strict) => {
+  const [to, from] = [strict.file(call, call.int(0)), strict.file(call, call.int(1))];
+  if (to === undefined || from === undefined || !mayWrite(to) || !mayRead(from)) return -EBADF;
+  const offset = call.arg(2);
+  const copied = offset === 0 ? 0 : copyIn(call, offset, small, 8);
+  if (copied < 0) return -EFAULT;
+  const position = offset === 0 ? HERE : signed(small, 0);
+  const read = from.read(buffer, Math.min(call.arg(3), BUFFER_SIZE), position);
+  if (read <= 0) return read === -EAGAIN ? strict.wait(call, from, POLLIN) : read;
+  const bytes = buffer.bytes.slice(0, read);
+  const written = to.write(buffer, read, HERE);
+  if (position === HERE && written < read) from.unread(read - Math.max(written, 0), bytes.subarray(Math.max(written, 0)));
+  if (written < 0) return refused(call, strict, to, written);
+  if (position === HERE) return written;
+  small.view.setBigInt64(0, BigInt(position + written), true);
+  const told = copyOut(call, offset, small, 8);
+  return told < 0 ? told : written;
+};
