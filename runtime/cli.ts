@@ -8,6 +8,8 @@ import { CONFIG_FILE, readConfig } from "./config/config.ts";
 import { NO_CONFIG, type Config } from "./config/schema.ts";
 import { effectiveUid } from "../linux/credentials.ts";
 import { inUserNamespace } from "./container/id-maps.ts";
+import { registerCompletion } from "./commands/manual/completion.ts";
+import { registerMan } from "./commands/manual/man.ts";
 import { registerCreate } from "./commands/create.ts";
 import { registerDebug } from "./commands/debug.ts";
 import { registerDelete } from "./commands/delete.ts";
@@ -18,6 +20,7 @@ import { registerFeatures } from "./commands/features.ts";
 import { registerInstall, registerUninstall } from "./commands/install/command.ts";
 import { registerKill } from "./commands/kill.ts";
 import { registerList } from "./commands/list.ts";
+import { registerMetrics } from "./commands/metrics/command.ts";
 import { registerPause } from "./commands/pause.ts";
 import { registerPs } from "./commands/ps.ts";
 import { registerRun } from "./commands/run.ts";
@@ -109,6 +112,9 @@ const COMMANDS: Readonly<Record<string, (registry: Registry) => void>> = {
   do: (registry) => registerDo(registry),
   bench: (registry) => registerBench(registry),
   vm: (registry) => registerVm(registry),
+  completion: (registry) => registerCompletion(registry),
+  man: (registry) => registerMan(registry),
+  metrics: (registry) => registerMetrics(registry),
   install: (registry) => registerInstall(registry),
   uninstall: (registry) => registerUninstall(registry),
 };
@@ -116,6 +122,8 @@ const COMMANDS: Readonly<Record<string, (registry: Registry) => void>> = {
 /** Setting all commands up costs a tenth of a start: only those are that the arguments name, or all where they name none. */
 function commandsFor(args: readonly string[]): ReadonlySet<(registry: Registry) => void> {
   if (args[0] === "--version" || args[0] === "-v") return new Set();
+  // They are about all of them.
+  if (args.some((arg) => arg === "completion" || arg === "man")) return new Set(Object.values(COMMANDS));
   const named = args.flatMap((arg) => (Object.hasOwn(COMMANDS, arg) ? (COMMANDS[arg] ?? []) : []));
   return new Set(named.length === 0 || args[0] === "help" ? Object.values(COMMANDS) : named);
 }

@@ -23,6 +23,8 @@ export const PARTS: readonly Part[] = [
   { name: "bench", entries: ["bench/command.ts"] },
   { name: "vm", entries: ["runtime/commands/vm.ts", "runtime/vm/create.ts", "runtime/vm/exec.ts", "runtime/vm/control.ts"] },
   { name: "do", entries: ["runtime/commands/do.ts", "policies/profiles/namespace-default.ts"] },
+  { name: "metrics", entries: ["runtime/commands/metrics/command.ts"] },
+  { name: "manual", entries: ["runtime/commands/manual/completion.ts", "runtime/commands/manual/man.ts"] },
   { name: "install", entries: ["runtime/commands/install/command.ts"] },
   { name: "systemd", entries: ["runtime/cgroups/systemd/cgroup.ts", "runtime/cgroups/systemd/bus.ts", "runtime/cgroups/systemd/slices.ts"] },
   {

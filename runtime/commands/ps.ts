@@ -4,24 +4,42 @@ import type { Registry } from "./registry.ts";
 import { membersOf } from "../container/members.ts";
 import { statusOf } from "../container/status.ts";
 import { Container } from "../container/store.ts";
-import { print } from "./print.ts";
+import { labelsOf } from "../container/labels.ts";
+import { allContainers } from "../container/roots.ts";
+import type { Globals } from "../globals.ts";
+import { print, table } from "./print.ts";
 
 export function registerPs({ program, action }: Registry): void {
   program
     .command("ps")
-    .argument("<id>")
+    .argument("[id]")
     .argument("[options...]", "options for ps(1), default -ef")
-    .description("list a container's processes by their pids on the host")
+    .description("list a container's processes by their pids on the host, or all containers of this machine")
+    .option("--all", "the containers of all engines, with their pods")
     .addOption(new Option("-f, --format <format>").choices(["table", "json"]).default("table"))
     .passThroughOptions()
     .action(
-      action((globals, id: string, options: string[], flags: { format: "table" | "json" }) => {
+      action((globals, id: string | undefined, options: string[], flags: { format: "table" | "json"; all?: boolean }) => {
+        if (flags.all === true) return printAll(globals, flags.format);
+        if (id === undefined) throw new Error("ps: give a container's id, or --all");
         const container = Container.open(globals.root, id);
         const pids = statusOf(container) === "stopped" ? [] : membersOf(container);
         print(flags.format === "json" ? JSON.stringify(pids) : filteredTable(options.length === 0 ? ["-ef"] : options, new Set(pids)));
         return 0;
       }),
     );
+}
+
+function printAll({ config, root, log }: Globals, format: "table" | "json"): number {
+  const rows = allContainers(config, [root], (message) => log.warn(message)).map(({ root, container }) => {
+    const { id, mode, pid, annotations } = container.record;
+    const status = statusOf(container);
+    const { pod, podNamespace, containerName } = labelsOf(id, annotations);
+    return { id, root, mode, status, pid: status === "stopped" ? 0 : pid, processes: status === "stopped" ? 0 : membersOf(container).length, containerName, pod, podNamespace };
+  });
+  const cells = rows.map(({ id, root, mode, status, pid, processes, pod, podNamespace, containerName }) => [id, mode, status, String(pid), String(processes), [podNamespace, pod, containerName].filter((text) => text !== undefined).join("/"), root]);
+  print(format === "json" ? JSON.stringify(rows) : table([["ID", "MODE", "STATUS", "PID", "PROCESSES", "POD", "ROOT"], ...cells]));
+  return 0;
 }
 
 /** The lines of ps(1) whose PID is one of `pids`, under its header. */

@@ -272,7 +272,7 @@ function setLimits(pid: number, spec: Spec, cgroup: Cgroup, rdt: RdtPlan | undef
 function commit(container: Container, pid: number, cgroup: Cgroup): void {
   const info = processInfo(pid);
   if (info === undefined) throw new Error("the container's init ended during set-up");
-  container.save({ ...container.record, pid, startTime: info.startTime, cgroupPaths: cgroup.paths });
+  container.save({ ...container.record, pid, startTime: info.startTime, cgroupPaths: cgroup.paths, createMs: Date.now() - Date.parse(container.record.created) });
 }
 
 function prepareContainerLaunch(container: Container, spec: Spec, console: ConsoleTarget | undefined, channel: Fd, cgroup: Cgroup, joining: Joining, sandbox: Sandbox | undefined, options: CreateOptions): ContainerLaunch {

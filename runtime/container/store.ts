@@ -37,6 +37,8 @@ export interface ContainerRecord {
   readonly rootfs: string;
   /** RFC 3339 with nanoseconds. */
   readonly created: string;
+  /** Milliseconds from `created` to a process that waits for `start`; undefined until then. */
+  readonly createMs?: number;
   readonly annotations: Readonly<Record<string, string>>;
   /** The user who created it. */
   readonly ownerId: number;

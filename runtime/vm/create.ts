@@ -83,7 +83,7 @@ export function buildMachine(container: Container, spec: Spec, console: ConsoleT
   inStep("state.json", () => {
     const info = processInfo(pid);
     if (info === undefined) throw new Error("the container's stand-in ended during set-up");
-    container.save({ ...container.record, pid, startTime: info.startTime, cgroupPaths: cgroup.paths });
+    container.save({ ...container.record, pid, startTime: info.startTime, cgroupPaths: cgroup.paths, createMs: Date.now() - Date.parse(container.record.created) });
   });
   if (options.pidFile !== undefined) writePidFile(options.pidFile, pid, undo);
   send(ours, { kind: "go" });
