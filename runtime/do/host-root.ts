@@ -16,6 +16,7 @@ import { AT_FDCWD, type Fd, type FdLike } from "../../linux/fd.ts";
 import { changeModeAt, changeOwner, makeDirectoryAt, open, openAt, symlinkAt, writeAll } from "../../linux/file.ts";
 import { attachMount, cloneTree, createMount, setMountAttributes } from "../../linux/mount.ts";
 import { makeDirectoryInRoot } from "../init/in-root.ts";
+import { tmpfsSize, type RootSize } from "../sandbox/root-size.ts";
 import type { HostPlan, OwnDirectory, RootEntry } from "./host-plan.ts";
 import type { UserIds } from "../../linux/credentials.ts";
 
@@ -27,8 +28,8 @@ const PATH_DIRECTORY = fcntl.O_PATH | fcntl.O_DIRECTORY;
  * @param lent the host's root as a gofer shows it; left out, the layers are the host's own directories.
  * @returns the root's mount.
  */
-export function buildHostRoot(plan: HostPlan, user: UserIds, at: string, lent?: Fd): Fd {
-  const scratch = attachScratch(at);
+export function buildHostRoot(plan: HostPlan, { user, size }: RootOwner, at: string, lent?: Fd): Fd {
+  const scratch = attachScratch(at, size);
   const root = ownDirectory(scratch, "root", 0o755, user);
   const tree = cloneTree(root, "", false);
   using target = open(at, PATH_DIRECTORY);
@@ -37,6 +38,12 @@ export function buildHostRoot(plan: HostPlan, user: UserIds, at: string, lent?: 
   addEntries(plan.entries, "", tree, build);
   for (const { path, mode } of plan.throwAway) addThrowAway(path, mode, tree, build);
   return tree;
+}
+
+/** Whose the throw-away layer is, and how much of it there is. */
+export interface RootOwner {
+  readonly user: UserIds;
+  readonly size: RootSize | undefined;
 }
 
 interface Build {
@@ -48,8 +55,8 @@ interface Build {
   layers: number;
 }
 
-export function attachScratch(at: string): Fd {
-  const scratch = createMount("tmpfs", [["mode", "755"]], NO_PRIVILEGES);
+export function attachScratch(at: string, size: RootSize | undefined): Fd {
+  const scratch = createMount("tmpfs", [["mode", "755"], ...tmpfsSize(size)], NO_PRIVILEGES);
   using target = open(at, PATH_DIRECTORY);
   attachMount(scratch, target);
   return scratch;

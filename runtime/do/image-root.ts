@@ -3,21 +3,20 @@ import * as fcntl from "../../linux/abi/fcntl.ts";
 import { AT_FDCWD, type Fd } from "../../linux/fd.ts";
 import { open, statAt } from "../../linux/file.ts";
 import { attachMount, cloneTree } from "../../linux/mount.ts";
-import { attachScratch, mountOverlay, ownDirectory } from "./host-root.ts";
-import type { UserIds } from "../../linux/credentials.ts";
+import { attachScratch, mountOverlay, ownDirectory, type RootOwner } from "./host-root.ts";
 
 const PATH_DIRECTORY = fcntl.O_PATH | fcntl.O_DIRECTORY;
 
 /**
  * @param lower a detached mount of the directory; or its path, where it is opened with the sandbox's own rights.
- * @param owner of the root directory. @param at see `buildHostRoot`. @param attached whether `lower` is, already.
+ * @param at see `buildHostRoot`. @param attached whether `lower` is, already.
  */
-export function buildImageRoot(lower: Fd | string, owner: UserIds, at: string, attached: boolean): Fd {
+export function buildImageRoot(lower: Fd | string, { user, size }: RootOwner, at: string, attached: boolean): Fd {
   const source = typeof lower === "string" ? open(lower, PATH_DIRECTORY) : lower;
-  const scratch = attachScratch(at);
+  const scratch = attachScratch(at, size);
   if (typeof lower !== "string" && !attached) attachBelow(source, scratch);
-  using upper = ownDirectory(scratch, "upper", statAt(source).mode & 0o7777, owner);
-  const overlay = mountOverlay(scratch, source, upper, "work", owner);
+  using upper = ownDirectory(scratch, "upper", statAt(source).mode & 0o7777, user);
+  const overlay = mountOverlay(scratch, source, upper, "work", user);
   using target = open(at, PATH_DIRECTORY);
   attachMount(overlay, target);
   return overlay;

@@ -21,5 +21,5 @@ export function lentFiles({ lower, identity }: SandboxRoot, loans: readonly (rea
     const ownership = { kind: "kept", uids: [{ container: identity.user.uid, host: uid, size: 1 }], gids: [{ container: identity.user.gid, host: gid, size: 1 }] } as const;
     lent.set(name, { root: source, readOnly: !loan.writable, cache: "shared", ownership, submounts: true });
   }
-  return guestFiles(lent, volumes, { rootWrites: "memory", sysfs: true });
+  return guestFiles(lent, volumes, { rootWrites: "memory", rootSize: undefined, sysfs: true });
 }

@@ -9,6 +9,7 @@ import { open } from "../../linux/file.ts";
 import { SAME_IDS, type Ownership } from "../../gofer/hostfs/ownership.ts";
 import { rangesOf } from "../sandbox/files.ts";
 import type { Mode } from "../sandbox/mode.ts";
+import { sizeForLimit } from "../sandbox/root-size.ts";
 import { createUserNamespace } from "../container/bind-sources.ts";
 import { homeSecrets, planHostRoot } from "./host-plan.ts";
 import { buildHostRoot } from "./host-root.ts";
@@ -50,7 +51,7 @@ export function hostRoot(options: DoOptions, { range, warn }: RootContext): Sand
     env: [...defaultEnvironment(), `HOME=${home}`, ...options.env],
     cwd: options.cwd ?? options.here,
     masked: plan.masked,
-    build: (at, lent) => buildHostRoot(plan, identity.user, at, lent),
+    build: (at, lent) => buildHostRoot(plan, { user: identity.user, size: sizeForLimit(options.limits.memory) }, at, lent),
     lower: { path: "/", ownership: NOBODYS },
   };
 }
@@ -88,7 +89,7 @@ export async function imageRoot(path: string, options: DoOptions, context: RootC
     env: [...defaultEnvironment(), ...(config?.env ?? []), ...options.env],
     cwd: options.cwd ?? config?.workingDirectory ?? options.here,
     masked: homeSecrets({ lent: lentPaths(options), home: callerHome(), foreign: start !== undefined }),
-    build: (at, lent) => buildImageRoot(lent ?? lower, start === undefined ? identity.user : ROOT, at, lent !== undefined),
+    build: (at, lent) => buildImageRoot(lent ?? lower, { user: start === undefined ? identity.user : ROOT, size: sizeForLimit(options.limits.memory) }, at, lent !== undefined),
     lower: { path: rootfs.path, ownership: rootfs.unpacked ? ownershipBy(identity) : SAME_IDS },
   };
 }

@@ -9,6 +9,7 @@ import type { UserIds } from "../../linux/credentials.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { deviceOf, makeDirectoryAt, open, openAt } from "../../linux/file.ts";
 import { attachMount, createMount } from "../../linux/mount.ts";
+import { tmpfsSize } from "../sandbox/root-size.ts";
 import type { GuestLaunch } from "./launch.ts";
 import { rendezvous } from "./protocol.ts";
 
@@ -43,7 +44,7 @@ export interface GuestTrees {
  * @param build makes the root file system of the gofer's in another way. @returns their mounts, attached.
  */
 export function mountGuestFiles(guest: GuestLaunch, channel: Fd, build: ((lent: Fd) => Fd) | undefined): GuestTrees {
-  const scratch = createMount("tmpfs", [["mode", "755"]], MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+  const scratch = createMount("tmpfs", [["mode", "755"], ...tmpfsSize(guest.rootSize)], MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
   // Over the host's root, which is a place that every host has.
   using target = open("/", PATH_DIRECTORY);
   attachMount(scratch, target);

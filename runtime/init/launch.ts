@@ -2,6 +2,7 @@ import type { UserIds } from "../../linux/credentials.ts";
 import type { Fd } from "../../linux/fd.ts";
 import type { NamespaceFile } from "../../linux/namespace.ts";
 import type { Joining } from "../cgroups/index.ts";
+import type { RootSize } from "../sandbox/root-size.ts";
 import type { Mount, Process, Spec } from "../spec/config.ts";
 
 /** A namespace to enter, opened by the runtime. */
@@ -66,6 +67,8 @@ export interface GuestLaunch {
   readonly mounted: Map<Mount, Fd>;
   /** Where writes to the root file system go. */
   readonly rootWrites: "memory" | "host";
+  /** Of what those take that stay in memory; undefined: as tmpfs has it. */
+  readonly rootSize: RootSize | undefined;
   /** Whether the configuration has a sysfs. */
   readonly sysfs: boolean;
 }

@@ -8,6 +8,7 @@ import { SAME_IDS, type IdRange, type Ownership } from "../../gofer/hostfs/owner
 import type { GuestLaunch } from "../init/launch.ts";
 import type { LinuxIDMapping, Mount, Spec } from "../spec/config.ts";
 import { isBind, parseMountOptions } from "../spec/mount-parse.ts";
+import { rootSizeOf } from "./root-size.ts";
 import { ConfigError } from "../spec/report.ts";
 
 /** Where writes to the root file system go: an annotation, since engines pass those on. `memory` unless told otherwise. */
@@ -15,7 +16,7 @@ const ROOT_WRITES = "dev.tssandbox.root-writes";
 /** Lets sockets of the host be mounted, by which the guest talks to whoever listens there. */
 const HOST_SOCKETS = "dev.tssandbox.host-sockets";
 
-export interface GuestFiles extends Pick<GuestLaunch, "fileSystems" | "volumes" | "rootWrites" | "sysfs">, Disposable {
+export interface GuestFiles extends Pick<GuestLaunch, "fileSystems" | "volumes" | "rootWrites" | "rootSize" | "sysfs">, Disposable {
   /** By the file system's name; `system` is not among them. */
   readonly loans: ReadonlyMap<string, Loan>;
 }
@@ -48,11 +49,11 @@ export function planGuestFiles(configured: Spec, guest: Spec, rootfs: string): G
     loans.set(name, { root: source, readOnly, cache: "shared", ownership, submounts: (flags & MS_REC) !== 0 });
   }
   const sysfs = (configured.mounts ?? []).some(({ type }) => type === "sysfs");
-  return guestFiles(loans, volumes, { rootWrites, sysfs });
+  return guestFiles(loans, volumes, { rootWrites, rootSize: rootSizeOf(configured), sysfs });
 }
 
 /** @param loans by name, `root` among them. */
-export function guestFiles(loans: GuestFiles["loans"], volumes: GuestFiles["volumes"], settings: Pick<GuestFiles, "rootWrites" | "sysfs">): GuestFiles {
+export function guestFiles(loans: GuestFiles["loans"], volumes: GuestFiles["volumes"], settings: Pick<GuestFiles, "rootWrites" | "rootSize" | "sysfs">): GuestFiles {
   const close = () => closeAll([...loans.values()].map(({ root }) => root));
   return { ...settings, loans, volumes, fileSystems: ["system", ...loans.keys()], [Symbol.dispose]: close };
 }

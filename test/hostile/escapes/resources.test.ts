@@ -58,8 +58,32 @@ test("many small processes take too much memory: it is they who die, not the sen
   await expectAnswers(c, record);
 });
 
-test("filling the root file system, which is in memory, is paid for by the container's cgroup", async () => {
-  await using c = hostile({ edit: limited({ memory: { limit: 64 * MIB, swap: 64 * MIB } }) });
+test("a full root file system is ENOSPC: by size, half of the memory limit unless told otherwise, and by number of files", async () => {
+  await using c = hostile({ edit: limited({ memory: { limit: 128 * MIB, swap: 128 * MIB } }) });
+  await c.mustBegin();
+  const record = sandboxOf(c);
+  const full = await c.exec(["sh", "-c", "dd if=/dev/zero of=/big bs=1M count=100; stat -c %s /big"]);
+  expect(full.stderr).toMatch(/No space left on device/);
+  const written = Number(full.stdout);
+  expect([written > 60 * MIB, written <= 64 * MIB]).toEqual([true, true]);
+  expect((await c.exec(["sh", "-c", "rm /big && echo x >/small && cat /small"])).stdout).toBe("x\n");
+  await expectAnswers(c, record);
+  await expectGoneAfterDelete(c);
+  await using d = hostile({ edit: (spec) => void (spec.annotations = { "dev.tssandbox.root-size": "2m" }) });
+  await d.mustBegin();
+  const many = await d.exec(["sh", "-c", "mkdir /many; i=0; while echo >/many/$i; do i=$((i+1)); done; echo $i"]);
+  expect(many.stderr).toMatch(/No space left on device/);
+  const files = Number(many.stdout);
+  expect([files > 200, files <= 1024]).toEqual([true, true]);
+  await expectGoneAfterDelete(d);
+});
+
+test("filling a root file system that is larger than the memory limit is paid for by the container's cgroup", async () => {
+  const larger = (spec: Spec) => {
+    limited({ memory: { limit: 64 * MIB, swap: 64 * MIB } })(spec);
+    spec.annotations = { "dev.tssandbox.root-size": "1g" };
+  };
+  await using c = hostile({ edit: larger });
   await c.mustBegin();
   const record = sandboxOf(c);
   const result = await c.exec(["sh", "-c", "dd if=/dev/zero of=/big bs=1M count=500; echo $?"]);
