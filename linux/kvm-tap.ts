@@ -5,7 +5,7 @@ import { ioctl, open } from "./file.ts";
 import { scratch } from "./memory.unsafe.ts";
 
 const TUNSETIFF = 0x400454ca;
-const TUNSETOFFLOAD = 0x400454d0;
+export const TUNSETOFFLOAD = 0x400454d0;
 const TUNSETVNETHDRSZ = 0x400454d8;
 const IFF_TAP = 0x0002;
 const IFF_NO_PI = 0x1000;

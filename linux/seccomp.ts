@@ -7,6 +7,9 @@ import { syscall } from "./syscall.unsafe.ts";
 const SECCOMP_SET_MODE_FILTER = 1;
 const INSTRUCTION_SIZE = 8;
 
+/** For all threads of the process; ESRCH, or a thread's id, where one has filters that the caller has not. */
+export const SECCOMP_FILTER_FLAG_TSYNC = 1;
+
 /**
  * Loads a filter for the calling task; it needs no_new_privs or CAP_SYS_ADMIN.
  * @param program struct sock_filter[], 8 bytes each.

@@ -40,6 +40,8 @@ export const vmConfig = v.strictObject({
   control: v.optional(socket),
   /** /dev/kvm where left out. */
   kvm: v.optional(v.strictObject({ fd: descriptor })),
+  /** Before the guest runs, everything but what running it takes is refused: for a process in the jail of jail/enter.ts, with files by descriptor. */
+  sealed: v.optional(v.boolean()),
   devices: v.optional(v.array(device), []),
   source: v.variant("kind", [v.strictObject({ kind: v.literal("boot"), ...boot.entries }), v.strictObject({ kind: v.literal("snapshot"), file })]),
 });

@@ -213,6 +213,15 @@ export class Machine {
     this.#events.raise(EVENT_POWER_BUTTON);
   }
 
+  /** Returns when every vCPU's thread has loaded what it needs, and waits for `start`. @throws Error where one could not */
+  awaitThreads(): void {
+    while (this.#vcpus.some(({ mailbox }) => mailbox.phase === "starting")) {
+      sleepMs(1);
+      this.#answerAll();
+      if (this.#end?.kind === "failed") throw new Error(this.#end.reason);
+    }
+  }
+
   /** Lets the vCPUs run. */
   start(): void {
     this.resume();
@@ -225,7 +234,7 @@ export class Machine {
     };
     // eslint-disable-next-line no-new
     new Worker(this.#config.vcpuProgram, {
-      workerData, resourceLimits: { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 16 },
+      workerData, resourceLimits: { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 16, codeRangeSizeMb: 16 },
     });
   }
 

@@ -8,9 +8,12 @@ import { isMainThread } from "node:worker_threads";
 import "./threads/vcpu-thread.ts";
 import { messageOf } from "../linux/errors.ts";
 import { Fd } from "../linux/fd.ts";
+import { writeAll } from "../linux/file.ts";
+import { exitNow } from "../linux/process.ts";
 import { parseConfig, type VmConfig } from "./config.ts";
 import { serveControl, type ControlCommand } from "./control.ts";
 import { addDevice, openFile, withFile } from "./create-device.ts";
+import { sealVmm } from "./jail/seal.ts";
 import { Machine, type End, type MachineState } from "./machine.ts";
 import { restoreGuestMemory } from "./memory.ts";
 import { readSnapshot, writeSnapshot } from "./snapshot/file.ts";
@@ -21,6 +24,9 @@ const MIB = 1 << 20;
 /** How many complaints about a guest are printed: it could fill a disk with them. */
 const MAX_COMPLAINTS = 20;
 
+/** Not by Node's stream, which is made when it is first used: too late in a sealed process. */
+const complain = (line: string): void => writeAll(2, `${line}\n`);
+
 function createMachine(config: VmConfig): Machine {
   let complaints = 0;
   const options = {
@@ -28,7 +34,7 @@ function createMachine(config: VmConfig): Machine {
     // This program again: in a thread it is vcpu-thread.ts.
     vcpuProgram: process.argv[1] ?? "",
     onGuestError: (message: string) => {
-      if (complaints++ < MAX_COMPLAINTS) process.stderr.write(`guest: ${message}\n`);
+      if (complaints++ < MAX_COMPLAINTS) complain(`guest: ${message}`);
     },
   };
   return config.source.kind === "boot" ? bootMachine(config, options) : restoreMachine(config, options);
@@ -97,19 +103,25 @@ function prepare(machine: Machine, { devices, control }: VmConfig): void {
 
 function main(path: string | undefined): number {
   if (path === undefined) throw new Error("usage: main.ts CONFIG.json, or the number of a descriptor to read it from");
-  const machine = createMachine(parseConfig(readFileSync(/^\d+$/.test(path) ? Number(path) : path, "utf8")));
+  const config = parseConfig(withFile(/^\d+$/.test(path) ? { fd: Number(path) } : { path }, (fd) => readFileSync(fd, "utf8")));
+  const machine = createMachine(config);
+  if (config.sealed === true) {
+    machine.awaitThreads();
+    sealVmm();
+  }
   machine.start();
   const end = machine.run();
-  if (end.kind === "failed") process.stderr.write(`the virtual machine failed: ${end.reason}\n`);
+  if (end.kind === "failed") complain(`the virtual machine failed: ${end.reason}`);
   machine.endThreads();
   return STATUS[end.kind];
 }
 
 if (isMainThread) {
   try {
-    process.exit(main(process.argv[2]));
+    // Node's own end looks at its streams, and waits for threads that nobody needs.
+    exitNow(main(process.argv[2]));
   } catch (error) {
-    process.stderr.write(`tssandbox vmm: ${messageOf(error)}\n`);
-    process.exit(1);
+    complain(`tssandbox vmm: ${messageOf(error)}`);
+    exitNow(1);
   }
 }

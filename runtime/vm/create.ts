@@ -13,6 +13,7 @@ import { sendMessage, listenUnix, socketPair, SOCK_SEQPACKET } from "../../linux
 import { SIGNALS } from "../../linux/abi/signal.ts";
 import { openPty, rawMode, restoreTerminal, saveTerminal, setControllingTerminal } from "../../linux/tty.ts";
 import { checkVm, describeReadiness } from "../../vmm/check.ts";
+import type { JailFiles } from "../../vmm/jail/enter.ts";
 import { createCgroup } from "../cgroups/index.ts";
 import type { CreateOptions } from "../container/create.ts";
 import { processInfo } from "../container/process-info.ts";
@@ -28,6 +29,7 @@ import { connectToAgent, fresh, request } from "./connect.ts";
 import { checkVolumes, lend } from "./files.ts";
 import { guestSpec } from "./guest-spec.ts";
 import { HostMachine } from "./machine.ts";
+import { vmmFiles } from "./program-files.ts";
 import { machineSettings, type HostSettings, type MachineSettings } from "./settings.ts";
 import { endAs, holdSignals, StandIn } from "./stand-in.ts";
 
@@ -37,6 +39,7 @@ const BOOT_TIMEOUT_MS = 240_000;
 export interface MachinePlan {
   readonly settings: MachineSettings;
   readonly guest: Spec;
+  readonly files: JailFiles;
 }
 
 /** Everything that can be refused before anything is made. @throws Error in plain words where this host cannot, ConfigError */
@@ -44,7 +47,7 @@ export function planMachine(spec: Spec, host: HostSettings, id: string, preserve
   const readiness = checkVm();
   if (readiness.kind !== "ready" && readiness.kind !== "nested") throw new Error(`mode vm: ${describeReadiness(readiness)}`);
   if (preserveFds > 0) throw new Error("--preserve-fds: a descriptor of the host's means nothing in a machine's guest");
-  const plan = { settings: machineSettings(spec, host), guest: guestSpec(spec, id) };
+  const plan = { settings: machineSettings(spec, host), guest: guestSpec(spec, id), files: vmmFiles() };
   checkVolumes(spec);
   return plan;
 }
@@ -137,11 +140,11 @@ function standIn({ container, spec, console, plan, channel, start, inherited }: 
   return reported === 0 ? code : reported;
 }
 
-function bootMachine({ directory, record }: Container, spec: Spec, { settings }: MachinePlan, resources: NodeResources): HostMachine {
+function bootMachine({ directory, record }: Container, spec: Spec, { settings, files }: MachinePlan, resources: NodeResources): HostMachine {
   const volumes = `${directory}/volumes`;
   mkdirSync(volumes, { mode: 0o700 });
   const loans = inStep("files", () => lend(spec, record.rootfs, volumes));
-  return HostMachine.start({ settings, loans, directory, resources });
+  return HostMachine.start({ settings, files, loans, directory, resources });
 }
 
 /** The caller's terminal ends here, and passes everything on: the guest's has the settings. @returns our end. */

@@ -1,35 +1,36 @@
 /**
  * The processes of a container's machine, as children of its stand-in, with which they end:
  *
- *   stand-in --+-- VMM     executed anew; killed with its parent
+ *   stand-in --+-- VMM     executed anew, in a jail (vmm/jail/enter.ts); killed with its parent
  *              +-- gofer   jailed with what is lent; ends when the VMM's sockets close
  */
 import { openSync, readFileSync } from "node:fs";
-import process from "node:process";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { SIGNALS } from "../../linux/abi/signal.ts";
+import type { UserIds } from "../../linux/credentials.ts";
 import { check, inStep } from "../../linux/errors.ts";
-import { createExecStub, prepareExec } from "../../linux/exec.unsafe.ts";
 import { Fd } from "../../linux/fd.ts";
-import { closeOnExecFrom, duplicateOnto, open, rewind, setCloseOnExec, writeAll } from "../../linux/file.ts";
+import { open, rewind, writeAll } from "../../linux/file.ts";
 import { tryClone } from "../../linux/fork.unsafe.ts";
 import type { NodeResources } from "../../linux/inherited.unsafe.ts";
 import { openKvm } from "../../linux/kvm.ts";
 import { createMemfd } from "../../linux/memfd.ts";
-import { setParentDeathSignal } from "../../linux/prctl.ts";
 import { kill, shellCode, tryWaitPid, waitPid } from "../../linux/process.ts";
-import { NO_SIGNALS, setSignalMask } from "../../linux/signal.ts";
 import { listenUnix, socketPair } from "../../linux/socket.ts";
 import { runGofer } from "../../gofer/main.ts";
 import type { Loan } from "../../gofer/export.ts";
 import type { DeviceConfig, VmConfig } from "../../vmm/config.ts";
+import type { JailFiles } from "../../vmm/jail/enter.ts";
+import { JAIL_PATHS, startJailed } from "../../vmm/jail/start.ts";
+import { claimIds } from "../sandbox/ids.ts";
 import { VSOCK } from "./connect.ts";
 import { CONTROL } from "./control.ts";
-import { programFiles, vmmProgram } from "./program-files.ts";
 import type { MachineSettings } from "./settings.ts";
 
 export interface MachineRequest {
   readonly settings: MachineSettings;
+  /** Of the VMM's jail. */
+  readonly files: JailFiles;
   /** By tag. */
   readonly loans: ReadonlyMap<string, Loan>;
   /** The container's state directory. */
@@ -42,8 +43,7 @@ const SERIAL = "serial.log";
 const GUEST_CID = 3;
 /** The serial port is for the kernel's last words. */
 const COMMAND_LINE = "console=ttyS0 quiet loglevel=4 panic=-1 pci=off";
-/** Of Node, for a small process with threads. */
-const NODE_FLAGS = ["--max-semi-space-size=1"];
+const MIB = 1 << 20;
 
 export class HostMachine {
   readonly #vmm: number;
@@ -60,7 +60,9 @@ export class HostMachine {
   static start(request: MachineRequest): HostMachine {
     const links = [...request.loans].map(([tag, loan]) => ({ tag, loan, ends: socketPair(SOCK_STREAM) }));
     const log = new Fd(openSync(`${request.directory}/sandbox.log`, "a", 0o600));
-    const vmm = inStep("vmm", () => startVmm(request, links.map(({ tag, ends }) => ({ tag, fd: ends[0] })), log));
+    // Its lock is held by this process, with which the VMM ends.
+    const ids = inStep("ids", claimIds);
+    const vmm = inStep("vmm", () => startVmm(request, ids.sentry, links.map(({ tag, ends }) => ({ tag, fd: ends[0] })), log));
     for (const { ends } of links) ends[0].close();
     const gofer = inStep("gofer", () => clone(() => {
       const exports = links.map(({ loan, ends }) => ({ ...loan, fuse: ends[1], link: "socket" as const }));
@@ -107,7 +109,8 @@ function lastLine(directory: string): string {
   return line === "" ? "" : `; its last words: ${JSON.stringify(line.trim().slice(-LINE_LIMIT))}`;
 }
 
-function startVmm({ settings, directory }: MachineRequest, links: readonly { readonly tag: string; readonly fd: Fd }[], log: Fd): number {
+/** @param user the VMM's alone. */
+function startVmm({ settings, files, directory }: MachineRequest, user: UserIds, links: readonly { readonly tag: string; readonly fd: Fd }[], log: Fd): number {
   const kept: Fd[] = [];
   const keep = (fd: Fd) => {
     kept.push(fd);
@@ -127,6 +130,7 @@ function startVmm({ settings, directory }: MachineRequest, links: readonly { rea
     kvm: keep(openKvm()),
     serial: keep(new Fd(openSync(`${directory}/${SERIAL}`, "a", 0o600))),
     control: keep(listenUnix(`${path.procPath}/${CONTROL}`)),
+    sealed: true,
     devices,
     source: { kind: "boot", kernel: file(settings.kernel), initramfs: file(settings.initramfs), commandLine: COMMAND_LINE },
   };
@@ -134,18 +138,8 @@ function startVmm({ settings, directory }: MachineRequest, links: readonly { rea
   writeAll(document, JSON.stringify(config));
   rewind(document);
   kept.push(document);
-  const { node } = programFiles();
-  const pid = clone(() => {
-    const become = prepareExec(createExecStub(), node, ["tssandbox-vmm", ...NODE_FLAGS, vmmProgram(), String(document.number)], [`PATH=${process.env["PATH"] ?? ""}`]);
-    setParentDeathSignal(SIGNALS.SIGKILL);
-    using nothing = open("/dev/null", fcntl.O_RDWR);
-    for (const stream of [0, 1]) duplicateOnto(nothing, stream);
-    duplicateOnto(log, 2);
-    closeOnExecFrom(3);
-    for (const fd of kept) setCloseOnExec(fd, false);
-    setSignalMask(NO_SIGNALS);
-    return become();
-  });
+  const guestMemory = settings.memoryMegabytes * MIB;
+  const pid = startJailed({ jail: { user, files, guestMemory, vcpus: settings.vcpus }, args: [JAIL_PATHS.program, String(document.number)], kept, log });
   for (const fd of kept) fd.close();
   return pid;
 }

@@ -47,7 +47,8 @@ export class RemoteFs implements VirtioDevice {
 
   start(host: DeviceHost): void {
     this.#host = host;
-    this.#watch = host.loop.watch(this.#socket, POLLIN, (happened) => this.#socketReady(host, happened));
+    // The rest of a request of before a reset still has to go first: the gofer waits for it.
+    this.#watch = host.loop.watch(this.#socket, this.#rest.length > 0 ? POLLIN | POLLOUT : POLLIN, (happened) => this.#socketReady(host, happened));
   }
 
   reset(): void {

@@ -10,6 +10,7 @@ import { execFileSync } from "node:child_process";
 import { copyFileSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { guestInitramfs } from "./initramfs.ts";
+import { interpreterOf, listedLibraries } from "./libraries.ts";
 import { readModules } from "./modules.ts";
 
 export interface ProgramFiles {
@@ -91,17 +92,10 @@ function makeTree(tree: string, { busybox, program }: BuildOptions): void {
   writeFileSync(join(tree, "etc/passwd"), "root:x:0:0:root:/:/bin/sh\n");
 }
 
-/** The loader tells what it would map: "NAME => PATH (ADDRESS)", or "PATH (ADDRESS)" for itself. @returns pairs of path in the image and file. */
+/** @returns pairs of path in the image and file. */
 function librariesOf(program: string): (readonly [string, string])[] {
   const listing = execFileSync(interpreterOf(program), ["--list", program], { encoding: "utf8" });
-  return [...listing.matchAll(/^\s*(?:\S+ => )?(\/\S+) \(0x/gm)].map(([, path = ""]) => [path.startsWith("/lib64/") ? path.slice(1) : `lib/x86_64-linux-gnu/${basename(path)}`, realpathSync(path)] as const);
-}
-
-/** PT_INTERP of an ELF file. Source: elf(5). */
-function interpreterOf(program: string): string {
-  const path = /\/lib[\w/-]*\/ld-[\w.-]+\.so\.\d+/.exec(readFileSync(program).subarray(0, 4096).toString("latin1"))?.[0];
-  if (path === undefined) throw new Error(`${program} names no loader`);
-  return path;
+  return listedLibraries(listing).map((path) => [path.startsWith("/lib64/") ? path.slice(1) : `lib/x86_64-linux-gnu/${basename(path)}`, realpathSync(path)] as const);
 }
 
 function makeFileSystem(tree: string, image: string): void {
