@@ -1,13 +1,12 @@
 /**
- * What a sandbox's processes count, in memory that all of them share: a file of the container's state directory, mapped before they are forked
- * and confined. Counting takes no system call, and whoever may read the file sees the numbers while a process is stuck, and after its end.
+ * What a sandbox's processes count, in memory that all of them share: two files of the container's state directory, mapped before they are forked
+ * and confined. Counting takes no system call, and whoever may read the files sees the numbers while a process is stuck, and after its end.
  *
- *   area 0       the sentry: a slot for each system call number
- *   area 1 ...   the gofer: an area for each connection, a slot for each FUSE opcode
+ *   calls      the sentry: an area for each container of its sandbox, a slot for each system call number. The file is the same for all of them
+ *   counters   the container's gofers: an area for each connection, a slot for each FUSE opcode
  *
- * An area has one writer. Numbers are read as they come: nothing is decided by them.
+ * An area has one writer. Numbers are read as they come.
  */
-import type { Block } from "../linux/memory.unsafe.ts";
 import { now } from "../linux/sleep.ts";
 
 /** Of an area, in words of 8 bytes, floating point all: what is being handled, then the slots. `since` is 0 for nothing, else milliseconds of CLOCK_MONOTONIC. */
@@ -21,9 +20,20 @@ export const OPERATION_SLOTS = 64;
 
 const areaSize = (slots: number): number => (HEADER.size + slots * SLOT.size) * WORD;
 
-/** Bytes of the file for a sandbox with so many connections. */
+/** Containers that a sandbox has at a time: one takes 12 of the sentry's 2048 descriptors, and one for each gofer and `exec`. */
+export const CALL_AREAS = 64;
+const CALL_AREA = areaSize(CALL_SLOTS);
+/** Bytes of `calls`, of which only what is counted in takes memory. */
+export const CALLS_SIZE = CALL_AREAS * CALL_AREA;
+
+/** Bytes of `counters` for so many connections. */
 export function counterSize(connections: number): number {
-  return areaSize(CALL_SLOTS) + connections * areaSize(OPERATION_SLOTS);
+  return connections * areaSize(OPERATION_SLOTS);
+}
+
+/** Where in `calls` a container's area is, in bytes. @param area 0 for the sandbox's first container, to CALL_AREAS - 1. */
+export function placeOfCalls(area: number): { readonly offset: number; readonly size: number } {
+  return { offset: area * CALL_AREA, size: CALL_AREA };
 }
 
 /** Something that is being handled. */
@@ -95,6 +105,11 @@ export class Counters {
     this.#words[HEADER.ended] = 1;
   }
 
+  /** For a writer that takes an area over. */
+  clear(): void {
+    this.#words.fill(0);
+  }
+
   /** What has happened at least once, most often first. */
   counts(): Count[] {
     const all = Array.from({ length: this.#slots }, (_, operation): Count => {
@@ -109,16 +124,19 @@ export class Counters {
   }
 }
 
-/** All areas of a file. */
+/** All that is counted of one container. */
 export interface SandboxCounters {
   readonly sentry: Counters;
   /** In the order of the connections. */
   readonly connections: readonly Counters[];
 }
 
-/** @param block aligned to 8 bytes. @throws RangeError where it is shorter than `counterSize(connections)`. */
-export function countersIn({ bytes }: Pick<Block, "bytes">, connections: number): SandboxCounters {
-  const first = areaSize(CALL_SLOTS);
-  const areas = Array.from({ length: connections }, (_, i) => new Counters(bytes, first + i * areaSize(OPERATION_SLOTS), OPERATION_SLOTS));
-  return { sentry: new Counters(bytes, 0, CALL_SLOTS), connections: areas };
+/** @param offset of the area in bytes, a multiple of 8. @throws RangeError where `bytes` are too few. */
+export function callsIn(bytes: Uint8Array, offset = 0): Counters {
+  return new Counters(bytes, offset, CALL_SLOTS);
+}
+
+/** @param bytes aligned to 8. @throws RangeError where they are fewer than `counterSize(connections)`. */
+export function connectionsIn(bytes: Uint8Array, connections: number): Counters[] {
+  return Array.from({ length: connections }, (_, i) => new Counters(bytes, i * areaSize(OPERATION_SLOTS), OPERATION_SLOTS));
 }

@@ -6,7 +6,6 @@ import { ENODEV } from "../linux/abi/errno.ts";
 import { isErrno } from "../linux/errors.ts";
 import type { Fd } from "../linux/fd.ts";
 import { readAt } from "../linux/file.ts";
-import { hostMemory } from "../linux/sysinfo.ts";
 import { now } from "../linux/sleep.ts";
 
 /** Files of the container's cgroup, opened before the sentry lost its sight of them; undefined where there is no such controller. */
@@ -25,26 +24,31 @@ export interface CgroupFiles {
 
 const LONGEST_LINE = 64;
 
-export class Machine {
-  readonly #files: CgroupFiles;
-  readonly #startedMs = now();
-  readonly #hostMemory = hostMemory();
-  readonly #hostCpus: number;
+/** What all containers of a sandbox are told alike. */
+export interface Chassis {
+  /** Milliseconds of CLOCK_MONOTONIC at which the sandbox was started. */
+  readonly startedMs: number;
   /** Of /proc/sys/kernel/random/boot_id. */
   readonly bootId: string;
+  readonly hostCpus: number;
+  /** Bytes. */
+  readonly hostMemory: number;
   /** A processor, as /proc/cpuinfo describes it. */
   readonly processor: string;
+}
 
-  constructor(files: CgroupFiles, hostCpus: number, bootId: string, processor: string) {
-    this.#files = files;
-    this.#hostCpus = hostCpus;
-    this.bootId = bootId;
-    this.processor = processor;
+export class Machine {
+  readonly files: CgroupFiles;
+  readonly chassis: Chassis;
+
+  constructor(files: CgroupFiles, chassis: Chassis) {
+    this.files = files;
+    this.chassis = chassis;
   }
 
   /** What it reads from. */
   get descriptors(): readonly Fd[] {
-    return Object.values(this.#files).filter((file: Fd | undefined) => file !== undefined);
+    return Object.values(this.files).filter((file: Fd | undefined) => file !== undefined);
   }
 
   close(): void {
@@ -53,24 +57,24 @@ export class Machine {
 
   /** Seconds since the sandbox's start. */
   get uptime(): number {
-    return (now() - this.#startedMs) / 1000;
+    return (now() - this.chassis.startedMs) / 1000;
   }
 
   /** Bytes: the cgroup's limit as it is now; undefined without one. */
   get memoryLimit(): number | undefined {
-    const limit = readNumber(this.#files.memoryLimit);
+    const limit = readNumber(this.files.memoryLimit);
     // v1 says "none" with the largest multiple of a page.
-    return limit === undefined || limit >= this.#hostMemory ? undefined : limit;
+    return limit === undefined || limit >= this.chassis.hostMemory ? undefined : limit;
   }
 
   /** Bytes. */
   get memoryTotal(): number {
-    return this.memoryLimit ?? this.#hostMemory;
+    return this.memoryLimit ?? this.chassis.hostMemory;
   }
 
   /** Bytes that the cgroup uses. */
   get memoryUsed(): number {
-    return Math.min(this.memoryTotal, readNumber(this.#files.memoryUsage) ?? 0);
+    return Math.min(this.memoryTotal, readNumber(this.files.memoryUsage) ?? 0);
   }
 
   get memoryFree(): number {
@@ -79,22 +83,22 @@ export class Machine {
 
   /** CPUs' worth of time that the cgroup may use; undefined without a limit. */
   get quota(): number | undefined {
-    const [quota, period = readNumber(this.#files.cpuPeriod)] = readLine(this.#files.cpuQuota).map(Number);
+    const [quota, period = readNumber(this.files.cpuPeriod)] = readLine(this.files.cpuQuota).map(Number);
     return quota !== undefined && quota > 0 && period !== undefined && period > 0 ? quota / period : undefined;
   }
 
   /** How many CPUs there seem to be: the quota rounded up, at most the host's. */
   get cpus(): number {
-    return Math.min(Math.ceil(this.quota ?? Infinity), this.#hostCpus);
+    return Math.min(Math.ceil(this.quota ?? Infinity), this.chassis.hostCpus);
   }
 
   /** Tasks in the cgroup. */
   get tasks(): number {
-    return readNumber(this.#files.tasks) ?? 1;
+    return readNumber(this.files.tasks) ?? 1;
   }
 
   get taskLimit(): number | undefined {
-    return readNumber(this.#files.taskLimit);
+    return readNumber(this.files.taskLimit);
   }
 }
 

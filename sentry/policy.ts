@@ -4,6 +4,7 @@
  *
  * Loaded as compiled.ts has it: after a change run `node sentry/generate.ts`.
  */
+import { SIGNALS } from "../linux/abi/signal.ts";
 import { NOTIFY_COMMANDS } from "../linux/seccomp-notify.ts";
 import { bits, named } from "../policies/syscalls/checks.ts";
 import { compileAllowList } from "../policies/syscalls/filter.ts";
@@ -34,7 +35,13 @@ export const sentryCalls: readonly Group[] = [
     names: "openat2 read",
     outcome: native,
   },
-  { reason: "The cgroup's limits and use, by descriptors of before", names: "pread64", outcome: native },
+  { reason: "The cgroups' limits and use, and what the gofers count, by descriptors that are given to it", names: "pread64", outcome: native },
+  {
+    reason: "The end of a container whose gofer has ended, where others live on: over no process has it a right but its guests",
+    names: "pidfd_send_signal",
+    cases: [named(1, { SIGKILL: SIGNALS.SIGKILL }, native)],
+    outcome: denied("EPERM"),
+  },
   {
     reason: "A line on standard error before its end, and the eventfd by which V8 wakes libuv: nobody reads it, but libuv aborts where it cannot write",
     names: "write",

@@ -1,5 +1,5 @@
 /**
- * The sentry's process: init of the sandbox's outer pid namespace, in which the guest's own lies. One loop, which never blocks on a guest.
+ * The sentry's process: init of the sandbox's outer pid namespace, in which those of its containers lie. One loop, which never blocks on a guest.
  * Its end, however it comes, is the end of all of the sandbox's processes: the kernel kills what a pid namespace's init leaves behind.
  * Source: pid_namespaces(7).
  */
@@ -8,49 +8,36 @@ import { assertNever } from "../linux/errors.ts";
 import type { Fd } from "../linux/fd.ts";
 import { PollSet } from "../linux/poll-set.ts";
 import { acceptUnix } from "../linux/socket.ts";
-import { dispatcher } from "./dispatch.ts";
-import type { Kernel } from "./kernel.ts";
-import { receiveFd } from "./messages.ts";
+import { receiveNews, type Admission, type NamedFds } from "./messages.ts";
 import type { Platform, Source } from "./platform/platform.ts";
 import type { Strict } from "./strict/strict.ts";
-import { LOOK_EVERY, type Meter, type Watchdog } from "./watchdog.ts";
+import { Resident, type ResidentOptions, type WatchedGofer } from "./resident.ts";
+import { LOOK_EVERY } from "./watchdog.ts";
 
 export interface SentryOptions {
-  readonly kernel: Kernel;
+  /** The sandbox's first container. */
+  readonly first: ResidentOptions;
   readonly platform: Platform;
-  /** Messages of the runtime and of the guest's init (messages.ts). Hung up, it brings no more filters. */
+  /** Messages of the runtime and of the first container's init (messages.ts). Hung up, it brings no more filters. */
   readonly channel: Fd;
-  /** A listening socket, at which processes that enter the sandbox later hand in their filters. */
-  readonly door: Fd;
-  readonly observer: Observer;
-  /** Under the policy `strict`. */
+  /** For a container that joins. */
+  readonly admit: (admission: Admission, fds: NamedFds) => ResidentOptions;
+  /** Under the policy `strict`, which is for one container: the sentry is in its namespaces. */
   readonly strict?: Strict | undefined;
 }
 
-/** Counts, and looks after the gofers (watchdog.ts). */
-export interface Observer {
-  readonly meter: Meter;
-  readonly watchdog: Watchdog;
-  /** In the order in which their pidfds come. */
-  readonly gofers: readonly WatchedGofer[];
-}
-
-export interface WatchedGofer {
-  /** What it serves, for whoever reads that it has ended. */
-  readonly serves: string;
-  /** Whether it has ended because the guest's mounts are gone. */
-  readonly isDone: () => boolean;
-}
-
-/** Filters: one for the first process, one for each `exec` that is under way. */
+/** Filters, one for each container and one for each `exec` that is under way, and what there is besides for each container. */
 const MAX_SOURCES = 1024;
+/** Places in it that connections leave to what they bring. */
+const RESERVED = 128;
 
 /**
- * Returns when all gofers have ended in good order, which they do after the guest: its tasks give their filters up before what they have mapped of
- * files is written back. Where there was none yet, when nobody is left to serve. @throws Error where a gofer has gone before.
+ * Returns when all containers have ended. A container has when all its gofers have in good order, which they do after the guest: its tasks give
+ * their filters up before what they have mapped of files is written back. Where there was no gofer yet, when nobody is left to serve.
+ * A gofer that ends before that ends its container: the last one by the end of the sandbox, which is the kernel's work.
+ * @throws Error where a gofer of the last container has gone before.
  */
-export function serveSandbox({ kernel, platform, channel, door, observer, strict }: SentryOptions): void {
-  const handle = dispatcher(kernel, observer.meter, strict?.handlers);
+export function serveSandbox({ first, platform, channel, admit, strict }: SentryOptions): void {
   const polled = new PollSet(MAX_SOURCES);
   /** Beside `polled`, index for index. */
   const entries: Entry[] = [];
@@ -58,12 +45,26 @@ export function serveSandbox({ kernel, platform, channel, door, observer, strict
     polled.add(entry.fd, POLLIN);
     entries.push(entry);
   };
-  add({ kind: "peer", fd: channel });
-  add({ kind: "door", fd: door });
-  if (strict !== undefined) add({ kind: "events", fd: strict.epoll.fd, strict });
-  let gofers = 0;
+  const residents: Resident[] = [];
+  const host = settle(first);
+  add({ kind: "peer", fd: channel, of: host });
+  if (strict !== undefined) add({ kind: "events", fd: strict.epoll.fd, of: host, strict });
   for (;;) {
-    observer.watchdog.woken(polled.wait(LOOK_EVERY));
+    const ready = polled.wait(LOOK_EVERY);
+    for (const { observer } of residents) observer.watchdog.woken(ready);
+    if (ready > 0 && serveReady()) endResidents();
+    if (residents.length === 0) return;
+  }
+
+  function settle(options: ResidentOptions): Resident {
+    const resident = new Resident(options, strict?.handlers);
+    residents.push(resident);
+    add({ kind: "door", fd: resident.door, of: resident });
+    return resident;
+  }
+
+  /** @returns whether something has ended. */
+  function serveReady(): boolean {
     let removed = false;
     // From the end: what is removed is replaced by an entry that has been served already.
     for (let i = polled.size - 1; i >= 0; i--) {
@@ -73,42 +74,73 @@ export function serveSandbox({ kernel, platform, channel, door, observer, strict
       remove(i);
       removed = true;
     }
-    if (removed && !has("gofer") && (gofers > 0 || !(has("source") || has("peer")))) return;
-  }
-
-  function has(kind: Entry["kind"]): boolean {
-    return entries.some((entry) => entry.kind === kind);
+    return removed;
   }
 
   /** @returns false where nothing more will come from it. */
   function serve(entry: Entry, ready: number): boolean {
     switch (entry.kind) {
       case "gofer":
-        mustBeDone(entry.gofer);
+        goferHasEnded(entry.of, entry.gofer);
         return false;
       case "source":
-        if ((ready & POLLIN) !== 0) entry.source.serve(handle);
+        if ((ready & POLLIN) !== 0) entry.source.serve(entry.of.handle);
         return (ready & POLLIN) !== 0 || (ready & POLLHUP) === 0;
       case "events":
-        entry.strict.happened(handle);
+        entry.strict.happened(entry.of.handle);
         return true;
       case "door":
-        if (polled.size < MAX_SOURCES - 1) add({ kind: "peer", fd: acceptUnix(entry.fd) });
+        if (polled.size < MAX_SOURCES - RESERVED) add({ kind: "peer", fd: acceptUnix(entry.fd), of: entry.of });
         return true;
       case "peer":
-        return take(entry.fd);
+        return take(entry);
       default:
         return assertNever(entry);
     }
   }
 
-  function take(peer: Fd): boolean {
-    const message = receiveFd(peer);
-    if (message === undefined) return false;
-    const { kind, fd } = message;
-    if (kind === "gofer") add({ kind: "gofer", fd, gofer: observer.gofers[gofers++] });
-    else add({ kind: "source", fd, source: platform.attach(fd) });
-    return true;
+  function goferHasEnded(of: Resident, gofer: WatchedGofer | undefined): void {
+    if (gofer?.isDone() === true) return;
+    const why = `the gofer of ${gofer?.serves ?? "nobody knows what"} has ended`;
+    if (residents.length === 1) throw new Error(why);
+    of.fail(why);
+  }
+
+  function take(peer: Peer): boolean {
+    const news = receiveNews(peer.fd);
+    switch (news?.kind) {
+      case undefined:
+        return false;
+      case "member":
+        // Who may connect is root, and asks before: a bug of ours.
+        if (peer.of !== host || strict !== undefined) return false;
+        peer.of = settle(admit(news.admission, news.fds));
+        return true;
+      case "init":
+        peer.of.hasInit(news.fd);
+        return true;
+      case "gofer":
+        add({ kind: "gofer", fd: news.fd, of: peer.of, gofer: peer.of.nextGofer() });
+        return true;
+      case "listener":
+        add({ kind: "source", fd: news.fd, of: peer.of, source: platform.attach(news.fd) });
+        return true;
+      default:
+        return assertNever(news);
+    }
+  }
+
+  function endResidents(): void {
+    for (const resident of residents.filter((one) => !isInhabited(one))) {
+      residents.splice(residents.indexOf(resident), 1);
+      for (let i = polled.size - 1; i >= 0; i--) if (entries[i]?.of === resident) remove(i);
+      resident.end();
+    }
+  }
+
+  function isInhabited(resident: Resident): boolean {
+    const has = (kind: Entry["kind"]) => entries.some((entry) => entry.of === resident && entry.kind === kind);
+    return has("gofer") || (!resident.hasGofers && (has("source") || has("peer")));
   }
 
   function remove(index: number): void {
@@ -119,13 +151,16 @@ export function serveSandbox({ kernel, platform, channel, door, observer, strict
   }
 }
 
-function mustBeDone(gofer: WatchedGofer | undefined): void {
-  if (gofer?.isDone() !== true) throw new Error(`the gofer of ${gofer?.serves ?? "nobody knows what"} has ended`);
+interface Peer {
+  readonly kind: "peer";
+  readonly fd: Fd;
+  of: Resident;
 }
 
+/** What is waited for, and the container that it is about. */
 type Entry =
-  | { readonly kind: "source"; readonly fd: Fd; readonly source: Source }
-  | { readonly kind: "peer"; readonly fd: Fd }
-  | { readonly kind: "door"; readonly fd: Fd }
-  | { readonly kind: "events"; readonly fd: Fd; readonly strict: Strict }
-  | { readonly kind: "gofer"; readonly fd: Fd; readonly gofer: WatchedGofer | undefined };
+  | Peer
+  | { readonly kind: "source"; readonly fd: Fd; readonly of: Resident; readonly source: Source }
+  | { readonly kind: "door"; readonly fd: Fd; readonly of: Resident }
+  | { readonly kind: "events"; readonly fd: Fd; readonly of: Resident; readonly strict: Strict }
+  | { readonly kind: "gofer"; readonly fd: Fd; readonly of: Resident; readonly gofer: WatchedGofer | undefined };

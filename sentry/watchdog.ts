@@ -51,13 +51,16 @@ export class Meter {
 export class Watchdog {
   readonly #watched: readonly Watched[];
   readonly #warn: Warn;
+  readonly #refresh: () => void;
   /** `since` of what has been told of, for each of the watched. */
   readonly #told: number[] = [];
   #wakes = 0;
 
-  constructor(watched: readonly Watched[], warn: Warn) {
+  /** @param refresh brings the counters up to date where they are copies. */
+  constructor(watched: readonly Watched[], warn: Warn, refresh: () => void = () => {}) {
     this.#watched = watched;
     this.#warn = warn;
+    this.#refresh = refresh;
   }
 
   /** To be called whenever the loop has waited. @param ready what it has found; 0 after LOOK_EVERY without anything. */
@@ -67,6 +70,7 @@ export class Watchdog {
 
   /** Tells once of everything that hangs. */
   #look(): void {
+    this.#refresh();
     const time = now();
     for (const [i, { counters, describe }] of this.#watched.entries()) {
       const busy = counters.busy;

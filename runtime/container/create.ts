@@ -30,6 +30,7 @@ import { deniesSetgroups, setgroupsDenied, writeIdMaps, type IdMaps } from "./id
 import { asGuest, sysctlsOf } from "../sandbox/guest.ts";
 import { givePipes } from "../do/streams.ts";
 import { planGuestFiles, type GuestFiles } from "../sandbox/files.ts";
+import { endOfGroup, findNamed, joinGroup, type Group } from "../sandbox/group.ts";
 import { claimIds, type SandboxIds } from "../sandbox/ids.ts";
 import { lastWords } from "../sandbox/log.ts";
 import { decideMode, type Mode } from "../sandbox/mode.ts";
@@ -102,10 +103,12 @@ function createOrDestroy(options: CreateOptions): Container {
   const { spec: configured, text } = inStep("config.json", () => readBundle(options));
   options.log.about(labelsOf(options.id, configured.annotations ?? {}));
   refuseForbidden(options.config, configured.annotations ?? {});
-  const mode = decideMode(options.mode, options.config, configured.annotations ?? {}, options.log);
-  const policy = decidePolicy(options.policy, configured.annotations ?? {}, mode);
-  using ids = mode === "sentry" ? inStep("sandbox ids", claimIds) : undefined;
-  const spec = ids === undefined ? configured : asGuest(configured, ids);
+  const named = inStep("sandbox", () => findNamed(options.root, options.id, configured, options.log));
+  const mode = decideMode(options.mode, options.config, configured.annotations ?? {}, options.log, named);
+  const policy = decidePolicy(options.policy, configured.annotations ?? {}, mode, named);
+  const group = mode === "sentry" && named !== undefined ? inStep("sandbox", () => joinGroup(options.root, named, configured, policy)) : undefined;
+  using ids = mode === "sentry" ? inStep("sandbox ids", () => claimIds(group)) : undefined;
+  const spec = ids === undefined ? configured : asGuest(configured, ids, group);
   const rootfs = options.composed === undefined ? findRootfs(options.bundle, spec) : Container.directoryOf(options.root, options.id);
   if (ids !== undefined && effectiveUid() === 0) givePipes(hostIdentity(spec));
   using files = ids === undefined ? undefined : inStep("files", () => options.composed?.files ?? planGuestFiles(configured, spec, rootfs));
@@ -117,16 +120,16 @@ function createOrDestroy(options: CreateOptions): Container {
   );
   refuseWithoutSelinux("linux.mountLabel", spec.linux?.mountLabel);
   const rdt = planRdt(spec.linux?.intelRdt, options.id);
-  const { container, lock } = inStep("state directory", () => Container.create(options.root, newRecord({ ...options, mode, policy }, spec, rootfs, cgroup, rdt), text));
+  const { container, lock } = inStep("state directory", () => Container.create(options.root, newRecord({ ...options, mode, policy, group }, spec, rootfs, cgroup, rdt), text));
   // Until this descriptor is closed the container is `creating`; the kernel closes it where we are killed.
   using _lock = lock;
   try {
     if (machine !== undefined) buildMachine(container, spec, console, lock, machine, options);
     else if (ids === undefined || files === undefined) build(container, spec, console, lock, undefined, options);
-    else withRights(ids, container, options.log, () => build(container, spec, console, lock, { ids, files, policy, sysctls: sysctlsOf(configured, true) }, options));
+    else withRights(ids, container, options.log, () => build(container, spec, console, lock, { ids, files, policy, sysctls: sysctlsOf(configured, true), group }, options));
     return container;
   } catch (cause) {
-    const words = lastWords(container.directory);
+    const words = lastWords(container.directory) ?? (group === undefined ? undefined : endOfGroup(group));
     const message = words === undefined ? messageOf(cause) : `${messageOf(cause)}; ${words}`;
     const rest = destroy(container, options.log);
     if (rest !== undefined) throw new Error(`${message}; and cleaning up failed: ${rest}; use: delete --force ${options.id}`, { cause });
@@ -163,12 +166,13 @@ function findRootfs(bundle: string, spec: Spec): string {
   return path;
 }
 
-function newRecord({ id, mode, policy, bundle, rootless }: CreateOptions & { readonly mode: Mode; readonly policy: PolicyName }, spec: Spec, rootfs: string, cgroup: CgroupPlan, rdt: RdtPlan | undefined): ContainerRecord {
+function newRecord({ id, mode, policy, group, bundle, rootless }: CreateOptions & { readonly mode: Mode; readonly policy: PolicyName; readonly group: Group | undefined }, spec: Spec, rootfs: string, cgroup: CgroupPlan, rdt: RdtPlan | undefined): ContainerRecord {
   return {
     ociVersion: OCI_VERSION,
     id,
     mode,
     policy,
+    sandbox: group?.first.record.id,
     pid: 0,
     startTime: "",
     bundle,
@@ -226,7 +230,10 @@ function build(container: Container, spec: Spec, console: ConsoleTarget | undefi
     mapIds: (pid) => inStep("id maps", () => writeIdMaps(pid, maps)),
     fuse: (devices) => sandbox?.take(devices),
     mounted: (connections) => inStep("gofer", () => sandbox?.serve(launch.hostProc, connections)),
-    born: ({ pid, inCgroup }) => inStep("cgroup", () => joining.move(pid, inCgroup)),
+    born: ({ pid, inCgroup }) => {
+      sandbox?.born(pid);
+      inStep("cgroup", () => joining.move(pid, inCgroup));
+    },
     cgroup: (pid) => setLimits(pid, spec, cgroup, container.record.rdt),
     hooks: (pid) => {
       const state = JSON.stringify(ociState(container, "creating", pid));

@@ -6,6 +6,7 @@ import { runHooksWarning } from "../hooks.ts";
 import type { Logger } from "../log.ts";
 import { sandboxEnd } from "../sandbox/end.ts";
 import { sandboxFailure } from "../sandbox/failure.ts";
+import { endMembers, livingMembers } from "../sandbox/members.ts";
 import { freeGuest, giveUpAll } from "../sandbox/stall.ts";
 import { validateId } from "../spec/id.ts";
 import { removeRdt } from "./intel-rdt.ts";
@@ -28,6 +29,7 @@ export function deleteContainer(root: string, id: string, force: boolean, log: L
   if (!force && status !== "stopped" && status !== "created") {
     throw new ContainerError(`cannot delete container ${id} that is not stopped: ${status}`);
   }
+  if (!force) refuseWithMembers(container);
   const failure = status === "stopped" ? sandboxFailure(container.directory) : undefined;
   if (failure !== undefined) log.warn(`the sandbox of ${id} had failed: ${failure}`);
   // Whoever creates it holds the lock; without its init it gives up.
@@ -36,6 +38,12 @@ export function deleteContainer(root: string, id: string, force: boolean, log: L
   if (!destroyContainer(container, log) && !force) throw missing(root, id);
   const left = endRest();
   if (left.length > 0) log.warn(`of the sandbox of ${id} are left, killed, until a file system of the host's answers: ${left.join(", ")}`);
+}
+
+/** The others of a sandbox end with its first container, as a pod's do with its sandbox: by force alone. */
+function refuseWithMembers(container: Container): void {
+  const members = livingMembers(container).map(({ record }) => record.id);
+  if (members.length > 0) throw new ContainerError(`cannot delete container ${container.record.id}, the first of a sandbox in which others run: ${members.join(", ")}; delete --force ends them`);
 }
 
 /** A record that cannot be read names no cgroup and no process any more: its directory is all that can be removed. */
@@ -73,6 +81,7 @@ export function destroyContainer(container: Container, log: Logger): boolean {
   using lock = lockDirectory(container.directory);
   if (lock === undefined) return false;
   container.reload();
+  endMembers(container);
   const cgroup = cgroupOf(container);
   killInit(container, SIGNALS.SIGKILL);
   if (container.record.mode === "sentry") {

@@ -1,9 +1,8 @@
 /** `exec`: a further process in a container. */
 import { inStep } from "../../linux/errors.ts";
-import * as fcntl from "../../linux/abi/fcntl.ts";
-import { closingOnFailure, type Fd } from "../../linux/fd.ts";
-import { open } from "../../linux/file.ts";
-import { connectUnix, socketPair, SOCK_SEQPACKET } from "../../linux/socket.ts";
+import { closingOnFailure } from "../../linux/fd.ts";
+import { socketPair } from "../../linux/socket.ts";
+import { connectToSentry } from "../sandbox/connect.ts";
 import { GUEST_NAMESPACES } from "../sandbox/guest.ts";
 import { startStrace } from "../sandbox/strace.ts";
 import { wantsStrace } from "../sandbox/strace-wanted.ts";
@@ -46,11 +45,6 @@ export interface ExecOptions {
 function namespaceTypes({ record }: Container, spec: Spec): LinuxNamespaceType[] {
   const configured = (spec.linux?.namespaces ?? []).map(({ type }) => type);
   return record.mode === "sentry" ? [...new Set([...configured, ...GUEST_NAMESPACES])] : configured;
-}
-
-function connectToSentry({ directory }: Container): Fd {
-  using path = open(directory, fcntl.O_PATH | fcntl.O_DIRECTORY);
-  return inStep("connect to the sentry", () => connectUnix(`${path.procPath}/sentry.sock`, SOCK_SEQPACKET));
 }
 
 /** Starts a process in the container. @returns its pid. @throws ContainerError, or what kept it from running. */

@@ -20,17 +20,17 @@ export function killContainer(container: Container, signal: number, all: boolean
   if (status === "stopped") throw new ContainerError(`container not running: ${container.record.id}`);
   if (!killInit(container, signal)) throw new ContainerError(`container not running: ${container.record.id}`);
   if (signal !== SIGNALS.SIGKILL) return;
-  if (container.record.mode === "sentry") return killGuest(container, status === "paused");
+  if (container.record.mode === "sentry") killGuest(container, status === "paused");
   const cgroup = cgroupOf(container);
   if (!container.record.ownPidNamespace) cgroup.kill(signal);
   // A frozen process takes no signal.
-  else if (status === "paused") cgroup.thaw();
+  else if (status === "paused" && container.record.mode !== "sentry") cgroup.thaw();
 }
 
 /** Milliseconds. It may take longer to write back what it has mapped of files. */
 const GUEST_END_MS = 1000;
 
-/** All of it ends with its init. */
+/** All of it ends with its init, unless that is in another container's pid namespace. */
 function killGuest(container: Container, paused: boolean): void {
   killInit(container, SIGNALS.SIGKILL);
   if (paused) cgroupOf(container).thaw();

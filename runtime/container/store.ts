@@ -28,6 +28,8 @@ export interface ContainerRecord {
   readonly mode: Mode;
   /** In sentry mode, what exec follows too. */
   readonly policy?: PolicyName | undefined;
+  /** Id of the first container of the sandbox that it belongs to; undefined for one with a sandbox of its own. */
+  readonly sandbox?: string | undefined;
   /** init's pid on the host; 0 while it is being created. */
   readonly pid: number;
   /** Start time of that process in clock ticks since boot, so that a reused pid is not taken for it. */

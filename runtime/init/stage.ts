@@ -96,10 +96,10 @@ function enterUserNamespace(launch: ProcessLaunch): void {
     setDumpable(true);
     rendezvous(launch.channel, { kind: "map-ids" });
     setDumpable(false);
-    const { guest } = launch;
-    if (guest !== undefined) inStep("fuse", () => openFuseDevices(launch.channel, guest));
   }
-  const { uid, gid } = launch.guest?.root ?? ROOT;
+  const { guest } = launch;
+  if (guest !== undefined) inStep("fuse", () => openFuseDevices(launch.channel, guest));
+  const { uid, gid } = guest?.root ?? ROOT;
   ifMapped(() => setGroupId(gid));
   ifMapped(() => setUserId(uid));
   if (!launch.denySetgroups) setGroups([]);

@@ -39,7 +39,8 @@ export function sandboxEnd(directory: string): () => string[] {
 
 type OwnNamed = ReturnType<typeof ownProcesses>[number];
 
-const ownProcesses = ({ sentry, gofers }: SandboxRecord) => [{ ...sentry, serves: undefined }, ...gofers];
+/** What ends with the container: the sentry with the sandbox's first. */
+const ownProcesses = ({ sandbox, sentry, gofers }: SandboxRecord) => [...(sandbox === undefined ? [{ ...sentry, serves: undefined }] : []), ...gofers];
 
 /** This process's children, those that have ended and are not reaped included. Source: proc_pid_task_tid_children(5). */
 export function ownChildren(): ReadonlySet<number> {
@@ -50,14 +51,16 @@ export function ownChildren(): ReadonlySet<number> {
 const REAP_MS = 10_000;
 
 /**
- * Kills a sentry that is a child of this process and waits for its end. It is init of a pid namespace, and ends after all others in that one are
- * reaped: among them what was born as our child without our being told, init for one, whose stage was killed before it could say so.
- * @param before our children from before there was a sandbox: what has come since is the sandbox's, since nothing else is forked meanwhile.
+ * Kills what has been born as our child since `before`, and waits for its end: the sandbox's processes, since nothing else is forked meanwhile. Among
+ * them is what we have not been told of, init for one, whose stage was killed before it could say so. The kernel lets a sentry end, as init of a pid
+ * namespace, after all others in that one are reaped.
+ * @param before our children from before there was a sandbox.
  */
-export function endSentry(sentry: number, before: ReadonlySet<number>): void {
-  kill(sentry, SIGNALS.SIGKILL);
+export function endChildren(before: ReadonlySet<number>): void {
+  const rest = () => [...ownChildren()].filter((pid) => !before.has(pid));
+  for (const pid of rest()) kill(pid, SIGNALS.SIGKILL);
   waitUntil(REAP_MS, () => {
-    for (const pid of ownChildren()) if (!before.has(pid)) tryWaitPid(pid);
-    return !ownChildren().has(sentry);
+    for (const pid of rest()) tryWaitPid(pid);
+    return rest().length === 0;
   });
 }

@@ -25,8 +25,8 @@ export function sandboxFailure(directory: string): string | undefined {
 /** In the flags of /proc/PID/stat: it runs no code of its own any more. Source: Linux include/linux/sched.h, PF_EXITING. */
 const EXITING = 4;
 
-/** An init of a pid namespace that has been killed stays until all others in it have been reaped. */
-function lives({ pid, startTime }: OwnProcess): boolean {
+/** An init of a pid namespace that has been killed stays until all others in it have been reaped: it does not live any more. */
+export function lives({ pid, startTime }: OwnProcess): boolean {
   if (!isAlive(pid, startTime)) return false;
   try {
     const text = readFileSync(`/proc/${pid}/stat`, "latin1");

@@ -3,6 +3,7 @@ import { now } from "../../linux/sleep.ts";
 import type { LinuxNamespace, LinuxNamespaceType, Spec } from "../spec/config.ts";
 import { parseMountOptions } from "../spec/mount-parse.ts";
 import { ConfigError } from "../spec/report.ts";
+import type { Group } from "./group.ts";
 import type { SandboxIds } from "./ids.ts";
 
 /**
@@ -11,23 +12,24 @@ import type { SandboxIds } from "./ids.ts";
  */
 const REPLACED: ReadonlySet<string> = new Set(["sysfs", "cgroup", "cgroup2", "mqueue"]);
 
-/** @throws ConfigError for what a sandbox cannot give. */
-export function asGuest(spec: Spec, { guest }: Pick<SandboxIds, "guest">): Spec {
+/** @param group the sandbox that it joins, if so. @throws ConfigError for what a sandbox cannot give. */
+export function asGuest(spec: Spec, { guest }: Pick<SandboxIds, "guest">, group: Group | undefined): Spec {
   const namespaces = spec.linux?.namespaces ?? [];
-  refuseShared(namespaces);
+  refuseShared(namespaces, group);
+  if (group !== undefined && spec.linux?.timeOffsets !== undefined) refuse("linux.timeOffsets", "the clocks are those of the sandbox that the container joins");
   refusePriorities(spec.process);
   refuseTranslatedIds(spec.mounts);
-  const gidMappings = mappings(spec.linux?.gidMappings, guest.gid);
+  const gidMappings = mappings(spec.linux?.gidMappings, guest.gid, group);
   return {
     ...spec,
     mounts: (spec.mounts ?? []).filter(({ type }) => !REPLACED.has(type ?? "")),
     linux: {
       ...spec.linux,
       sysctl: withinGroups(sysctlsOf(spec, false), gidMappings),
-      timeOffsets: spec.linux?.timeOffsets ?? sinceNow(),
+      timeOffsets: group === undefined ? (spec.linux?.timeOffsets ?? sinceNow()) : undefined,
       maskedPaths: outsideOfSystem(spec.linux?.maskedPaths),
       readonlyPaths: outsideOfSystem(spec.linux?.readonlyPaths),
-      namespaces: guestNamespaces(namespaces), uidMappings: mappings(spec.linux?.uidMappings, guest.uid), gidMappings,
+      namespaces: guestNamespaces(namespaces, group), uidMappings: mappings(spec.linux?.uidMappings, guest.uid, group), gidMappings,
     },
   };
 }
@@ -39,20 +41,27 @@ function outsideOfSystem(paths: readonly string[] = []): string[] {
 
 type Mappings = NonNullable<NonNullable<Spec["linux"]>["uidMappings"]>;
 
-/** The configured maps, or else the sandbox's own: a guest is nobody on the host, or the user who started it. */
-function mappings(configured: Mappings | undefined, own: readonly Mappings[number][]): Mappings {
-  return configured !== undefined && configured.length > 0 ? configured : [...own];
+/** The configured maps, or else the sandbox's own: a guest is nobody on the host, or the user who started it. In a user namespace that is shared, what that has. */
+function mappings(configured: Mappings | undefined, own: readonly Mappings[number][], group: Group | undefined): Mappings {
+  return configured !== undefined && configured.length > 0 && group?.fellow === undefined ? configured : [...own];
 }
 
-/** What a guest shares with nobody. */
+/** What a guest shares with nobody outside of its sandbox. */
 const UNSHARED = ["user", "pid", "mount", "time"] as const;
+/** What the containers of a sandbox may share. */
+const WITH_FELLOWS: ReadonlySet<string> = new Set(["user", "pid"]);
 
 /** What a guest has of its own, whatever its configuration says. Without the last, /proc/self/cgroup would tell where on the host it is. */
 export const GUEST_NAMESPACES = [...UNSHARED, "cgroup"] as const;
 
-function guestNamespaces(namespaces: readonly LinuxNamespace[]): LinuxNamespace[] {
-  const missing = GUEST_NAMESPACES.filter((type) => !namespaces.some((namespace) => namespace.type === type));
-  return [...namespaces, ...missing.map((type) => ({ type }))];
+/** Who shares processes shares their user namespace: nobody else has a right over them. All containers of a sandbox have one clock. */
+function guestNamespaces(namespaces: readonly LinuxNamespace[], group: Group | undefined): LinuxNamespace[] {
+  const shared: LinuxNamespace[] = [];
+  if (group !== undefined) shared.push({ type: "time", path: `/proc/${group.first.record.pid}/ns/time` });
+  if (group?.fellow !== undefined) shared.push({ type: "user", path: `/proc/${group.fellow.record.pid}/ns/user` });
+  const kept = namespaces.filter(({ type }) => !shared.some((other) => other.type === type));
+  const missing = GUEST_NAMESPACES.filter((type) => ![...kept, ...shared].some((namespace) => namespace.type === type));
+  return [...kept, ...shared, ...missing.map((type) => ({ type }))];
 }
 
 /**
@@ -83,10 +92,12 @@ function sinceNow(): NonNullable<NonNullable<Spec["linux"]>["timeOffsets"]> {
 }
 
 /** Namespaces that the sandbox must have to itself. */
-function refuseShared(namespaces: readonly LinuxNamespace[]): void {
+function refuseShared(namespaces: readonly LinuxNamespace[], group: Group | undefined): void {
   for (const type of UNSHARED) {
+    // joinGroup has made sure of whose they are.
+    if (group?.fellow !== undefined && WITH_FELLOWS.has(type)) continue;
     const index = namespaces.findIndex((namespace) => namespace.type === type && namespace.path);
-    if (index >= 0) refuse(`linux.namespaces[${index}].path`, `a sandbox has a ${type} namespace of its own, and joins none; use --mode namespace to share one`);
+    if (index >= 0) refuse(`linux.namespaces[${index}].path`, `a sandbox has a ${type} namespace of its own, and joins none${WITH_FELLOWS.has(type) ? " but that of a container in the same sandbox" : ""}; use --mode namespace to share one`);
   }
   if (!namespaces.some(({ type }) => type === "pid")) refuse("linux.namespaces", "without one of type pid the container would see the host's processes, which a sandbox never does; add it, or use --mode namespace");
 }

@@ -10,10 +10,13 @@ import { logLine, oneLine, type Level, type Labels, type LogFormat, type Logger,
 
 const FILE = "sandbox.log";
 
-interface Target {
-  readonly fd: Fd;
+interface Form {
   readonly format: LogFormat;
   readonly labels?: Labels;
+}
+
+interface Target extends Form {
+  readonly fd: Fd;
 }
 
 const append = (path: string) => new Fd(openSync(path, "a", 0o600));
@@ -40,10 +43,26 @@ export class SandboxLog {
   readonly #own: Target;
   readonly #others: readonly Target[];
 
+  private constructor(own: Fd, others: readonly Target[]) {
+    this.#own = { fd: own, format: "text" };
+    this.#others = others;
+  }
+
   /** @param directory the container's state directory. @throws SysError */
-  constructor(directory: string, { destination: { file, format, node } }: Logger) {
-    this.#own = { fd: append(`${directory}/${FILE}`), format: "text" };
-    this.#others = [...(file === undefined ? [] : [{ fd: append(file), format }]), ...(node === undefined ? [] : nodeTarget(node))];
+  static open(directory: string, { destination: { file, format, node } }: Logger): SandboxLog {
+    const others = [...(file === undefined ? [] : [{ fd: append(file), format }]), ...(node === undefined ? [] : nodeTarget(node))];
+    return new SandboxLog(append(`${directory}/${FILE}`), others);
+  }
+
+  /** The same log in a process that has been sent its `descriptors`, and `forms`. */
+  static of([own, ...others]: readonly Fd[], forms: readonly Form[]): SandboxLog {
+    if (own === undefined) throw new Error("a log has a file");
+    return new SandboxLog(own, others.map((fd, i) => ({ fd, format: "text", ...forms[i] })));
+  }
+
+  /** Of all its descriptors but the first. */
+  get forms(): readonly Form[] {
+    return this.#others.map(({ format, labels }) => ({ format, ...(labels !== undefined && { labels }) }));
   }
 
   warn(message: string): void {

@@ -1,6 +1,7 @@
 /** Who plays the kernel for a container. */
 import { accessSync, constants } from "node:fs";
 import type { Logger } from "../log.ts";
+import type { Named } from "./group.ts";
 import { ConfigError } from "../spec/report.ts";
 
 /** From the weakest isolation to the strongest. */
@@ -28,14 +29,16 @@ export const strongest = (modes: readonly (Mode | undefined)[]): Mode | undefine
  * What the command line says, or else the configuration, or else the default. By annotation a container may ask for more isolation than that, never
  * for less: engines take annotations over from the image, which nobody trusts. Decisions 0018, 0045.
  * @param given by the command line or the environment; undefined: by neither.
- * @throws ConfigError for a mode that does not exist; Error for one below the floor, or where a sandbox was asked for and cannot be.
+ * @param joined its mode is the container's.
+ * @throws ConfigError for a mode that does not exist, or one of more isolation than the sandbox has that is joined; Error for one below the floor, or where a sandbox was asked for and cannot be.
  */
-export function decideMode(given: Mode | undefined, rules: ModeRules, annotations: Readonly<Record<string, string>>, log: Pick<Logger, "warn">): Mode {
+export function decideMode(given: Mode | undefined, rules: ModeRules, annotations: Readonly<Record<string, string>>, log: Pick<Logger, "warn">, joined?: Named): Mode {
   const { floor = "namespace" } = rules;
   if (given !== undefined && isBelow(given, floor)) throw new Error(`mode ${given} is below the floor of this host's configuration, ${floor}`);
   const asked = askedFor(annotations);
   const wanted = given ?? rules.mode;
-  const mode = strongest([wanted ?? DEFAULT, asked, floor]) ?? DEFAULT;
+  const least = strongest([wanted ?? DEFAULT, asked, floor]) ?? DEFAULT;
+  const mode = joined === undefined ? least : modeOf(joined, least, asked === least ? `annotations["${ANNOTATION}"]` : joined.annotation);
   if (asked !== undefined && asked !== mode) log.warn(`the annotation ${ANNOTATION}=${asked} cannot lower the isolation: the mode is ${mode}; --mode ${asked} or TSSANDBOX_MODE=${asked} can`);
   const obstacle = mode === "sentry" ? obstacleToSandbox() : undefined;
   if (obstacle === undefined) return mode;
@@ -48,6 +51,12 @@ function askedFor(annotations: Readonly<Record<string, string>>): Mode | undefin
   const asked = annotations[ANNOTATION];
   if (asked === undefined || isMode(asked)) return asked;
   throw new ConfigError("config.json", `annotations["${ANNOTATION}"]`, `must be one of ${MODES.join(", ")}, is ${JSON.stringify(asked)}`);
+}
+
+/** @param why the field that is to be blamed. */
+function modeOf({ first: { record: { id, mode } } }: Named, least: Mode, why: string): Mode {
+  if (!isBelow(mode, least)) return mode;
+  throw new ConfigError("config.json", why, `the sandbox ${id} is in ${mode} mode, which isolates less than the ${least} mode that is asked for: all containers of a sandbox have its mode`);
 }
 
 /** Why this caller cannot have a sandbox, if so. */

@@ -3,11 +3,13 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { ENOENT } from "../../linux/abi/errno.ts";
 import { isErrno } from "../../linux/errors.ts";
 import type { CachePolicy } from "../../gofer/export.ts";
-import { countersIn, type SandboxCounters } from "../../sentry/debug-counters.ts";
+import { connectionsIn, type SandboxCounters } from "../../sentry/debug-counters.ts";
+import type { Chassis } from "../../sentry/machine.ts";
 import { processInfo } from "../container/process-info.ts";
 import type { LinuxIDMapping, Spec } from "../spec/config.ts";
 import type { GuestFiles } from "./files.ts";
 import type { GoferGroup } from "./gofer-groups.ts";
+import { readCalls } from "./calls.ts";
 import type { SandboxIds } from "./ids.ts";
 
 const FILE = "sandbox.json";
@@ -39,6 +41,11 @@ export interface ConnectionRecord {
 
 export interface SandboxRecord {
   readonly policy: string;
+  /** Id of the sandbox's first container, where it is another one. */
+  readonly sandbox?: string | undefined;
+  /** What the sentry counts of the container (calls.ts). */
+  readonly area: number;
+  readonly chassis: Chassis;
   readonly sentry: OwnProcess;
   /** The first serves the root file system. */
   readonly gofers: readonly GoferRecord[];
@@ -53,23 +60,24 @@ export interface SandboxRecord {
 interface Known {
   readonly policy: string;
   readonly directory: string;
+  readonly sandbox: string | undefined;
   readonly ids: Pick<SandboxIds, "sentry">;
   /** As the guest gets it. */
   readonly spec: Spec;
   readonly files: Pick<GuestFiles, "fileSystems" | "loans" | "volumes" | "rootWrites">;
 }
 
-interface Started {
-  readonly sentry: number;
+interface Started extends Pick<SandboxRecord, "area" | "chassis" | "sentry"> {
   readonly gofers: readonly Omit<GoferRecord, "startTime">[];
   /** Numbers of the connections. */
   readonly connections: readonly number[];
 }
 
-export function writeSandboxRecord({ directory, ids, spec, files, policy }: Known, { sentry, gofers, connections }: Started): void {
+export function writeSandboxRecord({ directory, sandbox, ids, spec, files, policy }: Known, { gofers, connections, ...started }: Started): void {
   const record: SandboxRecord = {
     policy,
-    sentry: ownProcess(sentry),
+    sandbox,
+    ...started,
     gofers: gofers.map(({ pid, serves }) => ({ ...ownProcess(pid), serves })),
     ids: { guest: spec.linux?.uidMappings ?? [], sentry: ids.sentry.uid },
     rootWrites: files.rootWrites,
@@ -79,7 +87,7 @@ export function writeSandboxRecord({ directory, ids, spec, files, policy }: Know
 }
 
 /** One that has ended meanwhile has no start time: it is taken for ended later, too. */
-const ownProcess = (pid: number): OwnProcess => ({ pid, startTime: processInfo(pid)?.startTime ?? "" });
+export const ownProcess = (pid: number): OwnProcess => ({ pid, startTime: processInfo(pid)?.startTime ?? "" });
 
 function connection(name: string, number: number, { loans, volumes }: Known["files"]): ConnectionRecord {
   const loan = loans.get(name);
@@ -97,7 +105,14 @@ export function readSandboxRecord(directory: string): SandboxRecord | undefined 
   }
 }
 
-export function readCounters(directory: string, { connections }: SandboxRecord): SandboxCounters {
+export function requireSandboxRecord(directory: string): SandboxRecord {
+  const record = readSandboxRecord(directory);
+  if (record === undefined) throw new Error(`${directory}: there is no sandbox`);
+  return record;
+}
+
+export function readCounters(directory: string, { area, connections }: SandboxRecord): SandboxCounters {
   // A copy, because what Node gives may lie anywhere.
-  return countersIn({ bytes: new Uint8Array(readFileSync(`${directory}/${COUNTERS}`)) }, connections.length);
+  const bytes = new Uint8Array(readFileSync(`${directory}/${COUNTERS}`));
+  return { sentry: readCalls(directory, area), connections: connectionsIn(bytes, connections.length) };
 }

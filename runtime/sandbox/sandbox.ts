@@ -1,14 +1,17 @@
 /**
- * A sandbox: the processes around a container in sentry mode.
+ * A sandbox: the processes around a container in sentry mode, or around several.
  *
- *   runtime --+-- sentry    pid 1 of the outer pid namespace; unprivileged; answers the guest's trapped calls
- *             +-- gofers    in the same; each jailed with some of the directories that are lent to the guest, whose file systems it serves
+ *   runtime --+-- sentry    pid 1 of the outer pid namespace; unprivileged; answers the guests' trapped calls
+ *             +-- gofers    in the same; each jailed with some of the directories that are lent to a guest, whose file systems it serves
  *             +-- stage --- init    in a pid namespace inside, in a user namespace that the sentry owns
+ *
+ * A container that joins a sandbox (group.ts) brings gofers and init of its own, and is made known to the sentry (admission.ts).
  *
  * Sentry and gofers stay in the cgroup of whoever called the runtime, an engine's monitor or shim, whose pod pays for them (a RuntimeClass's
  * overhead is for that); the container's limits and statistics are the guest's alone. Inside of a memory limit the kernel would kill them
  * first: what they share with the runtime's heap counts as theirs then.
  */
+import { basename, dirname } from "node:path";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { check, inStep } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
@@ -19,10 +22,12 @@ import { CLONE_NEW } from "../../linux/namespace.ts";
 import { exitNow, pidfdOpen } from "../../linux/process.ts";
 import { randomUuid } from "../../linux/random.ts";
 import { allowedCpus } from "../../linux/sched.ts";
+import { now } from "../../linux/sleep.ts";
 import { listenUnix, socketPair, SOCK_SEQPACKET } from "../../linux/socket.ts";
+import { hostMemory } from "../../linux/sysinfo.ts";
 import { mountFuseNode } from "../../gofer/fuse/open-device.ts";
 import { enterSentryJail, refuseOtherCalls } from "../../sentry/jail.ts";
-import { Machine } from "../../sentry/machine.ts";
+import { Machine, type Chassis } from "../../sentry/machine.ts";
 import { sendFd } from "../../sentry/messages.ts";
 import { notify } from "../../sentry/platform/notify.ts";
 import { Strict } from "../../sentry/strict/strict.ts";
@@ -30,19 +35,26 @@ import { serveSandbox } from "../../sentry/sentry.ts";
 import type { PolicyName } from "../../policies/syscalls/trapped.ts";
 import type { Cgroup } from "../cgroups/index.ts";
 import { bornIn } from "../container/handover.ts";
+import { isAlive } from "../container/process-info.ts";
+import type { Container } from "../container/store.ts";
 import type { GuestLaunch } from "../init/launch.ts";
 import { fromWire, receiveWithFds, rendezvous, reporting, send } from "../init/protocol.ts";
 import type { Logger } from "../log.ts";
 import type { LinuxIDMapping, Spec } from "../spec/config.ts";
+import { admit, requestAdmission } from "./admission.ts";
+import { areaOf, createCalls, takeArea } from "./calls.ts";
 import { complaining } from "./complaining.ts";
-import { endSentry, ownChildren } from "./end.ts";
+import { connectToSentry } from "./connect.ts";
+import { endChildren, ownChildren } from "./end.ts";
 import { openCgroupFiles } from "./cgroup-files.ts";
 import type { GuestFiles } from "./files.ts";
 import { startGofer } from "./gofer.ts";
 import { groupLoans, type GoferGroup } from "./gofer-groups.ts";
+import { enroll, membersOf, requireAlive, type Group } from "./group.ts";
 import type { SandboxIds } from "./ids.ts";
+import { SandboxLog } from "./log.ts";
 import { Observation } from "./observation.ts";
-import { writeSandboxRecord } from "./record.ts";
+import { ownProcess, readSandboxRecord, requireSandboxRecord, writeSandboxRecord, type OwnProcess } from "./record.ts";
 import { utsOf } from "./uts.ts";
 
 /** What is settled before anything is made. */
@@ -52,6 +64,8 @@ export interface SandboxPlan {
   readonly policy: PolicyName;
   /** See `GuestLaunch`. */
   readonly sysctls: Readonly<Record<string, string>>;
+  /** The sandbox that the container joins. */
+  readonly group: Group | undefined;
 }
 
 export interface SandboxRequest extends SandboxPlan {
@@ -68,44 +82,42 @@ const STRICT_DESCRIPTORS = 65_536;
 
 const SENTRY_NAMESPACES = CLONE_NEW.pid | CLONE_NEW.mnt | CLONE_NEW.net | CLONE_NEW.ipc | CLONE_NEW.uts;
 
-/** The sentry's pid and its pid namespace, and our children from before there was a sandbox. */
-interface Birth {
-  readonly sentry: number;
+/** A sentry that knows of the container. */
+interface Made {
+  readonly sentry: OwnProcess;
   readonly pidNamespace: Fd;
+  /** Of its counters. */
+  readonly area: number;
+  /** To the sentry. */
+  readonly channel: Fd;
+  readonly machine: Machine;
+  readonly inherited: NodeResources;
+  readonly groups: readonly GoferGroup[];
+  readonly observation: Observation;
+  /** Our children from before (`endChildren`). */
   readonly before: ReadonlySet<number>;
 }
 
-/** The runtime's side of a sandbox that is being made. */
+/** The runtime's side of a container's sandbox that is being made, or joined. */
 export class Sandbox {
   readonly guest: GuestLaunch;
   /** The guest's end of the sentry's channel: init inherits it, and sends its filter's listener through it. */
   readonly channel: Fd;
   readonly #request: SandboxRequest;
-  readonly #sentry: number;
-  /** See `endSentry`. */
-  readonly #before: ReadonlySet<number>;
-  readonly #machine: Machine;
-  readonly #inherited: NodeResources;
-  readonly #groups: readonly GoferGroup[];
-  readonly #observation: Observation;
+  readonly #made: Made;
   readonly #devices: Fd[] = [];
 
-  constructor(request: SandboxRequest, { sentry, pidNamespace, before }: Birth, channel: Fd, machine: Machine, inherited: NodeResources, groups: readonly GoferGroup[], observation: Observation) {
+  constructor(request: SandboxRequest, made: Made) {
     this.#request = request;
-    this.#sentry = sentry;
-    this.#before = before;
-    this.#machine = machine;
-    this.#inherited = inherited;
-    this.#groups = groups;
-    this.#observation = observation;
-    this.channel = channel;
-    const { ids, files, spec } = request;
+    this.#made = made;
+    this.channel = made.channel;
+    const { ids, files, sysctls, spec } = request;
     this.guest = {
       ...files,
-      sysctls: request.sysctls,
+      sysctls,
       owner: ids.sentry.uid,
       root: { uid: rootOf(spec.linux?.uidMappings), gid: rootOf(spec.linux?.gidMappings) },
-      pidNamespace,
+      pidNamespace: made.pidNamespace,
       fuseNode: inStep("fuse", () => mountFuseNode()),
       devices: new Map(),
       mounted: new Map(),
@@ -117,18 +129,25 @@ export class Sandbox {
     this.#devices.push(...devices);
   }
 
+  /** @param pid of init, on the host. */
+  born(pid: number): void {
+    using init = pidfdOpen(this.#request.group?.fellow?.record.pid ?? pid);
+    sendFd(this.channel, "init", init);
+  }
+
   /** Starts the gofers. @param connections the kernel's numbers, in the order of `guest.fileSystems`. */
   serve(hostProc: Fd, connections: readonly number[]): void {
-    const { files, spec, ids } = this.#request;
-    const request = { files, devices: this.#devices, machine: this.#machine, uts: utsOf(spec), sysctls: { ...this.guest.sysctls, ...spec.linux?.sysctl }, inherited: this.#inherited, identity: ids.gofer, observation: this.#observation };
-    const gofers = this.#groups.map((serves) => ({ pid: bornIn(this.guest.pidNamespace, hostProc, (sibling) => startGofer(serves, request, sibling)), serves }));
+    const { files, spec, ids, group } = this.#request;
+    const { machine, inherited, observation, groups, sentry, area } = this.#made;
+    const request = { files, devices: this.#devices, machine, uts: utsOf(spec), sysctls: { ...this.guest.sysctls, ...spec.linux?.sysctl }, inherited, identity: ids.gofer, observation };
+    const gofers = groups.map((serves) => ({ ...ownProcess(bornIn(this.guest.pidNamespace, hostProc, (sibling) => startGofer(serves, request, sibling))), serves }));
     // A gofer's death must be seen by the kernel, which it is not while anybody else has the devices: init would wait for answers for ever.
     this.#closeDevices();
     for (const { pid } of gofers) {
       using gofer = pidfdOpen(pid);
       sendFd(this.channel, "gofer", gofer);
     }
-    writeSandboxRecord(this.#request, { sentry: this.#sentry, gofers, connections });
+    writeSandboxRecord({ ...this.#request, sandbox: group?.first.record.id }, { sentry, area, chassis: machine.chassis, gofers, connections });
   }
 
   #closeDevices(): void {
@@ -141,54 +160,95 @@ export class Sandbox {
     this.guest.pidNamespace.close();
     this.guest.fuseNode.close();
     this.#closeDevices();
-    this.#machine.close();
-    this.#observation.log.close();
+    this.#made.machine.close();
+    this.#made.observation.log.close();
   }
 
-  /** After a failure: the kernel kills whatever is in the sandbox. */
+  /** After a failure: whatever has been made for the container, the sentry too where it is its own. */
   end(): void {
     this.letGo();
-    endSentry(this.#sentry, this.#before);
+    endChildren(this.#made.before);
   }
 }
 
-/** Forks the sentry. @throws SysError or what it reports */
+/** Of a sentry that runs already; root may look into it. @throws Error where it has ended. */
+function openPidNamespace({ pid, startTime }: OwnProcess): Fd {
+  const namespace = open(`/proc/${pid}/ns/pid`, fcntl.O_RDONLY);
+  if (!isAlive(pid, startTime)) throw new Error("the sentry has ended");
+  return namespace;
+}
+
+/** Forks the sentry, or makes the container known to that of the sandbox which it joins. @throws SysError or what the sentry reports */
 export function startSandbox(request: SandboxRequest): Sandbox {
+  const { group } = request;
+  const before = ownChildren();
+  const made = group === undefined ? forkSentry(request, before) : joinSentry(request, group, before);
+  return new Sandbox(request, made);
+}
+
+function forkSentry(request: SandboxRequest, before: ReadonlySet<number>): Made {
   const { ids, files, spec, policy, directory, cgroup, log } = request;
   const [theirs, channel] = socketPair();
-  using path = open(directory, fcntl.O_PATH | fcntl.O_DIRECTORY);
-  using door = listenUnix(`${path.procPath}/sentry.sock`, SOCK_SEQPACKET);
+  using door = openDoor(directory);
   const uts = utsOf(spec);
-  const before = ownChildren();
   const inherited = nodeResources();
-  const machine = new Machine(openCgroupFiles(cgroup.paths), allowedCpus(), randomUuid(), firstProcessor());
+  const machine = new Machine(openCgroupFiles(cgroup.paths), newChassis());
   const groups = groupLoans(files.loans);
-  const observation = new Observation(directory, files.fileSystems, log);
+  const calls = createCalls(directory);
+  const observation = new Observation(directory, files.fileSystems, SandboxLog.open(directory, log), areaOf(calls, 0));
   const body = () => {
     observation.log.takeStreams();
     // By itself, while it may: it is not dumpable later, and an ordinary user may not look into it.
     const pidNamespace = open("/proc/self/ns/pid", fcntl.O_RDONLY);
-    const keep = [theirs, door, pidNamespace, ...(ids.lock === undefined ? [] : [ids.lock]), ...machine.descriptors, ...observation.log.descriptors];
+    const held = [...machine.descriptors, ...(ids.lock === undefined ? [] : [ids.lock])];
+    const keep = [theirs, door, pidNamespace, ...held, ...observation.log.descriptors];
     const tasks = enterSentryJail({ ids: ids.sentry, keep, inherited, ...(policy === "strict" && { descriptors: STRICT_DESCRIPTORS }) });
     const strict = policy === "strict" ? new Strict(tasks.proc) : undefined;
     rendezvous(theirs, { kind: "ready" }, [pidNamespace]);
     pidNamespace.close();
-    const options = { kernel: { machine, tasks, uts }, platform: strict ?? notify, channel: theirs, door, observer: observation.forSentry(groups), strict };
-    const code = complaining("sentry", observation.log, () => {
+    const first = { kernel: { machine, tasks, uts }, observer: observation.forSentry(groups), door, held };
+    const premises = { chassis: machine.chassis, tasks, calls };
+    exitNow(complaining("sentry", observation.log, () => {
       refuseOtherCalls(policy);
-      serveSandbox(options);
-    });
-    if (code === 0) observation.sentryDone();
-    exitNow(code);
+      serveSandbox({ first, platform: strict ?? notify, channel: theirs, strict, admit: (admission, fds) => admit(premises, admission, fds) });
+    }));
   };
-  const sentry = check(tryClone({ namespaces: SENTRY_NAMESPACES, cgroup: undefined }, () => reporting(theirs, body)), "clone3");
+  const pid = check(tryClone({ namespaces: SENTRY_NAMESPACES, cgroup: undefined }, () => reporting(theirs, body)), "clone3");
   theirs.close();
   try {
-    return new Sandbox(request, { sentry, pidNamespace: awaitReady(channel), before }, channel, machine, inherited, groups, observation);
+    return { sentry: ownProcess(pid), pidNamespace: awaitReady(channel), area: 0, channel, machine, inherited, groups, observation, before };
   } catch (error) {
-    endSentry(sentry, before);
+    endChildren(before);
     throw error;
   }
+}
+
+/** Nothing is forked: what fails here leaves nothing behind once the descriptors are closed, as they are where creating fails. */
+function joinSentry({ ids, files, spec, directory, cgroup, log }: SandboxRequest, { first, annotation }: Group, before: ReadonlySet<number>): Made {
+  const { sentry, chassis } = requireSandboxRecord(first.directory);
+  const channel = connectToSentry(first);
+  requireAlive(first, annotation);
+  const machine = new Machine(openCgroupFiles(cgroup.paths), chassis);
+  const groups = groupLoans(files.loans);
+  enroll(first, basename(directory));
+  const { area, lock, calls } = takeArea(first.directory, directory, areasOf(membersOf(dirname(directory), first)));
+  using _lock = lock;
+  const observation = new Observation(directory, files.fileSystems, SandboxLog.open(directory, log), areaOf(calls, area));
+  using door = openDoor(directory);
+  const admission = { area, uts: utsOf(spec), connections: files.fileSystems, gofers: groups };
+  requestAdmission(channel, { admission, directory, machine, log: observation.log, locks: { area: lock, ids: ids.lock }, door });
+  return { sentry, pidNamespace: openPidNamespace(sentry), area, channel, machine, inherited: nodeResources(), groups, observation, before };
+}
+
+const areasOf = (members: readonly Container[]): ReadonlySet<number> => new Set(members.flatMap((member) => readSandboxRecord(member.directory)?.area ?? []));
+
+function openDoor(directory: string): Fd {
+  using path = open(directory, fcntl.O_PATH | fcntl.O_DIRECTORY);
+  return listenUnix(`${path.procPath}/sentry.sock`, SOCK_SEQPACKET);
+}
+
+function newChassis(): Chassis {
+  return { startedMs: now(), bootId: randomUuid(), hostCpus: allowedCpus(), hostMemory: hostMemory(), processor: firstProcessor() };
 }
 
 /** @returns the sentry's pid namespace. */

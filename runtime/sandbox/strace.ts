@@ -23,7 +23,7 @@ import { fromWire, receive, rendezvous, reporting, send } from "../init/protocol
 import { logLine, type Logger } from "../log.ts";
 import { complaining } from "./complaining.ts";
 import { SandboxLog } from "./log.ts";
-import { readSandboxRecord } from "./record.ts";
+import { requireSandboxRecord } from "./record.ts";
 
 export interface StraceRequest {
   /** The container's state directory. */
@@ -42,8 +42,7 @@ const NAMESPACES = CLONE_NEW.mnt | CLONE_NEW.net | CLONE_NEW.ipc | CLONE_NEW.uts
  * @returns the tracer's pid. @throws SysError; what the tracer reports
  */
 export function startStrace({ directory, pid, hostProc, log }: StraceRequest): number {
-  const sandbox = readSandboxRecord(directory);
-  if (sandbox === undefined) throw new Error(`${directory}: there is no sandbox`);
+  const sandbox = requireSandboxRecord(directory);
   const [theirs, ours] = socketPair();
   using _ours = ours;
   using _theirs = theirs;
@@ -51,7 +50,7 @@ export function startStrace({ directory, pid, hostProc, log }: StraceRequest): n
   const first = pidInside(pid);
   const resources = nodeResources();
   const sink = openSink(log);
-  const complaints = new SandboxLog(directory, log);
+  const complaints = SandboxLog.open(directory, log);
   using _log = { [Symbol.dispose]: () => complaints.close() };
   using _sink = { [Symbol.dispose]: () => sink.file?.close() };
   // Before the fork: what is loaded at its first use cannot be loaded in an empty root.

@@ -45,7 +45,7 @@ export function procSys(machine: Machine, uts: Uts, set: Readonly<Record<string,
       perf_event_paranoid: constant(4),
       pid_max: constant(4194304),
       random: directory({
-        boot_id: line(() => machine.bootId),
+        boot_id: line(() => machine.chassis.bootId),
         entropy_avail: constant(256),
         poolsize: constant(256),
         urandom_min_reseed_secs: constant(60),

@@ -34,7 +34,7 @@ export function procTree(machine: Machine, uts: Uts, sysctls: Readonly<Record<st
 /** What differs between hosts of one kind, and between moments, is left out. */
 const TELLTALE = /^(microcode|cpu MHz|bogomips|bugs|physical id|apicid|initial apicid)\s*:/;
 
-function cpuinfo({ cpus: count, processor }: Machine): string {
+function cpuinfo({ cpus: count, chassis: { processor } }: Machine): string {
   const lines = processor.split("\n").filter((text) => text !== "" && !TELLTALE.test(text));
   return Array.from({ length: count }, (_, i) => `${lines.map((text) => renumber(text, i, count)).join("\n")}\n\n`).join("");
 }
