@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { ensurePackages } from "../packages.ts";
 import { ensureImages, type Image } from "./images.ts";
-import { cgroupsNamed, commandOf, eventually, execute, type ExecuteOptions, inTerminal, isAlive, mountsBelow, parentOf, type Result, RUNTIME, Workspace } from "./support.ts";
+import { cgroupsNamed, commandOf, descendantsOf, eventually, execute, type ExecuteOptions, inTerminal, isAlive, mountsBelow, parentOf, type Result, RUNTIME, Workspace } from "./support.ts";
 
 const NAMESPACE = "tss";
 
@@ -146,6 +146,16 @@ export class Containerd implements AsyncDisposable {
     const shim = parentOf(await this.pid(id));
     expect(commandOf(shim)).toContain(this.#driver.shim);
     return shim;
+  }
+
+  /** containerd itself. */
+  get daemon(): number {
+    return this.#own[0] ?? 0;
+  }
+
+  /** Shims, and all that descends from them. */
+  pidsOfPods(): number[] {
+    return this.processes().flatMap((pid) => [pid, ...descendantsOf(pid)]).filter((pid, i, all) => all.indexOf(pid) === i);
   }
 
   /** Processes that containerd started: shims, and whatever a runtime left behind. */

@@ -3,7 +3,8 @@ import { create, fromBinary, toBinary, type DescMessage, type MessageInitShape, 
 import { Client, credentials } from "@grpc/grpc-js";
 import * as api from "./generated/cri_pb.js";
 
-const DEADLINE_MS = 60_000;
+/** The kubelet's own (runtimeRequestTimeout). */
+const DEADLINE_MS = 120_000;
 
 export class CriClient implements Disposable {
   readonly #client: Client;
@@ -29,6 +30,11 @@ export class CriClient implements Disposable {
 
   async runPod(config: MessageInitShape<typeof api.PodSandboxConfigSchema>, runtimeHandler: string): Promise<string> {
     return (await this.#call("RunPodSandbox", api.RunPodSandboxRequestSchema, api.RunPodSandboxResponseSchema, { config, runtimeHandler })).podSandboxId;
+  }
+
+  /** Ids of all there are. */
+  async listPods(): Promise<string[]> {
+    return (await this.#call("ListPodSandbox", api.EmptySchema, api.ListPodSandboxResponseSchema, {})).items.map(({ id }) => id);
   }
 
   async podStatus(podSandboxId: string) {

@@ -10,6 +10,12 @@ import type { Workspace } from "../support.ts";
 /** A handler's name by its mode, as docs/kubernetes.md has them. */
 export const HANDLERS = { namespace: "tssandbox-namespace", sentry: "tssandbox" } as const;
 
+/** For comparison: containerd's own. */
+export const RUNC_HANDLER = "runc";
+
+/** Of mode sentry, each of whose containers has a hook that takes its time. */
+export const SLOW_HANDLER = "tssandbox-slow";
+
 type Mode = keyof typeof HANDLERS;
 const MODES: readonly Mode[] = ["namespace", "sentry"];
 
@@ -28,7 +34,9 @@ const node: CriNode = {
     for (const mode of MODES) writeFileSync(workspace.path(`${mode}.json`), JSON.stringify({ mode, root: workspace.path("runtime") }));
     mkdirSync(workspace.path("cni"), { recursive: true });
     writeFileSync(workspace.path("cni/pods.conflist"), JSON.stringify(bridge(workspace)));
-    return plugin(workspace) + MODES.map((mode) => handler(workspace, mode)).join("");
+    writeFileSync(workspace.path("slow.json"), JSON.stringify(slowSpec()));
+    const slow = handler(workspace, SLOW_HANDLER, "sentry", `base_runtime_spec = "${workspace.path("slow.json")}"`);
+    return plugin(workspace) + MODES.map((mode) => handler(workspace, HANDLERS[mode], mode)).join("") + slow + runc();
   },
 };
 
@@ -47,6 +55,7 @@ const plugin = (workspace: Workspace): string => `
 sandbox_image = "${PAUSE.name}"
 restrict_oom_score_adj = true
 stream_server_port = "0"
+netns_mounts_under_state_dir = true
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = "/usr/lib/cni"
 conf_dir = "${workspace.path("cni")}"
@@ -54,13 +63,25 @@ conf_dir = "${workspace.path("cni")}"
 default_runtime_name = "${HANDLERS.sentry}"
 `;
 
-const handler = (workspace: Workspace, mode: Mode): string => `
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.${HANDLERS[mode]}]
+const handler = (workspace: Workspace, name: string, mode: Mode, more = ""): string => `
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.${name}]
 runtime_type = "io.containerd.tssandbox.v1"
 pod_annotations = ["dev.tssandbox.*"]
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.${HANDLERS[mode]}.options]
+${more}
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.${name}.options]
 ConfigPath = "${workspace.path(`${mode}.json`)}"
 `;
+
+const runc = (): string => `
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.${RUNC_HANDLER}]
+runtime_type = "io.containerd.runc.v2"
+`;
+
+/** containerd's default specification, with a hook of half a second. */
+function slowSpec(): object {
+  const spec = JSON.parse(execFileSync("ctr", ["oci", "spec"], { encoding: "utf8" })) as object;
+  return { ...spec, hooks: { createRuntime: [{ path: "/bin/sleep", args: ["sleep", "0.5"] }] } };
+}
 
 const bridge = (workspace: Workspace): object => ({
   cniVersion: "0.4.0",

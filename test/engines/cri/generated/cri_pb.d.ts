@@ -385,6 +385,38 @@ export declare type PodSandboxRequest = Message<"runtime.v1.PodSandboxRequest"> 
 export declare const PodSandboxRequestSchema: GenMessage<PodSandboxRequest>;
 
 /**
+ * @generated from message runtime.v1.PodSandbox
+ */
+export declare type PodSandbox = Message<"runtime.v1.PodSandbox"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message runtime.v1.PodSandbox.
+ * Use `create(PodSandboxSchema)` to create a new message.
+ */
+export declare const PodSandboxSchema: GenMessage<PodSandbox>;
+
+/**
+ * @generated from message runtime.v1.ListPodSandboxResponse
+ */
+export declare type ListPodSandboxResponse = Message<"runtime.v1.ListPodSandboxResponse"> & {
+  /**
+   * @generated from field: repeated runtime.v1.PodSandbox items = 1;
+   */
+  items: PodSandbox[];
+};
+
+/**
+ * Describes the message runtime.v1.ListPodSandboxResponse.
+ * Use `create(ListPodSandboxResponseSchema)` to create a new message.
+ */
+export declare const ListPodSandboxResponseSchema: GenMessage<ListPodSandboxResponse>;
+
+/**
  * @generated from message runtime.v1.PodSandboxNetworkStatus
  */
 export declare type PodSandboxNetworkStatus = Message<"runtime.v1.PodSandboxNetworkStatus"> & {

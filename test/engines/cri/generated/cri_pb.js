@@ -11,7 +11,7 @@ import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/code
  * Describes the file cri.proto.
  */
 export const file_cri = /*@__PURE__*/
-  fileDesc("CgljcmkucHJvdG8SCnJ1bnRpbWUudjEiGwoKSW50NjRWYWx1ZRINCgV2YWx1ZRgBIAEoAyIcCgtVSW50NjRWYWx1ZRINCgV2YWx1ZRgBIAEoBCJCCglJRE1hcHBpbmcSDwoHaG9zdF9pZBgBIAEoDRIUCgxjb250YWluZXJfaWQYAiABKA0SDgoGbGVuZ3RoGAMgASgNIoIBCg1Vc2VyTmFtZXNwYWNlEicKBG1vZGUYASABKA4yGS5ydW50aW1lLnYxLk5hbWVzcGFjZU1vZGUSIwoEdWlkcxgCIAMoCzIVLnJ1bnRpbWUudjEuSURNYXBwaW5nEiMKBGdpZHMYAyADKAsyFS5ydW50aW1lLnYxLklETWFwcGluZyLTAQoPTmFtZXNwYWNlT3B0aW9uEioKB25ldHdvcmsYASABKA4yGS5ydW50aW1lLnYxLk5hbWVzcGFjZU1vZGUSJgoDcGlkGAIgASgOMhkucnVudGltZS52MS5OYW1lc3BhY2VNb2RlEiYKA2lwYxgDIAEoDjIZLnJ1bnRpbWUudjEuTmFtZXNwYWNlTW9kZRIRCgl0YXJnZXRfaWQYBCABKAkSMQoOdXNlcm5zX29wdGlvbnMYBSABKAsyGS5ydW50aW1lLnYxLlVzZXJOYW1lc3BhY2UiqQEKD1NlY3VyaXR5UHJvZmlsZRI9Cgxwcm9maWxlX3R5cGUYASABKA4yJy5ydW50aW1lLnYxLlNlY3VyaXR5UHJvZmlsZS5Qcm9maWxlVHlwZRIVCg1sb2NhbGhvc3RfcmVmGAIgASgJIkAKC1Byb2ZpbGVUeXBlEhIKDlJ1bnRpbWVEZWZhdWx0EAASDgoKVW5jb25maW5lZBABEg0KCUxvY2FsaG9zdBACIoMBChtMaW51eFNhbmRib3hTZWN1cml0eUNvbnRleHQSNgoRbmFtZXNwYWNlX29wdGlvbnMYASABKAsyGy5ydW50aW1lLnYxLk5hbWVzcGFjZU9wdGlvbhIsCgdzZWNjb21wGAkgASgLMhsucnVudGltZS52MS5TZWN1cml0eVByb2ZpbGUi4gEKFUxpbnV4UG9kU2FuZGJveENvbmZpZxIVCg1jZ3JvdXBfcGFyZW50GAEgASgJEkEKEHNlY3VyaXR5X2NvbnRleHQYAiABKAsyJy5ydW50aW1lLnYxLkxpbnV4U2FuZGJveFNlY3VyaXR5Q29udGV4dBI/CgdzeXNjdGxzGAMgAygLMi4ucnVudGltZS52MS5MaW51eFBvZFNhbmRib3hDb25maWcuU3lzY3Rsc0VudHJ5Gi4KDFN5c2N0bHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIlMKElBvZFNhbmRib3hNZXRhZGF0YRIMCgRuYW1lGAEgASgJEgsKA3VpZBgCIAEoCRIRCgluYW1lc3BhY2UYAyABKAkSDwoHYXR0ZW1wdBgEIAEoDSI/CglETlNDb25maWcSDwoHc2VydmVycxgBIAMoCRIQCghzZWFyY2hlcxgCIAMoCRIPCgdvcHRpb25zGAMgAygJIqsDChBQb2RTYW5kYm94Q29uZmlnEjAKCG1ldGFkYXRhGAEgASgLMh4ucnVudGltZS52MS5Qb2RTYW5kYm94TWV0YWRhdGESEAoIaG9zdG5hbWUYAiABKAkSFQoNbG9nX2RpcmVjdG9yeRgDIAEoCRIpCgpkbnNfY29uZmlnGAQgASgLMhUucnVudGltZS52MS5ETlNDb25maWcSOAoGbGFiZWxzGAYgAygLMigucnVudGltZS52MS5Qb2RTYW5kYm94Q29uZmlnLkxhYmVsc0VudHJ5EkIKC2Fubm90YXRpb25zGAcgAygLMi0ucnVudGltZS52MS5Qb2RTYW5kYm94Q29uZmlnLkFubm90YXRpb25zRW50cnkSMAoFbGludXgYCCABKAsyIS5ydW50aW1lLnYxLkxpbnV4UG9kU2FuZGJveENvbmZpZxotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjIKEEFubm90YXRpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJdChRSdW5Qb2RTYW5kYm94UmVxdWVzdBIsCgZjb25maWcYASABKAsyHC5ydW50aW1lLnYxLlBvZFNhbmRib3hDb25maWcSFwoPcnVudGltZV9oYW5kbGVyGAIgASgJIi8KFVJ1blBvZFNhbmRib3hSZXNwb25zZRIWCg5wb2Rfc2FuZGJveF9pZBgBIAEoCSIrChFQb2RTYW5kYm94UmVxdWVzdBIWCg5wb2Rfc2FuZGJveF9pZBgBIAEoCSIlChdQb2RTYW5kYm94TmV0d29ya1N0YXR1cxIKCgJpcBgBIAEoCSKAAQoQUG9kU2FuZGJveFN0YXR1cxIKCgJpZBgBIAEoCRIqCgVzdGF0ZRgDIAEoDjIbLnJ1bnRpbWUudjEuUG9kU2FuZGJveFN0YXRlEjQKB25ldHdvcmsYBSABKAsyIy5ydW50aW1lLnYxLlBvZFNhbmRib3hOZXR3b3JrU3RhdHVzIkgKGFBvZFNhbmRib3hTdGF0dXNSZXNwb25zZRIsCgZzdGF0dXMYASABKAsyHC5ydW50aW1lLnYxLlBvZFNhbmRib3hTdGF0dXMiMgoRQ29udGFpbmVyTWV0YWRhdGESDAoEbmFtZRgBIAEoCRIPCgdhdHRlbXB0GAIgASgNIhoKCUltYWdlU3BlYxINCgVpbWFnZRgBIAEoCSLRAQoFTW91bnQSFgoOY29udGFpbmVyX3BhdGgYASABKAkSEQoJaG9zdF9wYXRoGAIgASgJEhAKCHJlYWRvbmx5GAMgASgIEjEKC3Byb3BhZ2F0aW9uGAUgASgOMhwucnVudGltZS52MS5Nb3VudFByb3BhZ2F0aW9uEisKDHVpZF9tYXBwaW5ncxgGIAMoCzIVLnJ1bnRpbWUudjEuSURNYXBwaW5nEisKDGdpZF9tYXBwaW5ncxgHIAMoCzIVLnJ1bnRpbWUudjEuSURNYXBwaW5nIooBChdMaW51eENvbnRhaW5lclJlc291cmNlcxISCgpjcHVfcGVyaW9kGAEgASgDEhEKCWNwdV9xdW90YRgCIAEoAxISCgpjcHVfc2hhcmVzGAMgASgDEh0KFW1lbW9yeV9saW1pdF9pbl9ieXRlcxgEIAEoAxIVCg1vb21fc2NvcmVfYWRqGAUgASgDItoCCh1MaW51eENvbnRhaW5lclNlY3VyaXR5Q29udGV4dBI2ChFuYW1lc3BhY2Vfb3B0aW9ucxgDIAEoCzIbLnJ1bnRpbWUudjEuTmFtZXNwYWNlT3B0aW9uEisKC3J1bl9hc191c2VyGAUgASgLMhYucnVudGltZS52MS5JbnQ2NFZhbHVlEhcKD3JlYWRvbmx5X3Jvb3RmcxgHIAEoCBIbChNzdXBwbGVtZW50YWxfZ3JvdXBzGAggAygDEhQKDG5vX25ld19wcml2cxgLIAEoCBIsCgxydW5fYXNfZ3JvdXAYDCABKAsyFi5ydW50aW1lLnYxLkludDY0VmFsdWUSFAoMbWFza2VkX3BhdGhzGA0gAygJEhYKDnJlYWRvbmx5X3BhdGhzGA4gAygJEiwKB3NlY2NvbXAYDyABKAsyGy5ydW50aW1lLnYxLlNlY3VyaXR5UHJvZmlsZSKTAQoUTGludXhDb250YWluZXJDb25maWcSNgoJcmVzb3VyY2VzGAEgASgLMiMucnVudGltZS52MS5MaW51eENvbnRhaW5lclJlc291cmNlcxJDChBzZWN1cml0eV9jb250ZXh0GAIgASgLMikucnVudGltZS52MS5MaW51eENvbnRhaW5lclNlY3VyaXR5Q29udGV4dCKpAwoPQ29udGFpbmVyQ29uZmlnEi8KCG1ldGFkYXRhGAEgASgLMh0ucnVudGltZS52MS5Db250YWluZXJNZXRhZGF0YRIkCgVpbWFnZRgCIAEoCzIVLnJ1bnRpbWUudjEuSW1hZ2VTcGVjEg8KB2NvbW1hbmQYAyADKAkSDAoEYXJncxgEIAMoCRITCgt3b3JraW5nX2RpchgFIAEoCRIhCgZtb3VudHMYByADKAsyES5ydW50aW1lLnYxLk1vdW50EkEKC2Fubm90YXRpb25zGAogAygLMiwucnVudGltZS52MS5Db250YWluZXJDb25maWcuQW5ub3RhdGlvbnNFbnRyeRIQCghsb2dfcGF0aBgLIAEoCRINCgVzdGRpbhgMIAEoCBISCgpzdGRpbl9vbmNlGA0gASgIEgsKA3R0eRgOIAEoCBIvCgVsaW51eBgPIAEoCzIgLnJ1bnRpbWUudjEuTGludXhDb250YWluZXJDb25maWcaMgoQQW5ub3RhdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIpMBChZDcmVhdGVDb250YWluZXJSZXF1ZXN0EhYKDnBvZF9zYW5kYm94X2lkGAEgASgJEisKBmNvbmZpZxgCIAEoCzIbLnJ1bnRpbWUudjEuQ29udGFpbmVyQ29uZmlnEjQKDnNhbmRib3hfY29uZmlnGAMgASgLMhwucnVudGltZS52MS5Qb2RTYW5kYm94Q29uZmlnIi8KF0NyZWF0ZUNvbnRhaW5lclJlc3BvbnNlEhQKDGNvbnRhaW5lcl9pZBgBIAEoCSI5ChBDb250YWluZXJSZXF1ZXN0EhQKDGNvbnRhaW5lcl9pZBgBIAEoCRIPCgd0aW1lb3V0GAIgASgDImsKD0NvbnRhaW5lclN0YXR1cxIKCgJpZBgBIAEoCRIpCgVzdGF0ZRgDIAEoDjIaLnJ1bnRpbWUudjEuQ29udGFpbmVyU3RhdGUSEQoJZXhpdF9jb2RlGAcgASgFEg4KBnJlYXNvbhgKIAEoCSJGChdDb250YWluZXJTdGF0dXNSZXNwb25zZRIrCgZzdGF0dXMYASABKAsyGy5ydW50aW1lLnYxLkNvbnRhaW5lclN0YXR1cyJFCg9FeGVjU3luY1JlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJEgsKA2NtZBgCIAMoCRIPCgd0aW1lb3V0GAMgASgDIkUKEEV4ZWNTeW5jUmVzcG9uc2USDgoGc3Rkb3V0GAEgASgMEg4KBnN0ZGVychgCIAEoDBIRCglleGl0X2NvZGUYAyABKAUiRAoIQ3B1VXNhZ2USOAoXdXNhZ2VfY29yZV9uYW5vX3NlY29uZHMYAiABKAsyFy5ydW50aW1lLnYxLlVJbnQ2NFZhbHVlIkEKC01lbW9yeVVzYWdlEjIKEXdvcmtpbmdfc2V0X2J5dGVzGAIgASgLMhcucnVudGltZS52MS5VSW50NjRWYWx1ZSJcCg5Db250YWluZXJTdGF0cxIhCgNjcHUYAiABKAsyFC5ydW50aW1lLnYxLkNwdVVzYWdlEicKBm1lbW9yeRgDIAEoCzIXLnJ1bnRpbWUudjEuTWVtb3J5VXNhZ2UiQwoWQ29udGFpbmVyU3RhdHNSZXNwb25zZRIpCgVzdGF0cxgBIAEoCzIaLnJ1bnRpbWUudjEuQ29udGFpbmVyU3RhdHMibAoLRXhlY1JlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJEgsKA2NtZBgCIAMoCRILCgN0dHkYAyABKAgSDQoFc3RkaW4YBCABKAgSDgoGc3Rkb3V0GAUgASgIEg4KBnN0ZGVychgGIAEoCCJhCg1BdHRhY2hSZXF1ZXN0EhQKDGNvbnRhaW5lcl9pZBgBIAEoCRINCgVzdGRpbhgCIAEoCBILCgN0dHkYAyABKAgSDgoGc3Rkb3V0GAQgASgIEg4KBnN0ZGVychgFIAEoCCI6ChJQb3J0Rm9yd2FyZFJlcXVlc3QSFgoOcG9kX3NhbmRib3hfaWQYASABKAkSDAoEcG9ydBgCIAMoBSIdCg5TdHJlYW1SZXNwb25zZRILCgN1cmwYASABKAkiawofVXBkYXRlQ29udGFpbmVyUmVzb3VyY2VzUmVxdWVzdBIUCgxjb250YWluZXJfaWQYASABKAkSMgoFbGludXgYAiABKAsyIy5ydW50aW1lLnYxLkxpbnV4Q29udGFpbmVyUmVzb3VyY2VzIgcKBUVtcHR5Kj0KDU5hbWVzcGFjZU1vZGUSBwoDUE9EEAASDQoJQ09OVEFJTkVSEAESCAoETk9ERRACEgoKBlRBUkdFVBADKjoKD1BvZFNhbmRib3hTdGF0ZRIRCg1TQU5EQk9YX1JFQURZEAASFAoQU0FOREJPWF9OT1RSRUFEWRABKm0KEE1vdW50UHJvcGFnYXRpb24SFwoTUFJPUEFHQVRJT05fUFJJVkFURRAAEiEKHVBST1BBR0FUSU9OX0hPU1RfVE9fQ09OVEFJTkVSEAESHQoZUFJPUEFHQVRJT05fQklESVJFQ1RJT05BTBACKmsKDkNvbnRhaW5lclN0YXRlEhUKEUNPTlRBSU5FUl9DUkVBVEVEEAASFQoRQ09OVEFJTkVSX1JVTk5JTkcQARIUChBDT05UQUlORVJfRVhJVEVEEAISFQoRQ09OVEFJTkVSX1VOS05PV04QA2IGcHJvdG8z");
+  fileDesc("CgljcmkucHJvdG8SCnJ1bnRpbWUudjEiGwoKSW50NjRWYWx1ZRINCgV2YWx1ZRgBIAEoAyIcCgtVSW50NjRWYWx1ZRINCgV2YWx1ZRgBIAEoBCJCCglJRE1hcHBpbmcSDwoHaG9zdF9pZBgBIAEoDRIUCgxjb250YWluZXJfaWQYAiABKA0SDgoGbGVuZ3RoGAMgASgNIoIBCg1Vc2VyTmFtZXNwYWNlEicKBG1vZGUYASABKA4yGS5ydW50aW1lLnYxLk5hbWVzcGFjZU1vZGUSIwoEdWlkcxgCIAMoCzIVLnJ1bnRpbWUudjEuSURNYXBwaW5nEiMKBGdpZHMYAyADKAsyFS5ydW50aW1lLnYxLklETWFwcGluZyLTAQoPTmFtZXNwYWNlT3B0aW9uEioKB25ldHdvcmsYASABKA4yGS5ydW50aW1lLnYxLk5hbWVzcGFjZU1vZGUSJgoDcGlkGAIgASgOMhkucnVudGltZS52MS5OYW1lc3BhY2VNb2RlEiYKA2lwYxgDIAEoDjIZLnJ1bnRpbWUudjEuTmFtZXNwYWNlTW9kZRIRCgl0YXJnZXRfaWQYBCABKAkSMQoOdXNlcm5zX29wdGlvbnMYBSABKAsyGS5ydW50aW1lLnYxLlVzZXJOYW1lc3BhY2UiqQEKD1NlY3VyaXR5UHJvZmlsZRI9Cgxwcm9maWxlX3R5cGUYASABKA4yJy5ydW50aW1lLnYxLlNlY3VyaXR5UHJvZmlsZS5Qcm9maWxlVHlwZRIVCg1sb2NhbGhvc3RfcmVmGAIgASgJIkAKC1Byb2ZpbGVUeXBlEhIKDlJ1bnRpbWVEZWZhdWx0EAASDgoKVW5jb25maW5lZBABEg0KCUxvY2FsaG9zdBACIoMBChtMaW51eFNhbmRib3hTZWN1cml0eUNvbnRleHQSNgoRbmFtZXNwYWNlX29wdGlvbnMYASABKAsyGy5ydW50aW1lLnYxLk5hbWVzcGFjZU9wdGlvbhIsCgdzZWNjb21wGAkgASgLMhsucnVudGltZS52MS5TZWN1cml0eVByb2ZpbGUi4gEKFUxpbnV4UG9kU2FuZGJveENvbmZpZxIVCg1jZ3JvdXBfcGFyZW50GAEgASgJEkEKEHNlY3VyaXR5X2NvbnRleHQYAiABKAsyJy5ydW50aW1lLnYxLkxpbnV4U2FuZGJveFNlY3VyaXR5Q29udGV4dBI/CgdzeXNjdGxzGAMgAygLMi4ucnVudGltZS52MS5MaW51eFBvZFNhbmRib3hDb25maWcuU3lzY3Rsc0VudHJ5Gi4KDFN5c2N0bHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIlMKElBvZFNhbmRib3hNZXRhZGF0YRIMCgRuYW1lGAEgASgJEgsKA3VpZBgCIAEoCRIRCgluYW1lc3BhY2UYAyABKAkSDwoHYXR0ZW1wdBgEIAEoDSI/CglETlNDb25maWcSDwoHc2VydmVycxgBIAMoCRIQCghzZWFyY2hlcxgCIAMoCRIPCgdvcHRpb25zGAMgAygJIqsDChBQb2RTYW5kYm94Q29uZmlnEjAKCG1ldGFkYXRhGAEgASgLMh4ucnVudGltZS52MS5Qb2RTYW5kYm94TWV0YWRhdGESEAoIaG9zdG5hbWUYAiABKAkSFQoNbG9nX2RpcmVjdG9yeRgDIAEoCRIpCgpkbnNfY29uZmlnGAQgASgLMhUucnVudGltZS52MS5ETlNDb25maWcSOAoGbGFiZWxzGAYgAygLMigucnVudGltZS52MS5Qb2RTYW5kYm94Q29uZmlnLkxhYmVsc0VudHJ5EkIKC2Fubm90YXRpb25zGAcgAygLMi0ucnVudGltZS52MS5Qb2RTYW5kYm94Q29uZmlnLkFubm90YXRpb25zRW50cnkSMAoFbGludXgYCCABKAsyIS5ydW50aW1lLnYxLkxpbnV4UG9kU2FuZGJveENvbmZpZxotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjIKEEFubm90YXRpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJdChRSdW5Qb2RTYW5kYm94UmVxdWVzdBIsCgZjb25maWcYASABKAsyHC5ydW50aW1lLnYxLlBvZFNhbmRib3hDb25maWcSFwoPcnVudGltZV9oYW5kbGVyGAIgASgJIi8KFVJ1blBvZFNhbmRib3hSZXNwb25zZRIWCg5wb2Rfc2FuZGJveF9pZBgBIAEoCSIrChFQb2RTYW5kYm94UmVxdWVzdBIWCg5wb2Rfc2FuZGJveF9pZBgBIAEoCSIYCgpQb2RTYW5kYm94EgoKAmlkGAEgASgJIj8KFkxpc3RQb2RTYW5kYm94UmVzcG9uc2USJQoFaXRlbXMYASADKAsyFi5ydW50aW1lLnYxLlBvZFNhbmRib3giJQoXUG9kU2FuZGJveE5ldHdvcmtTdGF0dXMSCgoCaXAYASABKAkigAEKEFBvZFNhbmRib3hTdGF0dXMSCgoCaWQYASABKAkSKgoFc3RhdGUYAyABKA4yGy5ydW50aW1lLnYxLlBvZFNhbmRib3hTdGF0ZRI0CgduZXR3b3JrGAUgASgLMiMucnVudGltZS52MS5Qb2RTYW5kYm94TmV0d29ya1N0YXR1cyJIChhQb2RTYW5kYm94U3RhdHVzUmVzcG9uc2USLAoGc3RhdHVzGAEgASgLMhwucnVudGltZS52MS5Qb2RTYW5kYm94U3RhdHVzIjIKEUNvbnRhaW5lck1ldGFkYXRhEgwKBG5hbWUYASABKAkSDwoHYXR0ZW1wdBgCIAEoDSIaCglJbWFnZVNwZWMSDQoFaW1hZ2UYASABKAki0QEKBU1vdW50EhYKDmNvbnRhaW5lcl9wYXRoGAEgASgJEhEKCWhvc3RfcGF0aBgCIAEoCRIQCghyZWFkb25seRgDIAEoCBIxCgtwcm9wYWdhdGlvbhgFIAEoDjIcLnJ1bnRpbWUudjEuTW91bnRQcm9wYWdhdGlvbhIrCgx1aWRfbWFwcGluZ3MYBiADKAsyFS5ydW50aW1lLnYxLklETWFwcGluZxIrCgxnaWRfbWFwcGluZ3MYByADKAsyFS5ydW50aW1lLnYxLklETWFwcGluZyKKAQoXTGludXhDb250YWluZXJSZXNvdXJjZXMSEgoKY3B1X3BlcmlvZBgBIAEoAxIRCgljcHVfcXVvdGEYAiABKAMSEgoKY3B1X3NoYXJlcxgDIAEoAxIdChVtZW1vcnlfbGltaXRfaW5fYnl0ZXMYBCABKAMSFQoNb29tX3Njb3JlX2FkahgFIAEoAyLaAgodTGludXhDb250YWluZXJTZWN1cml0eUNvbnRleHQSNgoRbmFtZXNwYWNlX29wdGlvbnMYAyABKAsyGy5ydW50aW1lLnYxLk5hbWVzcGFjZU9wdGlvbhIrCgtydW5fYXNfdXNlchgFIAEoCzIWLnJ1bnRpbWUudjEuSW50NjRWYWx1ZRIXCg9yZWFkb25seV9yb290ZnMYByABKAgSGwoTc3VwcGxlbWVudGFsX2dyb3VwcxgIIAMoAxIUCgxub19uZXdfcHJpdnMYCyABKAgSLAoMcnVuX2FzX2dyb3VwGAwgASgLMhYucnVudGltZS52MS5JbnQ2NFZhbHVlEhQKDG1hc2tlZF9wYXRocxgNIAMoCRIWCg5yZWFkb25seV9wYXRocxgOIAMoCRIsCgdzZWNjb21wGA8gASgLMhsucnVudGltZS52MS5TZWN1cml0eVByb2ZpbGUikwEKFExpbnV4Q29udGFpbmVyQ29uZmlnEjYKCXJlc291cmNlcxgBIAEoCzIjLnJ1bnRpbWUudjEuTGludXhDb250YWluZXJSZXNvdXJjZXMSQwoQc2VjdXJpdHlfY29udGV4dBgCIAEoCzIpLnJ1bnRpbWUudjEuTGludXhDb250YWluZXJTZWN1cml0eUNvbnRleHQiqQMKD0NvbnRhaW5lckNvbmZpZxIvCghtZXRhZGF0YRgBIAEoCzIdLnJ1bnRpbWUudjEuQ29udGFpbmVyTWV0YWRhdGESJAoFaW1hZ2UYAiABKAsyFS5ydW50aW1lLnYxLkltYWdlU3BlYxIPCgdjb21tYW5kGAMgAygJEgwKBGFyZ3MYBCADKAkSEwoLd29ya2luZ19kaXIYBSABKAkSIQoGbW91bnRzGAcgAygLMhEucnVudGltZS52MS5Nb3VudBJBCgthbm5vdGF0aW9ucxgKIAMoCzIsLnJ1bnRpbWUudjEuQ29udGFpbmVyQ29uZmlnLkFubm90YXRpb25zRW50cnkSEAoIbG9nX3BhdGgYCyABKAkSDQoFc3RkaW4YDCABKAgSEgoKc3RkaW5fb25jZRgNIAEoCBILCgN0dHkYDiABKAgSLwoFbGludXgYDyABKAsyIC5ydW50aW1lLnYxLkxpbnV4Q29udGFpbmVyQ29uZmlnGjIKEEFubm90YXRpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKTAQoWQ3JlYXRlQ29udGFpbmVyUmVxdWVzdBIWCg5wb2Rfc2FuZGJveF9pZBgBIAEoCRIrCgZjb25maWcYAiABKAsyGy5ydW50aW1lLnYxLkNvbnRhaW5lckNvbmZpZxI0Cg5zYW5kYm94X2NvbmZpZxgDIAEoCzIcLnJ1bnRpbWUudjEuUG9kU2FuZGJveENvbmZpZyIvChdDcmVhdGVDb250YWluZXJSZXNwb25zZRIUCgxjb250YWluZXJfaWQYASABKAkiOQoQQ29udGFpbmVyUmVxdWVzdBIUCgxjb250YWluZXJfaWQYASABKAkSDwoHdGltZW91dBgCIAEoAyJrCg9Db250YWluZXJTdGF0dXMSCgoCaWQYASABKAkSKQoFc3RhdGUYAyABKA4yGi5ydW50aW1lLnYxLkNvbnRhaW5lclN0YXRlEhEKCWV4aXRfY29kZRgHIAEoBRIOCgZyZWFzb24YCiABKAkiRgoXQ29udGFpbmVyU3RhdHVzUmVzcG9uc2USKwoGc3RhdHVzGAEgASgLMhsucnVudGltZS52MS5Db250YWluZXJTdGF0dXMiRQoPRXhlY1N5bmNSZXF1ZXN0EhQKDGNvbnRhaW5lcl9pZBgBIAEoCRILCgNjbWQYAiADKAkSDwoHdGltZW91dBgDIAEoAyJFChBFeGVjU3luY1Jlc3BvbnNlEg4KBnN0ZG91dBgBIAEoDBIOCgZzdGRlcnIYAiABKAwSEQoJZXhpdF9jb2RlGAMgASgFIkQKCENwdVVzYWdlEjgKF3VzYWdlX2NvcmVfbmFub19zZWNvbmRzGAIgASgLMhcucnVudGltZS52MS5VSW50NjRWYWx1ZSJBCgtNZW1vcnlVc2FnZRIyChF3b3JraW5nX3NldF9ieXRlcxgCIAEoCzIXLnJ1bnRpbWUudjEuVUludDY0VmFsdWUiXAoOQ29udGFpbmVyU3RhdHMSIQoDY3B1GAIgASgLMhQucnVudGltZS52MS5DcHVVc2FnZRInCgZtZW1vcnkYAyABKAsyFy5ydW50aW1lLnYxLk1lbW9yeVVzYWdlIkMKFkNvbnRhaW5lclN0YXRzUmVzcG9uc2USKQoFc3RhdHMYASABKAsyGi5ydW50aW1lLnYxLkNvbnRhaW5lclN0YXRzImwKC0V4ZWNSZXF1ZXN0EhQKDGNvbnRhaW5lcl9pZBgBIAEoCRILCgNjbWQYAiADKAkSCwoDdHR5GAMgASgIEg0KBXN0ZGluGAQgASgIEg4KBnN0ZG91dBgFIAEoCBIOCgZzdGRlcnIYBiABKAgiYQoNQXR0YWNoUmVxdWVzdBIUCgxjb250YWluZXJfaWQYASABKAkSDQoFc3RkaW4YAiABKAgSCwoDdHR5GAMgASgIEg4KBnN0ZG91dBgEIAEoCBIOCgZzdGRlcnIYBSABKAgiOgoSUG9ydEZvcndhcmRSZXF1ZXN0EhYKDnBvZF9zYW5kYm94X2lkGAEgASgJEgwKBHBvcnQYAiADKAUiHQoOU3RyZWFtUmVzcG9uc2USCwoDdXJsGAEgASgJImsKH1VwZGF0ZUNvbnRhaW5lclJlc291cmNlc1JlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJEjIKBWxpbnV4GAIgASgLMiMucnVudGltZS52MS5MaW51eENvbnRhaW5lclJlc291cmNlcyIHCgVFbXB0eSo9Cg1OYW1lc3BhY2VNb2RlEgcKA1BPRBAAEg0KCUNPTlRBSU5FUhABEggKBE5PREUQAhIKCgZUQVJHRVQQAyo6Cg9Qb2RTYW5kYm94U3RhdGUSEQoNU0FOREJPWF9SRUFEWRAAEhQKEFNBTkRCT1hfTk9UUkVBRFkQASptChBNb3VudFByb3BhZ2F0aW9uEhcKE1BST1BBR0FUSU9OX1BSSVZBVEUQABIhCh1QUk9QQUdBVElPTl9IT1NUX1RPX0NPTlRBSU5FUhABEh0KGVBST1BBR0FUSU9OX0JJRElSRUNUSU9OQUwQAiprCg5Db250YWluZXJTdGF0ZRIVChFDT05UQUlORVJfQ1JFQVRFRBAAEhUKEUNPTlRBSU5FUl9SVU5OSU5HEAESFAoQQ09OVEFJTkVSX0VYSVRFRBACEhUKEUNPTlRBSU5FUl9VTktOT1dOEANiBnByb3RvMw");
 
 /**
  * Describes the message runtime.v1.Int64Value.
@@ -124,193 +124,207 @@ export const PodSandboxRequestSchema = /*@__PURE__*/
   messageDesc(file_cri, 13);
 
 /**
+ * Describes the message runtime.v1.PodSandbox.
+ * Use `create(PodSandboxSchema)` to create a new message.
+ */
+export const PodSandboxSchema = /*@__PURE__*/
+  messageDesc(file_cri, 14);
+
+/**
+ * Describes the message runtime.v1.ListPodSandboxResponse.
+ * Use `create(ListPodSandboxResponseSchema)` to create a new message.
+ */
+export const ListPodSandboxResponseSchema = /*@__PURE__*/
+  messageDesc(file_cri, 15);
+
+/**
  * Describes the message runtime.v1.PodSandboxNetworkStatus.
  * Use `create(PodSandboxNetworkStatusSchema)` to create a new message.
  */
 export const PodSandboxNetworkStatusSchema = /*@__PURE__*/
-  messageDesc(file_cri, 14);
+  messageDesc(file_cri, 16);
 
 /**
  * Describes the message runtime.v1.PodSandboxStatus.
  * Use `create(PodSandboxStatusSchema)` to create a new message.
  */
 export const PodSandboxStatusSchema = /*@__PURE__*/
-  messageDesc(file_cri, 15);
+  messageDesc(file_cri, 17);
 
 /**
  * Describes the message runtime.v1.PodSandboxStatusResponse.
  * Use `create(PodSandboxStatusResponseSchema)` to create a new message.
  */
 export const PodSandboxStatusResponseSchema = /*@__PURE__*/
-  messageDesc(file_cri, 16);
+  messageDesc(file_cri, 18);
 
 /**
  * Describes the message runtime.v1.ContainerMetadata.
  * Use `create(ContainerMetadataSchema)` to create a new message.
  */
 export const ContainerMetadataSchema = /*@__PURE__*/
-  messageDesc(file_cri, 17);
+  messageDesc(file_cri, 19);
 
 /**
  * Describes the message runtime.v1.ImageSpec.
  * Use `create(ImageSpecSchema)` to create a new message.
  */
 export const ImageSpecSchema = /*@__PURE__*/
-  messageDesc(file_cri, 18);
+  messageDesc(file_cri, 20);
 
 /**
  * Describes the message runtime.v1.Mount.
  * Use `create(MountSchema)` to create a new message.
  */
 export const MountSchema = /*@__PURE__*/
-  messageDesc(file_cri, 19);
+  messageDesc(file_cri, 21);
 
 /**
  * Describes the message runtime.v1.LinuxContainerResources.
  * Use `create(LinuxContainerResourcesSchema)` to create a new message.
  */
 export const LinuxContainerResourcesSchema = /*@__PURE__*/
-  messageDesc(file_cri, 20);
+  messageDesc(file_cri, 22);
 
 /**
  * Describes the message runtime.v1.LinuxContainerSecurityContext.
  * Use `create(LinuxContainerSecurityContextSchema)` to create a new message.
  */
 export const LinuxContainerSecurityContextSchema = /*@__PURE__*/
-  messageDesc(file_cri, 21);
+  messageDesc(file_cri, 23);
 
 /**
  * Describes the message runtime.v1.LinuxContainerConfig.
  * Use `create(LinuxContainerConfigSchema)` to create a new message.
  */
 export const LinuxContainerConfigSchema = /*@__PURE__*/
-  messageDesc(file_cri, 22);
+  messageDesc(file_cri, 24);
 
 /**
  * Describes the message runtime.v1.ContainerConfig.
  * Use `create(ContainerConfigSchema)` to create a new message.
  */
 export const ContainerConfigSchema = /*@__PURE__*/
-  messageDesc(file_cri, 23);
+  messageDesc(file_cri, 25);
 
 /**
  * Describes the message runtime.v1.CreateContainerRequest.
  * Use `create(CreateContainerRequestSchema)` to create a new message.
  */
 export const CreateContainerRequestSchema = /*@__PURE__*/
-  messageDesc(file_cri, 24);
+  messageDesc(file_cri, 26);
 
 /**
  * Describes the message runtime.v1.CreateContainerResponse.
  * Use `create(CreateContainerResponseSchema)` to create a new message.
  */
 export const CreateContainerResponseSchema = /*@__PURE__*/
-  messageDesc(file_cri, 25);
+  messageDesc(file_cri, 27);
 
 /**
  * Describes the message runtime.v1.ContainerRequest.
  * Use `create(ContainerRequestSchema)` to create a new message.
  */
 export const ContainerRequestSchema = /*@__PURE__*/
-  messageDesc(file_cri, 26);
+  messageDesc(file_cri, 28);
 
 /**
  * Describes the message runtime.v1.ContainerStatus.
  * Use `create(ContainerStatusSchema)` to create a new message.
  */
 export const ContainerStatusSchema = /*@__PURE__*/
-  messageDesc(file_cri, 27);
+  messageDesc(file_cri, 29);
 
 /**
  * Describes the message runtime.v1.ContainerStatusResponse.
  * Use `create(ContainerStatusResponseSchema)` to create a new message.
  */
 export const ContainerStatusResponseSchema = /*@__PURE__*/
-  messageDesc(file_cri, 28);
+  messageDesc(file_cri, 30);
 
 /**
  * Describes the message runtime.v1.ExecSyncRequest.
  * Use `create(ExecSyncRequestSchema)` to create a new message.
  */
 export const ExecSyncRequestSchema = /*@__PURE__*/
-  messageDesc(file_cri, 29);
+  messageDesc(file_cri, 31);
 
 /**
  * Describes the message runtime.v1.ExecSyncResponse.
  * Use `create(ExecSyncResponseSchema)` to create a new message.
  */
 export const ExecSyncResponseSchema = /*@__PURE__*/
-  messageDesc(file_cri, 30);
+  messageDesc(file_cri, 32);
 
 /**
  * Describes the message runtime.v1.CpuUsage.
  * Use `create(CpuUsageSchema)` to create a new message.
  */
 export const CpuUsageSchema = /*@__PURE__*/
-  messageDesc(file_cri, 31);
+  messageDesc(file_cri, 33);
 
 /**
  * Describes the message runtime.v1.MemoryUsage.
  * Use `create(MemoryUsageSchema)` to create a new message.
  */
 export const MemoryUsageSchema = /*@__PURE__*/
-  messageDesc(file_cri, 32);
+  messageDesc(file_cri, 34);
 
 /**
  * Describes the message runtime.v1.ContainerStats.
  * Use `create(ContainerStatsSchema)` to create a new message.
  */
 export const ContainerStatsSchema = /*@__PURE__*/
-  messageDesc(file_cri, 33);
+  messageDesc(file_cri, 35);
 
 /**
  * Describes the message runtime.v1.ContainerStatsResponse.
  * Use `create(ContainerStatsResponseSchema)` to create a new message.
  */
 export const ContainerStatsResponseSchema = /*@__PURE__*/
-  messageDesc(file_cri, 34);
+  messageDesc(file_cri, 36);
 
 /**
  * Describes the message runtime.v1.ExecRequest.
  * Use `create(ExecRequestSchema)` to create a new message.
  */
 export const ExecRequestSchema = /*@__PURE__*/
-  messageDesc(file_cri, 35);
+  messageDesc(file_cri, 37);
 
 /**
  * Describes the message runtime.v1.AttachRequest.
  * Use `create(AttachRequestSchema)` to create a new message.
  */
 export const AttachRequestSchema = /*@__PURE__*/
-  messageDesc(file_cri, 36);
+  messageDesc(file_cri, 38);
 
 /**
  * Describes the message runtime.v1.PortForwardRequest.
  * Use `create(PortForwardRequestSchema)` to create a new message.
  */
 export const PortForwardRequestSchema = /*@__PURE__*/
-  messageDesc(file_cri, 37);
+  messageDesc(file_cri, 39);
 
 /**
  * Describes the message runtime.v1.StreamResponse.
  * Use `create(StreamResponseSchema)` to create a new message.
  */
 export const StreamResponseSchema = /*@__PURE__*/
-  messageDesc(file_cri, 38);
+  messageDesc(file_cri, 40);
 
 /**
  * Describes the message runtime.v1.UpdateContainerResourcesRequest.
  * Use `create(UpdateContainerResourcesRequestSchema)` to create a new message.
  */
 export const UpdateContainerResourcesRequestSchema = /*@__PURE__*/
-  messageDesc(file_cri, 39);
+  messageDesc(file_cri, 41);
 
 /**
  * Describes the message runtime.v1.Empty.
  * Use `create(EmptySchema)` to create a new message.
  */
 export const EmptySchema = /*@__PURE__*/
-  messageDesc(file_cri, 40);
+  messageDesc(file_cri, 42);
 
 /**
  * Describes the enum runtime.v1.NamespaceMode.
