@@ -1,5 +1,6 @@
 /** The administrator's configuration: /etc/tssandbox/config.json, and the file that names a handler of containerd's. docs/configuration.md tells each key. */
 import { check, type InferOutput, integer, maxValue, minValue, number, optional, picklist, pipe, regex, strictObject, string, boolean } from "valibot";
+import { POLICY_NAMES } from "../../policies/syscalls/trapped.ts";
 import { MODES } from "../sandbox/mode.ts";
 
 export const MEMORY_MIB = { least: 128, most: 1 << 20 } as const;
@@ -19,6 +20,7 @@ const within = ({ least, most }: { readonly least: number; readonly most: number
 export const ConfigSchema = strictObject({
   mode: optional(mode),
   floor: optional(mode),
+  policy: optional(picklist(POLICY_NAMES, `must be one of ${POLICY_NAMES.join(", ")}`)),
   root: optional(path),
   systemdCgroup: optional(boolean()),
   hostSockets: optional(picklist(["annotation", "never"], "must be one of annotation, never")),

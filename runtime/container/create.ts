@@ -105,7 +105,7 @@ function createOrDestroy(options: CreateOptions): Container {
   refuseForbidden(options.config, configured.annotations ?? {});
   const named = inStep("sandbox", () => findNamed(options.root, options.id, configured, options.log));
   const mode = decideMode(options.mode, options.config, configured.annotations ?? {}, options.log, named);
-  const policy = decidePolicy(options.policy, configured.annotations ?? {}, mode, named);
+  const policy = decidePolicy(options.policy ?? (mode === "sentry" ? options.config.policy : undefined), configured.annotations ?? {}, mode, named);
   const group = mode === "sentry" && named !== undefined ? inStep("sandbox", () => joinGroup(options.root, named, configured, policy)) : undefined;
   using ids = mode === "sentry" ? inStep("sandbox ids", () => claimIds(group)) : undefined;
   const spec = ids === undefined ? configured : asGuest(configured, ids, group);

@@ -44,6 +44,14 @@ describeRuntime("the host's configuration", ({ test, make }) => {
     expect(await c.run({ global: ["--config", "/none.json"] })).toMatchObject({ code: 1, stderr: expect.stringContaining("/none.json") as string });
   });
 
+  test("says the policy of sandboxes, and of nothing else", async () => {
+    await using c = make({ args: ["sleep", "1020"] });
+    await c.mustBegin(configured(c, { mode: "sentry", policy: "strict" }));
+    expect((await inspect(c)).policy).toBe("strict");
+    await using other = make({ args: ["true"] });
+    expect(await other.run(configured(other, { mode: "namespace", policy: "strict" }))).toMatchObject({ code: 0, stderr: "" });
+  });
+
   test("may forbid the host's sockets", async () => {
     await using c = make({ args: ["true"] });
     annotate({ "dev.tssandbox.host-sockets": "true" })(c.spec);
