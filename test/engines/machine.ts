@@ -21,11 +21,12 @@ exec sleep infinity
 
 export class Machine implements AsyncDisposable {
   readonly workspace: Workspace;
-  readonly #holder: number;
+  /** A process in its mount namespace. */
+  readonly holder: number;
 
   private constructor(workspace: Workspace, holder: number) {
     this.workspace = workspace;
-    this.#holder = holder;
+    this.holder = holder;
   }
 
   static async start(name: string): Promise<Machine> {
@@ -38,7 +39,7 @@ export class Machine implements AsyncDisposable {
   }
 
   argv(...command: readonly string[]): string[] {
-    return ["nsenter", `--mount=/proc/${this.#holder}/ns/mnt`, ...command];
+    return ["nsenter", `--mount=/proc/${this.holder}/ns/mnt`, ...command];
   }
 
   run(command: readonly string[], options: ExecuteOptions = {}): Promise<Result> {
