@@ -11,6 +11,7 @@ import { execInContainer } from "../runtime/container/exec.ts";
 import { killContainer } from "../runtime/container/kill.ts";
 import { membersOf } from "../runtime/container/members.ts";
 import { startContainer } from "../runtime/container/start.ts";
+import { freezeContainer, oomEventsOf, thawContainer, updateContainer } from "../runtime/container/resources.ts";
 import { cgroupOf, statusOf } from "../runtime/container/status.ts";
 import { Container } from "../runtime/container/store.ts";
 import type { Config } from "../runtime/config/schema.ts";
@@ -71,7 +72,7 @@ export class Task {
     this.init = new ShimProcess("", request.names);
     this.init.streams = streams;
     this.init.exists(container.record.pid);
-    this.#oom = cgroupOf(container).oomEvents();
+    this.#oom = oomEventsOf(container);
   }
 
   /** @throws Error with the runtime's message; nothing is left of it. */
@@ -208,14 +209,14 @@ export class Task {
 
   async pause(): Promise<void> {
     this.init.require("running", "pause");
-    await this.#operate({ body: () => cgroupOf(this.#container).freeze() });
+    await this.#operate({ body: () => freezeContainer(this.#container) });
     this.paused = true;
     this.#around.publisher.publish("/tasks/paused", events.TaskPausedSchema, { containerId: this.id });
   }
 
   async resume(): Promise<void> {
     if (!this.paused) throw new RpcError(CODE.failedPrecondition, "cannot resume a container that is not paused");
-    await this.#operate({ body: () => cgroupOf(this.#container).thaw() });
+    await this.#operate({ body: () => thawContainer(this.#container) });
     this.paused = false;
     this.#around.publisher.publish("/tasks/resumed", events.TaskResumedSchema, { containerId: this.id });
   }
@@ -223,7 +224,7 @@ export class Task {
   /** @param resources linux.resources as JSON. */
   async update(resources: string): Promise<void> {
     const log = logFor(this.request.bundle, this.request.options.config);
-    await this.#operate({ body: () => cgroupOf(this.#container).update(log.warned(parseResources(resources))) });
+    await this.#operate({ body: () => updateContainer(this.#container, parseResources(resources), log) });
   }
 
   /** @returns the process that is no more. */

@@ -22,8 +22,8 @@ const device = v.variant("kind", [
   v.strictObject({ kind: v.literal("vsock"), cid: v.pipe(positive, v.minValue(3)), socket }),
   v.strictObject({ kind: v.literal("console"), output: file, input: v.optional(file) }),
   v.strictObject({ kind: v.literal("fs"), tag: v.string(), root: v.string(), readOnly: v.optional(v.boolean(), false) }),
-  /** The same, answered by a gofer at the other end of a stream socket. */
-  v.strictObject({ kind: v.literal("remote-fs"), tag: v.string(), fd: descriptor }),
+  /** The same, answered by a gofer at the other end of a stream socket; without one it is a place for one that comes later (control.ts). */
+  v.strictObject({ kind: v.literal("remote-fs"), tag: v.string(), fd: v.optional(descriptor) }),
   v.strictObject({ kind: v.literal("pmem"), file, readOnly: v.optional(v.boolean(), true) }),
   v.strictObject({ kind: v.literal("rng") }),
   v.strictObject({ kind: v.literal("balloon") }),

@@ -5,6 +5,7 @@
  *   {"do":"resume"}                     {"ok":true}
  *   {"do":"snapshot","path":"/x"}       {"ok":true}          only while paused
  *   {"do":"balloon","megabytes":64}     {"ok":true}          what the guest is to give back
+ *   {"do":"attach"}, and a descriptor   {"ok":true,"tag":"x"}   a gofer's connection, for a file system device that has none
  *   {"do":"power-button"}               {"ok":true}
  *   {"do":"stop"}                       {"ok":true}, then the end
  *   anything else                       {"error":"..."}
@@ -18,7 +19,8 @@ import type { Fd } from "../linux/fd.ts";
 import { listenAt, type FileConfig } from "./config.ts";
 import { setNonBlocking } from "../linux/fcntl.ts";
 import { tryAccept } from "../linux/kvm-sockets.ts";
-import { tryReadInto, tryWriteFrom } from "./devices/host-io.ts";
+import { MAX_FDS, receiveMessage, type Message } from "../linux/socket.ts";
+import { tryWriteFrom } from "./devices/host-io.ts";
 import type { Loop } from "./threads/loop.ts";
 
 const command = v.variant("do", [
@@ -26,6 +28,7 @@ const command = v.variant("do", [
   v.strictObject({ do: v.literal("resume") }),
   v.strictObject({ do: v.literal("snapshot"), path: v.string() }),
   v.strictObject({ do: v.literal("balloon"), megabytes: v.pipe(v.number(), v.integer(), v.minValue(0)) }),
+  v.strictObject({ do: v.literal("attach") }),
   v.strictObject({ do: v.literal("power-button") }),
   v.strictObject({ do: v.literal("stop") }),
 ]);
@@ -33,8 +36,10 @@ export type ControlCommand = v.InferOutput<typeof command>;
 
 const MAX_LINE = 4096;
 
-/** Listens; `act` carries a command out, or throws why not. */
-export function serveControl(loop: Loop, at: FileConfig, act: (command: ControlCommand) => void): void {
+/** Carries a command out, with the descriptors that came along: those it does not keep are closed. @returns what the answer tells besides. @throws Error why not */
+type Act = (command: ControlCommand, fds: readonly Fd[]) => object | undefined;
+
+export function serveControl(loop: Loop, at: FileConfig, act: Act): void {
   const listener = listenAt(at);
   setNonBlocking(listener);
   loop.watch(listener.number, POLLIN, () => {
@@ -43,32 +48,43 @@ export function serveControl(loop: Loop, at: FileConfig, act: (command: ControlC
   });
 }
 
-function serveClient(loop: Loop, socket: Fd, act: (command: ControlCommand) => void): void {
+function serveClient(loop: Loop, socket: Fd, act: Act): void {
   setNonBlocking(socket);
   let received = Buffer.alloc(0);
+  let fds: Fd[] = [];
   const end = () => {
     watch.stop();
-    socket.close();
+    for (const fd of [socket, ...fds]) fd.close();
   };
   const watch = loop.watch(socket.number, POLLIN, () => {
-    const buffer = new Uint8Array(MAX_LINE);
-    const size = tryReadInto(socket.number, [buffer]);
-    if (size === "later") return;
-    if (size === 0 || size === "gone" || received.length + size > MAX_LINE) return end();
-    received = Buffer.concat([received, buffer.subarray(0, size)]);
+    const message = receive(socket);
+    if (message !== undefined) fds.push(...message.fds);
+    if (message === undefined || received.length + message.data.length > MAX_LINE || fds.length > MAX_FDS) return end();
+    received = Buffer.concat([received, message.data]);
     for (let newline = received.indexOf("\n"); newline >= 0; newline = received.indexOf("\n")) {
       const line = received.toString("utf8", 0, newline);
       received = received.subarray(newline + 1);
-      tryWriteFrom(socket.number, [Buffer.from(`${JSON.stringify(answer(line, act))}\n`)]);
+      tryWriteFrom(socket.number, [Buffer.from(`${JSON.stringify(answer(line, fds, act))}\n`)]);
+      fds = [];
     }
   });
 }
 
-function answer(line: string, act: (command: ControlCommand) => void): { ok: true } | { error: string } {
+/** @returns undefined where the client is gone. */
+function receive(socket: Fd): Message | undefined {
   try {
-    act(v.parse(command, JSON.parse(line)));
-    return { ok: true };
+    return receiveMessage(socket, MAX_LINE);
+  } catch {
+    return undefined;
+  }
+}
+
+function answer(line: string, fds: readonly Fd[], act: Act): { ok: true } | { error: string } {
+  try {
+    return { ok: true, ...act(v.parse(command, JSON.parse(line)), fds) };
   } catch (error) {
     return { error: messageOf(error) };
+  } finally {
+    for (const fd of fds) fd.close();
   }
 }

@@ -44,8 +44,8 @@ function given<T extends object>(options: T): { [K in keyof T]: Exclude<T[K], un
 
 const PMEM_UNIT = 2 << 20;
 
-/** @returns the balloon, where it is one: it is told what to do later. */
-export function addDevice(machine: Machine, config: DeviceConfig): Balloon | undefined {
+/** @returns the device, where it can be told what to do later. */
+export function addDevice(machine: Machine, config: DeviceConfig): Balloon | RemoteFs | undefined {
   switch (config.kind) {
     case "block": {
       const { kind: _kind, file, readOnly, ...limits } = config;
@@ -70,9 +70,12 @@ export function addDevice(machine: Machine, config: DeviceConfig): Balloon | und
         root: open(config.root, O_PATH | O_DIRECTORY), readOnly: config.readOnly, cache: "exclusive", ownership: SAME_IDS,
       })));
       return undefined;
-    case "remote-fs":
-      machine.addDevice(new RemoteFs(config.tag, nonBlocking(config.fd)));
-      return undefined;
+    case "remote-fs": {
+      const share = new RemoteFs(config.tag);
+      if (config.fd !== undefined) share.attach(nonBlocking(config.fd));
+      machine.addDevice(share);
+      return share;
+    }
     case "pmem": {
       const fd = openFile(config.file, config.readOnly ? "r" : "r+");
       machine.addPmem({ fd, readOnly: config.readOnly, size: Math.floor(fstatSync(fd).size / PMEM_UNIT) * PMEM_UNIT });

@@ -22,6 +22,10 @@ export const VIRTIO_WINDOWS = 0xd000_0000;
 export const VIRTIO_WINDOW_SIZE = 0x1000;
 /** Lines of the IOAPIC that nothing else has: 16 to 23 first, which no ISA device was ever on. */
 export const VIRTIO_INTERRUPTS = [16, 17, 18, 19, 20, 21, 22, 23, 5, 6, 7, 10, 11, 12, 13] as const;
+/** Windows at most. More than there are lines share them: an edge is heard by every driver of its line. */
+export const MAX_VIRTIO_WINDOWS = 31;
+
+export const virtioInterrupt = (window: number): number => VIRTIO_INTERRUPTS[window % VIRTIO_INTERRUPTS.length] ?? 0;
 
 export const EVENT_REGISTER = 0xd010_0000;
 export const EVENT_INTERRUPT = 9;

@@ -29,7 +29,7 @@ import { guestCpuid } from "./kvm/cpuid.ts";
 import { Vm, type VcpuHandle } from "./kvm/vm.ts";
 import { EventDevice } from "./devices/events.ts";
 import { Pmem, type PmemOptions } from "./devices/pmem.ts";
-import { BOOT, EVENT_REGISTER, HIGH_MEMORY_START, PORTS, VIRTIO_INTERRUPTS, VIRTIO_WINDOW_SIZE, VIRTIO_WINDOWS } from "./layout.ts";
+import { BOOT, EVENT_REGISTER, HIGH_MEMORY_START, MAX_VIRTIO_WINDOWS, PORTS, virtioInterrupt, VIRTIO_WINDOW_SIZE, VIRTIO_WINDOWS } from "./layout.ts";
 import { createGuestMemory, type GuestMemory } from "./memory.ts";
 import { restoreMsrs, saveMsrs } from "./snapshot/msrs.ts";
 import { KICK_SIGNAL, type VcpuThreadData } from "./threads/vcpu-data.ts";
@@ -127,13 +127,12 @@ export class Machine {
     });
   }
 
-  /** Gives the machine a device, before `load`. @throws RangeError for more than 15. */
+  /** Gives the machine a device, before `load`. @throws RangeError for more than 31. */
   addDevice(device: VirtioDevice): void {
     const window = this.#transports.length;
-    const gsi = VIRTIO_INTERRUPTS[window];
-    if (gsi === undefined) throw new RangeError(`more than ${VIRTIO_INTERRUPTS.length} devices`);
+    if (window >= MAX_VIRTIO_WINDOWS) throw new RangeError(`more than ${MAX_VIRTIO_WINDOWS} devices`);
     const line = createEventFd();
-    connectInterrupt(this.vm.fd, line, gsi);
+    connectInterrupt(this.vm.fd, line, virtioInterrupt(window));
     const transport = new MmioTransport({
       device, memory: this.memory, loop: this.loop, interrupts: this.#interrupts, window, raise: () => addEvents(line, 1n),
       ...(this.#config.onGuestError === undefined ? {} : { onGuestError: this.#config.onGuestError }),
@@ -170,7 +169,7 @@ export class Machine {
   }
 
   #windows() {
-    return this.#transports.map((_, i) => ({ address: windowAddress(i), interrupt: VIRTIO_INTERRUPTS[i] ?? 0 }));
+    return this.#transports.map((_, i) => ({ address: windowAddress(i), interrupt: virtioInterrupt(i) }));
   }
 
   /** What another process needs to go on from here, besides memory. Only while paused. */

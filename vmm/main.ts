@@ -8,6 +8,7 @@ import { isMainThread } from "node:worker_threads";
 import "./threads/vcpu-thread.ts";
 import { messageOf } from "../linux/errors.ts";
 import { Fd } from "../linux/fd.ts";
+import { setNonBlocking } from "../linux/fcntl.ts";
 import { writeAll } from "../linux/file.ts";
 import { exitNow } from "../linux/process.ts";
 import { parseConfig, type VmConfig } from "./config.ts";
@@ -15,6 +16,8 @@ import { serveControl, type ControlCommand } from "./control.ts";
 import { addDevice, openFile, withFile } from "./create-device.ts";
 import { sealVmm } from "./jail/seal.ts";
 import { Machine, type End, type MachineState } from "./machine.ts";
+import { Balloon } from "./devices/balloon.ts";
+import { RemoteFs } from "./devices/remote-fs.ts";
 import { restoreGuestMemory } from "./memory.ts";
 import { readSnapshot, writeSnapshot } from "./snapshot/file.ts";
 
@@ -74,31 +77,49 @@ function saveMachine(machine: Machine, path: string): void {
 }
 
 function prepare(machine: Machine, { devices, control }: VmConfig): void {
-  const balloons = devices.map((device) => addDevice(machine, device));
-  const balloon = balloons.find((found) => found !== undefined);
+  const told = devices.map((device) => addDevice(machine, device));
+  const balloon = told.find((device) => device instanceof Balloon);
+  const shares = told.filter((device) => device instanceof RemoteFs);
   let paused = false;
-  const act = (command: ControlCommand): void => {
+  const act = (command: ControlCommand, fds: readonly Fd[]): object | undefined => {
     switch (command.do) {
       case "pause":
         machine.pause();
         paused = true;
-        return;
+        return undefined;
       case "resume":
         machine.resume();
         paused = false;
-        return;
+        return undefined;
       case "snapshot":
         if (!paused) throw new Error("the machine is running: pause it first");
-        return saveMachine(machine, command.path);
+        saveMachine(machine, command.path);
+        return undefined;
       case "balloon":
         if (balloon === undefined) throw new Error("the machine has no balloon");
-        return balloon.setTarget(command.megabytes * MIB);
-      case "power-button": return machine.pressPowerButton();
-      case "stop": return machine.stop();
+        balloon.setTarget(command.megabytes * MIB);
+        return undefined;
+      case "attach": return { tag: attach(shares, fds) };
+      case "power-button":
+        machine.pressPowerButton();
+        return undefined;
+      case "stop":
+        machine.stop();
+        return undefined;
       default: return command satisfies never;
     }
   };
   if (control !== undefined) serveControl(machine.loop, control, act);
+}
+
+/** Gives a gofer's connection to a device that has none. @returns its tag. */
+function attach(shares: readonly RemoteFs[], [socket, ...others]: readonly Fd[]): string {
+  if (socket === undefined || others.length > 0) throw new Error("attach comes with one descriptor");
+  const free = shares.find((share) => share.free);
+  if (free === undefined) throw new Error(`all of the machine's ${shares.length} places for file systems are taken`);
+  setNonBlocking(socket);
+  free.attach(socket.release());
+  return free.tag;
 }
 
 function main(path: string | undefined): number {

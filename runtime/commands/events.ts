@@ -1,7 +1,8 @@
 import { poll } from "../../linux/poll.ts";
-import { statsJson } from "../cgroups/index.ts";
+import { waitUntil } from "../../linux/sleep.ts";
 import type { Registry } from "./registry.ts";
-import { cgroupOf, statusOf } from "../container/status.ts";
+import { oomEventsOf, statsOf } from "../container/resources.ts";
+import { statusOf } from "../container/status.ts";
 import { Container, ContainerError } from "../container/store.ts";
 import { duration } from "./arguments.ts";
 import { print } from "./print.ts";
@@ -33,20 +34,33 @@ export function registerEvents({ program, action }: Registry): void {
 }
 
 function printStats(container: Container): void {
-  print(statsJson({ type: "stats", id: container.record.id, data: cgroupOf(container).stats() }));
+  print(statsOf(container));
+}
+
+/** How long the host takes at most to see that a machine's container has ended. */
+const END_MS = 2000;
+
+/** @returns false where the container has ended meanwhile. */
+function printed(container: Container): boolean {
+  try {
+    printStats(container);
+    return true;
+  } catch (error) {
+    if (waitUntil(END_MS, () => statusOf(container) === "stopped")) return false;
+    throw error;
+  }
 }
 
 /** Until the container stops. An OOM kill is told when it happens. */
 function follow(container: Container, interval: number): void {
-  using oom = cgroupOf(container).oomEvents();
+  using oom = oomEventsOf(container);
   for (let next = Date.now() + interval; statusOf(container) !== "stopped"; ) {
     poll(oom === undefined ? [] : [oom.request], Math.max(0, next - Date.now()));
     const news = oom?.take() ?? "none";
     if (news === "gone") return;
     if (news === "oom") print(JSON.stringify({ type: "oom", id: container.record.id }));
     if (Date.now() < next) continue;
-    if (statusOf(container) === "stopped") return;
-    printStats(container);
+    if (statusOf(container) === "stopped" || !printed(container)) return;
     next += interval;
   }
 }

@@ -1,6 +1,6 @@
 import type { Registry } from "./registry.ts";
-import { cgroupOf, statusOf, type Status } from "../container/status.ts";
-import { controlMachine } from "../vm/control.ts";
+import { freezeContainer, thawContainer } from "../container/resources.ts";
+import { statusOf, type Status } from "../container/status.ts";
 import { Container, ContainerError } from "../container/store.ts";
 
 /** `pause` and `resume`. */
@@ -13,8 +13,7 @@ export function registerPause({ program, action }: Registry): void {
       action((globals, id: string) => {
         const container = Container.open(globals.root, id);
         requireStatus(container, ["running", "created"], "pause");
-        if (container.record.mode === "vm") controlMachine(container, { do: "pause" });
-        cgroupOf(container).freeze();
+        freezeContainer(container);
         return 0;
       }),
     );
@@ -26,8 +25,7 @@ export function registerPause({ program, action }: Registry): void {
       action((globals, id: string) => {
         const container = Container.open(globals.root, id);
         requireStatus(container, ["paused"], "resume");
-        if (container.record.mode === "vm") controlMachine(container, { do: "resume" });
-        cgroupOf(container).thaw();
+        thawContainer(container);
         return 0;
       }),
     );

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { inStep } from "../../linux/errors.ts";
 import type { Registry } from "./registry.ts";
 import { enterRdt, planRdt, schemataOf, setSchemata } from "../container/intel-rdt.ts";
+import { updateContainer } from "../container/resources.ts";
 import { cgroupOf, statusOf } from "../container/status.ts";
 import { Container, ContainerError } from "../container/store.ts";
 import type { LinuxIntelRdt, LinuxResources } from "../spec/config.ts";
@@ -53,7 +54,7 @@ export function registerUpdate({ program, action }: Registry): void {
       const container = Container.open(globals.root, id);
       if (statusOf(container) === "stopped") throw new ContainerError(`container not running: ${id}`);
       const rdt = rdtOf(flags);
-      cgroupOf(container).update(globals.log.warned(resourcesOf(flags)));
+      updateContainer(container, resourcesOf(flags), globals.log);
       if (schemataOf(rdt).length > 0) inStep("resctrl", () => updateRdt(container, rdt));
       return 0;
     }),

@@ -112,7 +112,7 @@ function createOrDestroy(options: CreateOptions): Container {
   const rootfs = options.composed === undefined ? findRootfs(options.bundle, spec) : Container.directoryOf(options.root, options.id);
   if (ids !== undefined && effectiveUid() === 0) givePipes(hostIdentity(spec));
   using files = ids === undefined ? undefined : inStep("files", () => options.composed?.files ?? planGuestFiles(configured, spec, rootfs));
-  const machine = mode === "vm" ? planMachine(spec, options.config.vm ?? {}, options.id, options.preserveFds) : undefined;
+  const machine = mode === "vm" ? planMachine(spec, options) : undefined;
   const console = inStep("console socket", () => options.console(spec.process?.terminal === true));
   if (options.systemdCgroup) requireSystemd();
   const cgroup = inStep("cgroup", () =>

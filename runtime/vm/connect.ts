@@ -8,7 +8,7 @@ import { randomBytes } from "../../linux/random.ts";
 import { now, sleepMs } from "../../linux/sleep.ts";
 import { connectUnix } from "../../linux/socket.ts";
 import { Channel } from "./channel.ts";
-import { AGENT_PORT, FRAME, MAX_AGENT_FRAME, parseFromAgent, type FromHost } from "./protocol.ts";
+import { AGENT_PORT, FRAME, MAX_AGENT_FRAME, parseFromAgent, type FromAgent, type FromHost } from "./protocol.ts";
 
 export const VSOCK = "vsock.sock";
 const RETRY_MS = 50;
@@ -61,6 +61,11 @@ export const fresh = () => ({ time: Date.now(), seed: randomBytes(64).toString("
 
 /** Asks for a process, and waits until the agent has made it. @throws Error with the agent's reason. */
 export function request(channel: Channel, message: FromHost, alive: () => void): void {
+  if (talk(channel, message, alive).kind !== "created") throw new Error("the agent in the guest answers what was not asked");
+}
+
+/** Says something and waits for the answer. @param alive throws where there is no use in waiting. @throws Error with the agent's reason. */
+export function talk(channel: Channel, message: FromHost, alive: () => void): FromAgent {
   channel.say(message);
   for (;;) {
     alive();
@@ -71,8 +76,9 @@ export function request(channel: Channel, message: FromHost, alive: () => void):
     const frame = channel.next();
     if (frame === undefined && channel.gone) throw new Error("the guest has gone away");
     if (frame === undefined) continue;
-    const answer = frame.kind === FRAME.json ? parseFromAgent(frame.content) : undefined;
-    if (answer?.kind === "created") return;
-    throw new Error(answer?.kind === "failed" ? `in the guest: ${answer.message}` : "the agent in the guest answers what was not asked");
+    if (frame.kind !== FRAME.json) throw new Error("the agent in the guest answers what was not asked");
+    const answer = parseFromAgent(frame.content);
+    if (answer.kind === "failed") throw new Error(`in the guest: ${answer.message}`);
+    return answer;
   }
 }

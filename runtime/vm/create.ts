@@ -19,7 +19,7 @@ import type { CreateOptions } from "../container/create.ts";
 import { processInfo } from "../container/process-info.ts";
 import { writePidFile } from "../container/pid-file.ts";
 import { ociState } from "../container/status.ts";
-import type { Container } from "../container/store.ts";
+import { Container } from "../container/store.ts";
 import { runHooks } from "../hooks.ts";
 import type { ConsoleTarget } from "../init/launch.ts";
 import { fromWire, PeerGone, receive, rendezvous, reporting, send } from "../init/protocol.ts";
@@ -27,29 +27,47 @@ import { rootWritesOf } from "../sandbox/files.ts";
 import type { Spec } from "../spec/config.ts";
 import { connectToAgent, fresh, request } from "./connect.ts";
 import { checkVolumes, lend } from "./files.ts";
-import { guestSpec } from "./guest-spec.ts";
+import { findMachine, machineDirectory, membershipOf } from "./group.ts";
+import { guestSpec, joinedNamespaces } from "./guest-spec.ts";
+import { JoinedMachine } from "./join.ts";
 import { HostMachine } from "./machine.ts";
 import { vmmFiles } from "./program-files.ts";
-import { machineSettings, type HostSettings, type MachineSettings } from "./settings.ts";
+import type { NewContainer } from "./protocol.ts";
+import { machineSettings, type MachineSettings } from "./settings.ts";
 import { endAs, holdSignals, StandIn } from "./stand-in.ts";
 
 /** A guest's kernel boots in less than a second on hardware, and in ten where the hardware is emulated and idle. */
 const BOOT_TIMEOUT_MS = 240_000;
 
+/** File systems that a group's further containers can be lent: one or two each. The guest's kernel probes a device for each at boot. */
+const PLACES = 16;
+
 export interface MachinePlan {
-  readonly settings: MachineSettings;
   readonly guest: Spec;
-  readonly files: JailFiles;
+  /** A machine of its own, or another's: the state directory with its sockets. */
+  readonly machine: { readonly kind: "new"; readonly settings: MachineSettings; readonly files: JailFiles; readonly places: number } | { readonly kind: "joined"; readonly directory: string };
+  readonly joins: NewContainer["joins"];
 }
 
 /** Everything that can be refused before anything is made. @throws Error in plain words where this host cannot, ConfigError */
-export function planMachine(spec: Spec, host: HostSettings, id: string, preserveFds: number): MachinePlan {
+export function planMachine(spec: Spec, { root, id, preserveFds, config }: CreateOptions): MachinePlan {
   const readiness = checkVm();
   if (readiness.kind !== "ready" && readiness.kind !== "nested") throw new Error(`mode vm: ${describeReadiness(readiness)}`);
   if (preserveFds > 0) throw new Error("--preserve-fds: a descriptor of the host's means nothing in a machine's guest");
-  const plan = { settings: machineSettings(spec, host), guest: guestSpec(spec, id), files: vmmFiles() };
+  const membership = membershipOf(spec.annotations ?? {}, id);
+  const guest = guestSpec(spec, id, membership.kind === "member");
   checkVolumes(spec);
-  return plan;
+  if (membership.kind === "member") return { guest, machine: { kind: "joined", directory: findMachine(root, membership.of) }, joins: joinsOf(spec, root, membership.of) };
+  return { guest, machine: { kind: "new", settings: machineSettings(spec, config.vm ?? {}), files: vmmFiles(), places: membership.kind === "first" ? PLACES : 0 }, joins: [] };
+}
+
+/** A path that names a process of another container's names that container; any other means the first one, which is whose the engine has told it. */
+function joinsOf(spec: Spec, root: string, first: string): NewContainer["joins"] {
+  const all = Container.list(root);
+  return joinedNamespaces(spec).map(({ type, path }) => {
+    const pid = Number(/^\/proc\/(\d+)\/ns\/\w+$/.exec(path)?.[1]);
+    return { type, container: all.find(({ record }) => record.pid === pid)?.record.id ?? first };
+  });
 }
 
 /** @param lock of the container, which the stand-in must not keep. */
@@ -118,15 +136,15 @@ function standIn({ container, spec, console, plan, channel, start, inherited }: 
   const reported = reporting(channel, () => {
     newSession();
     const terminal = console === undefined ? undefined : openTerminal(console);
-    const machine = bootMachine(container, spec, plan, inherited);
+    const machine = enterMachine(container, spec, plan, inherited);
     try {
       const alive = () => {
         machine.check();
         // Without the runtime nobody knows of this process.
         if (poll([{ fd: channel, events: 0 }], 0)[0] !== 0) throw new PeerGone("the runtime is gone");
       };
-      const agent = inStep("agent", () => connectToAgent(container.directory, BOOT_TIMEOUT_MS, alive));
-      request(agent, { kind: "create", id: container.record.id, spec: plan.guest, rootWrites: rootWritesOf(spec), ...fresh() }, alive);
+      const agent = inStep("agent", () => connectToAgent(machineDirectory(container), BOOT_TIMEOUT_MS, alive));
+      request(agent, { kind: "create", id: container.record.id, spec: plan.guest, rootWrites: rootWritesOf(spec), loans: machine.tags, joins: plan.joins, ...fresh() }, alive);
       rendezvous(channel, { kind: "ready" });
       channel.close();
       const ended = new StandIn({ channel: agent, terminal, start }, signals).run();
@@ -140,11 +158,12 @@ function standIn({ container, spec, console, plan, channel, start, inherited }: 
   return reported === 0 ? code : reported;
 }
 
-function bootMachine({ directory, record }: Container, spec: Spec, { settings, files }: MachinePlan, resources: NodeResources): HostMachine {
+function enterMachine({ directory, record }: Container, spec: Spec, { machine }: MachinePlan, resources: NodeResources): HostMachine | JoinedMachine {
   const volumes = `${directory}/volumes`;
   mkdirSync(volumes, { mode: 0o700 });
   const loans = inStep("files", () => lend(spec, record.rootfs, volumes));
-  return HostMachine.start({ settings, files, loans, directory, resources });
+  if (machine.kind === "joined") return JoinedMachine.join({ machine: machine.directory, loans, directory, resources });
+  return HostMachine.start({ ...machine, loans, directory, resources });
 }
 
 /** The caller's terminal ends here, and passes everything on: the guest's has the settings. @returns our end. */

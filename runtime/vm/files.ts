@@ -12,7 +12,7 @@ import { rootWritesOf } from "../sandbox/files.ts";
 import type { Mount, Spec } from "../spec/config.ts";
 import { parseMountOptions } from "../spec/mount-parse.ts";
 import { ConfigError } from "../spec/report.ts";
-import { volumeName, volumesOf } from "./guest-spec.ts";
+import { ROOT_LOAN, VOLUMES_LOAN, volumeName, volumesOf } from "./guest-spec.ts";
 
 const isReadOnly = ({ options }: Mount): boolean => {
   const { flags, recursive } = parseMountOptions(options);
@@ -29,14 +29,14 @@ export function checkVolumes(spec: Spec): void {
 }
 
 /**
- * The loans by tag. The volumes are bound below one directory, in a mount namespace of this process's own: one file can be lent as well as a
+ * The loans by name. The volumes are bound below one directory, in a mount namespace of this process's own: one file can be lent as well as a
  * directory, and a machine has one device for all of them.
  * @param directory an empty one. Preconditions: a forked process. @throws SysError
  */
 export function lend(spec: Spec, rootfs: string, directory: string): ReadonlyMap<string, Loan> {
   unshare(CLONE_NEW.mnt, "mnt");
   mount("", "/", "", MS_SLAVE | MS_REC);
-  const loans = new Map<string, Loan>([["root", {
+  const loans = new Map<string, Loan>([[ROOT_LOAN, {
     root: open(rootfs, fcntl.O_PATH | fcntl.O_DIRECTORY), readOnly: rootWritesOf(spec) === "memory", cache: "exclusive", ownership: SAME_IDS, submounts: true,
   }]]);
   const volumes = volumesOf(spec);
@@ -44,7 +44,7 @@ export function lend(spec: Spec, rootfs: string, directory: string): ReadonlyMap
   mount("volumes", directory, "tmpfs", 0, "size=1m,mode=755");
   for (const [i, volume] of volumes) bindVolume(volume, `${directory}/${volumeName(i)}`);
   mount("", directory, "", MS_REMOUNT_READONLY);
-  loans.set("volumes", {
+  loans.set(VOLUMES_LOAN, {
     root: open(directory, fcntl.O_PATH | fcntl.O_DIRECTORY), readOnly: volumes.every(([, volume]) => isReadOnly(volume)), cache: "shared", ownership: SAME_IDS, submounts: true,
   });
   return loans;

@@ -3,6 +3,8 @@
  *
  *   stand-in --+-- VMM     executed anew, in a jail (vmm/jail/enter.ts); killed with its parent
  *              +-- gofer   jailed with what is lent; ends when the VMM's sockets close
+ *
+ * A container that joins a machine has a gofer alone (join.ts).
  */
 import { openSync, readFileSync } from "node:fs";
 import * as fcntl from "../../linux/abi/fcntl.ts";
@@ -17,7 +19,7 @@ import { openKvm } from "../../linux/kvm.ts";
 import { createMemfd } from "../../linux/memfd.ts";
 import { kill, shellCode, tryWaitPid, waitPid } from "../../linux/process.ts";
 import { listenUnix, socketPair } from "../../linux/socket.ts";
-import { runGofer } from "../../gofer/main.ts";
+import { runGofer, type GoferOptions } from "../../gofer/main.ts";
 import type { Loan } from "../../gofer/export.ts";
 import type { DeviceConfig, VmConfig } from "../../vmm/config.ts";
 import type { JailFiles } from "../../vmm/jail/enter.ts";
@@ -33,6 +35,8 @@ export interface MachineRequest {
   readonly files: JailFiles;
   /** By tag. */
   readonly loans: ReadonlyMap<string, Loan>;
+  /** File systems that containers which come later can be lent. */
+  readonly places: number;
   /** The container's state directory. */
   readonly directory: string;
   readonly resources: NodeResources;
@@ -46,11 +50,14 @@ const COMMAND_LINE = "console=ttyS0 quiet loglevel=4 panic=-1 pci=off";
 const MIB = 1 << 20;
 
 export class HostMachine {
+  /** The devices by the loans' names: the same. */
+  readonly tags: Readonly<Record<string, string>>;
   readonly #vmm: number;
   readonly #gofer: number;
   readonly #directory: string;
 
-  private constructor(vmm: number, gofer: number, directory: string) {
+  private constructor(vmm: number, gofer: number, { directory, loans }: MachineRequest) {
+    this.tags = Object.fromEntries([...loans.keys()].map((name) => [name, name]));
     this.#directory = directory;
     this.#vmm = vmm;
     this.#gofer = gofer;
@@ -58,23 +65,15 @@ export class HostMachine {
 
   /** Preconditions: a forked process of one thread. @throws SysError */
   static start(request: MachineRequest): HostMachine {
-    const links = [...request.loans].map(([tag, loan]) => ({ tag, loan, ends: socketPair(SOCK_STREAM) }));
+    const links = openLinks(request.loans);
     const log = new Fd(openSync(`${request.directory}/sandbox.log`, "a", 0o600));
     // Its lock is held by this process, with which the VMM ends.
     const ids = inStep("ids", claimIds);
-    const vmm = inStep("vmm", () => startVmm(request, ids.sentry, links.map(({ tag, ends }) => ({ tag, fd: ends[0] })), log));
+    const vmm = inStep("vmm", () => startVmm(request, ids.sentry, links.map(({ name, ends }) => ({ tag: name, fd: ends[0] })), log));
     for (const { ends } of links) ends[0].close();
-    const gofer = inStep("gofer", () => clone(() => {
-      const exports = links.map(({ loan, ends }) => ({ ...loan, fuse: ends[1], link: "socket" as const }));
-      // The stand-in has dropped the rings already: what is mapped in their place now is ours.
-      return runGofer(exports, { log, resources: { rings: [], eventFds: request.resources.eventFds } });
-    }));
-    for (const { loan, ends } of links) {
-      ends[1].close();
-      loan.root.close();
-    }
+    const gofer = startGofer(links, { log, resources: request.resources });
     log.close();
-    return new HostMachine(vmm, gofer, request.directory);
+    return new HostMachine(vmm, gofer, request);
   }
 
   /** @throws Error where one of them has ended, with what the guest's kernel has said last. */
@@ -95,6 +94,32 @@ export class HostMachine {
   }
 }
 
+/** A loan and the two ends of its connection: the VMM's, the gofer's. */
+export interface FileLink {
+  readonly name: string;
+  readonly loan: Loan;
+  readonly ends: readonly [Fd, Fd];
+}
+
+export const openLinks = (loans: ReadonlyMap<string, Loan>): readonly FileLink[] =>
+  [...loans].map(([name, loan]) => ({ name, loan, ends: socketPair(SOCK_STREAM) }));
+
+/** Takes the loans' roots and the gofer's ends along. @returns its pid. @throws SysError */
+export function startGofer(links: readonly FileLink[], { resources, ...options }: GoferOptions & { readonly resources: NodeResources }): number {
+  return inStep("gofer", () => {
+    const pid = clone(() => {
+      const exports = links.map(({ loan, ends }) => ({ ...loan, fuse: ends[1], link: "socket" as const }));
+      // The stand-in has dropped the rings already: what is mapped in their place now is ours.
+      return runGofer(exports, { ...options, resources: { rings: [], eventFds: resources.eventFds } });
+    });
+    for (const { loan, ends } of links) {
+      ends[1].close();
+      loan.root.close();
+    }
+    return pid;
+  });
+}
+
 /**
  * A fork by the system call alone. In a child of libc's fork libuv closes the descriptors of its signal pipe, by numbers that are ours since they
  * were dropped (linux/inherited.unsafe.ts).
@@ -110,7 +135,7 @@ function lastLine(directory: string): string {
 }
 
 /** @param user the VMM's alone. */
-function startVmm({ settings, files, directory }: MachineRequest, user: UserIds, links: readonly { readonly tag: string; readonly fd: Fd }[], log: Fd): number {
+function startVmm({ settings, files, directory, places }: MachineRequest, user: UserIds, links: readonly { readonly tag: string; readonly fd: Fd }[], log: Fd): number {
   const kept: Fd[] = [];
   const keep = (fd: Fd) => {
     kept.push(fd);
@@ -123,6 +148,7 @@ function startVmm({ settings, files, directory }: MachineRequest, user: UserIds,
     { kind: "vsock", cid: GUEST_CID, socket: keep(listenUnix(`${path.procPath}/${VSOCK}`)) },
     { kind: "rng" },
     ...links.map(({ tag, fd }) => ({ kind: "remote-fs" as const, tag, ...keep(fd) })),
+    ...Array.from({ length: places }, (_, i) => ({ kind: "remote-fs" as const, tag: `place-${i}` })),
   ];
   const config: VmConfig = {
     vcpus: settings.vcpus,

@@ -12,13 +12,16 @@
  *      |<---------- data, error data: what it prints |
  *      |<------------------------------------ exited |
  *
+ * A question about a container (ask.ts, questions.ts) has a connection of its own: ask, and answer or failed.
+ *
  * An end that is gone ends the other: a stand-in that is killed takes its process along, and a guest that dies its stand-ins.
  *
  * Each message is a frame: its length without these 5 bytes (u32, little endian), its kind (u8), and then JSON or data. The host takes the agent
  * for hostile: sizes are bounded, every message is checked against its schema, and nothing that the agent says names anything of the host's.
  */
 import * as v from "valibot";
-import type { Process, Spec } from "../spec/config.ts";
+import type { LinuxResources, Process, Spec } from "../spec/config.ts";
+import type { SharedNamespace } from "./guest-spec.ts";
 
 /** Where the agent listens, of the guest's vsock ports. */
 export const AGENT_PORT = 1024;
@@ -41,9 +44,30 @@ interface Fresh {
   readonly seed: string;
 }
 
+export type Question =
+  | { readonly do: "freeze" | "thaw" }
+  /** Answered with `ProcessLine[]`. */
+  | { readonly do: "processes" }
+  /** Answered with the guest's figures as `events` prints them. */
+  | { readonly do: "stats" }
+  | { readonly do: "update"; readonly resources: LinuxResources }
+  /** Answered with `oom` whenever one of its processes was killed for want of memory, until the container or the connection ends. */
+  | { readonly do: "watch-oom" };
+
+export interface NewContainer {
+  readonly id: string;
+  readonly spec: Spec;
+  readonly rootWrites: "memory" | "host";
+  /** The tags of virtio-fs devices by the names that the guest mounts them with, below the container's share. */
+  readonly loans: Readonly<Record<string, string>>;
+  /** Namespaces that it has in common with a container which runs in the guest already. */
+  readonly joins: readonly { readonly type: SharedNamespace; readonly container: string }[];
+}
+
 export type FromHost =
-  | ({ readonly kind: "create"; readonly id: string; readonly spec: Spec; readonly rootWrites: "memory" | "host" } & Fresh)
+  | ({ readonly kind: "create" } & NewContainer & Fresh)
   | ({ readonly kind: "exec"; readonly id: string; readonly process: Process } & Fresh)
+  | { readonly kind: "ask"; readonly id: string; readonly question: Question }
   | { readonly kind: "start" }
   | { readonly kind: "signal"; readonly signal: number }
   | { readonly kind: "resize"; readonly rows: number; readonly columns: number }
@@ -54,6 +78,9 @@ const small = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(255));
 const fromAgent = v.variant("kind", [
   v.strictObject({ kind: v.literal("created") }),
   v.strictObject({ kind: v.literal("started") }),
+  v.strictObject({ kind: v.literal("oom") }),
+  /** JSON. */
+  v.strictObject({ kind: v.literal("answer"), text: v.string() }),
   v.strictObject({ kind: v.literal("failed"), message: v.pipe(v.string(), v.maxLength(4096)) }),
   v.strictObject({ kind: v.literal("input-taken"), bytes: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(INPUT_WINDOW)) }),
   v.strictObject({ kind: v.literal("exited"), code: small }),

@@ -57,7 +57,7 @@ export class StandIn {
     this.#listening = options.start !== undefined;
   }
 
-  /** @returns how the process ended. @throws Error where the guest is gone, or breaks the protocol. */
+  /** @returns how the process ended; as if by SIGKILL where the guest is gone. @throws Error where it breaks the protocol. */
   run(): ExitStatus {
     const { channel } = this.#options;
     this.#tellSize();
@@ -91,7 +91,8 @@ export class StandIn {
       if (kind === FRAME.json) ended ??= this.#hear(parseFromAgent(content));
       else this.#output.push({ fd: this.#options.terminal ?? (kind === FRAME.data ? 1 : 2), rest: content });
     }
-    if (ended === undefined && channel.gone) throw new Error("the guest is gone");
+    // The machine, and with it the process, was ended from outside.
+    if (ended === undefined && channel.gone) return { kind: "signaled", signal: SIGNALS.SIGKILL };
     return ended;
   }
 
@@ -104,7 +105,9 @@ export class StandIn {
         return undefined;
       case "exited": return { kind: "exited", code: message.code };
       case "signaled": return message;
-      case "created": throw new Error("the agent has made the process twice");
+      case "created":
+      case "oom":
+      case "answer": throw new Error("the agent answers what was not asked");
       default: return assertNever(message);
     }
   }

@@ -1,10 +1,11 @@
 /** The agent's side of one process: sets it up, passes its streams and signals on, tells how it ended. A forked process, all synchronous. */
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { EINVAL, ENOENT } from "../../linux/abi/errno.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { POLLIN, POLLOUT } from "../../linux/abi/poll.ts";
 import { SIGNALS } from "../../linux/abi/signal.ts";
 import { addEntropy, setClock } from "../../linux/clock.ts";
+import { trySyncFileSystem } from "../../linux/data.ts";
 import { assertNever, isErrno, messageOf } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { duplicateOnto, open, pipe } from "../../linux/file.ts";
@@ -16,22 +17,27 @@ import { receiveMessage, socketPair } from "../../linux/socket.ts";
 import { setWindowSize } from "../../linux/tty.ts";
 import { tryReadInto, tryWriteFrom } from "../../vmm/devices/host-io.ts";
 import { NO_CONFIG } from "../config/schema.ts";
+import type { Cgroup } from "../cgroups/index.ts";
 import { createContainer } from "../container/create.ts";
 import { destroyContainer } from "../container/delete.ts";
 import { execInContainer } from "../container/exec.ts";
 import { startContainer } from "../container/start.ts";
+import { cgroupOf } from "../container/status.ts";
 import { Container } from "../container/store.ts";
 import type { ConsoleTarget } from "../init/launch.ts";
 import type { Logger } from "../log.ts";
 import { Channel } from "./channel.ts";
+import { shareOf } from "./guest-spec.ts";
 import { CHUNK, FRAME, type FromHost } from "./protocol.ts";
+import { answerQuestion } from "./questions.ts";
 
 /** What is read of a process's output after its end: others may hold the same pipe, and write for ever. */
 const DRAIN_LIMIT = 1 << 20;
 /** The clock is left alone where it is about right. */
 const CLOCK_TOLERANCE_MS = 500;
 
-type Request = Extract<FromHost, { kind: "create" | "exec" }>;
+type Request = Extract<FromHost, { kind: "create" | "exec" | "ask" }>;
+type ProcessRequest = Exclude<Request, { kind: "ask" }>;
 
 /** @returns the exit code of this process, which means nothing to anybody. */
 export function serveTask(connection: Fd, root: string, log: Logger): number {
@@ -39,8 +45,8 @@ export function serveTask(connection: Fd, root: string, log: Logger): number {
   try {
     const request = awaitRequest(channel);
     if (request === undefined) return 1;
-    refresh(request);
-    new Task(channel, request, root, log).run();
+    if (request.kind === "ask") answerAsked(channel, request, root, log);
+    else runProcess(channel, request, root, log);
   } catch (error) {
     channel.say({ kind: "failed", message: messageOf(error).slice(0, 4096) });
   }
@@ -51,6 +57,33 @@ export function serveTask(connection: Fd, root: string, log: Logger): number {
   return 0;
 }
 
+function answerAsked(channel: Channel, { id, question }: Extract<Request, { kind: "ask" }>, root: string, log: Logger): void {
+  const container = Container.open(root, id);
+  if (question.do === "watch-oom") watchOom(channel, cgroupOf(container));
+  else channel.say({ kind: "answer", text: answerQuestion(container, question, log) });
+}
+
+function watchOom(channel: Channel, cgroup: Cgroup): void {
+  using oom = cgroup.oomEvents();
+  if (oom === undefined) throw new Error("the container has no memory controller");
+  channel.say({ kind: "answer", text: "null" });
+  while (!channel.gone) {
+    const [fromHost = 0] = poll([{ fd: channel.fd, events: channel.events(true) }, oom.request], Infinity);
+    if ((fromHost & POLLOUT) !== 0) channel.flush();
+    if ((fromHost & ~POLLOUT) !== 0) channel.read();
+    const news = oom.take();
+    if (news === "gone") return;
+    if (news === "oom") channel.say({ kind: "oom" });
+  }
+}
+
+function runProcess(channel: Channel, request: ProcessRequest, root: string, log: Logger): void {
+  refresh(request);
+  using undo = new DisposableStack();
+  if (request.kind === "create") undo.adopt(mountLoans(request), unmountLoans);
+  new Task(channel, request, root, log).run();
+}
+
 function awaitRequest(channel: Channel): Request | undefined {
   while (!channel.gone) {
     poll([{ fd: channel.fd, events: POLLIN }], Infinity);
@@ -58,14 +91,14 @@ function awaitRequest(channel: Channel): Request | undefined {
     const frame = channel.next();
     if (frame === undefined) continue;
     const message = JSON.parse(Buffer.from(frame.content).toString()) as FromHost;
-    if (message.kind !== "create" && message.kind !== "exec") throw new Error(`the agent was told to ${message.kind} first`);
+    if (message.kind !== "create" && message.kind !== "exec" && message.kind !== "ask") throw new Error(`the agent was told to ${message.kind} first`);
     return message;
   }
   return undefined;
 }
 
 /** Not in a user namespace of a test's, which may set neither. */
-function refresh({ time, seed }: Request): void {
+function refresh({ time, seed }: ProcessRequest): void {
   try {
     if (Math.abs(Date.now() - time) > CLOCK_TOLERANCE_MS) setClock(time);
     addEntropy(Buffer.from(seed, "base64"));
@@ -92,7 +125,7 @@ class Task {
   #pending: Buffer[] = [];
   #inputEnds = false;
 
-  constructor(channel: Channel, request: Request, root: string, log: Logger) {
+  constructor(channel: Channel, request: ProcessRequest, root: string, log: Logger) {
     this.#channel = channel;
     this.#log = log;
     this.#own = request.kind === "create";
@@ -109,13 +142,16 @@ class Task {
     if (request.kind === "exec") channel.say({ kind: "started" });
   }
 
+  /** What the container has written is with the host's files before its end is told: the host ends what serves them then. */
   run(): void {
+    let status: ExitStatus | undefined;
     try {
-      const status = this.#supervise();
-      if (status !== undefined) this.#tellEnd(status);
+      status = this.#supervise();
+      if (status !== undefined) this.#drain();
     } finally {
       this.#end();
     }
+    if (status !== undefined) this.#channel.say(status.kind === "exited" ? status : { kind: "signaled", signal: status.signal });
   }
 
   /** @returns undefined where the host is gone. */
@@ -160,7 +196,8 @@ class Task {
         this.#inputEnds = true;
         return;
       case "create":
-      case "exec": throw new Error("one process for each connection");
+      case "exec":
+      case "ask": throw new Error("one process for each connection");
       default: assertNever(message);
     }
   }
@@ -218,25 +255,55 @@ class Task {
     return size;
   }
 
-  #tellEnd(status: ExitStatus): void {
+  #drain(): void {
     for (const output of this.#outputs) {
       for (let [total, size] = [0, 1]; size > 0 && !output.ended && total < DRAIN_LIMIT; total += size) size = this.#pass(output);
     }
-    this.#channel.say(status.kind === "exited" ? status : { kind: "signaled", signal: status.signal });
   }
 
   #end(): void {
     if (!this.#own) return void kill(this.#pid, SIGNALS.SIGKILL);
     destroyContainer(this.#container, this.#log);
     removeBundle(this.#container.record.bundle);
+    for (const path of sharesOf(this.#container.record.id)) sync(path);
   }
 }
 
-function create({ id, spec, rootWrites }: Extract<Request, { kind: "create" }>, root: string, console: ConsoleTarget | undefined, log: Logger) {
+type CreateRequest = Extract<Request, { kind: "create" }>;
+
+/** @returns the container's id. */
+function mountLoans({ id, loans }: CreateRequest): string {
+  for (const [name, tag] of Object.entries(loans)) {
+    const path = `${shareOf(id)}/${name}`;
+    mkdirSync(path, { recursive: true });
+    mount(tag, path, "virtiofs", 0);
+  }
+  return id;
+}
+
+const sharesOf = (id: string): string[] => (existsSync(shareOf(id)) ? readdirSync(shareOf(id)).map((name) => `${shareOf(id)}/${name}`) : []);
+
+/** Directories by rmdir alone: what is still mounted below them is the host's. */
+function unmountLoans(id: string): void {
+  for (const path of sharesOf(id)) {
+    tryUnmount(path);
+    rmdirSync(path);
+  }
+  if (existsSync(shareOf(id))) rmdirSync(shareOf(id));
+}
+
+function sync(path: string): void {
+  using directory = open(path, fcntl.O_RDONLY | fcntl.O_DIRECTORY);
+  trySyncFileSystem(directory);
+}
+
+function create({ id, spec, rootWrites, joins }: CreateRequest, root: string, console: ConsoleTarget | undefined, log: Logger) {
   const bundle = `${root}-bundles/${id}`;
   mkdirSync(bundle, { recursive: true });
   const path = rootWrites === "memory" ? overlay(bundle, spec.root?.path ?? "") : spec.root?.path;
-  writeFileSync(`${bundle}/config.json`, JSON.stringify({ ...spec, root: { ...spec.root, path } }));
+  const joined = joins.map(({ type, container }) => ({ type, path: `/proc/${Container.open(root, container).record.pid}/ns/${type}` }));
+  const linux = { ...spec.linux, namespaces: [...(spec.linux?.namespaces ?? []), ...joined] };
+  writeFileSync(`${bundle}/config.json`, JSON.stringify({ ...spec, root: { ...spec.root, path }, linux }));
   const container = createContainer({
     root, id, bundle, mode: "namespace", config: NO_CONFIG, systemdCgroup: false, rootless: false, console: () => console,
     pidFile: undefined, preserveFds: 0, noPivot: false, newKeyring: true, log,

@@ -10,27 +10,61 @@ const SECONDS = 400;
 
 let machine: Machine;
 
+interface BundleOptions {
+  /** Of the machine that the container belongs to. */
+  readonly sandbox?: string;
+  /** Whether it has the first one's host name: PID stands for that one's. */
+  readonly joins?: boolean;
+  readonly terminal?: boolean;
+  /** Bytes. */
+  readonly memory?: number;
+}
+
+/** Shell commands that write a bundle to /run/NAME, which reads nothing of the host's but its root and the volume. */
+function bundle(name: string, command: string, { sandbox, joins = false, terminal = false, memory }: BundleOptions = {}): string {
+  const config = {
+    ociVersion: "1.2.0",
+    root: { path: "/run/rootfs" },
+    ...(joins ? {} : { hostname: name }),
+    annotations: sandbox === undefined ? {} : { "dev.tssandbox.sandbox": sandbox },
+    process: { terminal, args: ["sh", "-c", command], cwd: "/", env: ["PATH=/bin"], user: { uid: 0, gid: 0 } },
+    mounts: [
+      { destination: "/proc", type: "proc", source: "proc" },
+      { destination: "/dev", type: "tmpfs", source: "tmpfs" },
+      { destination: "/dev/pts", type: "devpts", source: "devpts", options: ["newinstance", "ptmxmode=0666"] },
+      { destination: "/volume", type: "bind", source: "/run/volume", options: ["rbind", "rw"] },
+    ],
+    linux: {
+      namespaces: [...["pid", "mount", "ipc", "network"].map((type) => ({ type })), { type: "uts", ...(joins ? { path: "/proc/PID/ns/uts" } : {}) }],
+      resources: memory === undefined ? {} : { memory: { limit: memory } },
+    },
+  };
+  return `mkdir -p /run/${name}; cat >/run/${name}/config.json <<'JSON'\n${JSON.stringify(config)}\nJSON\n`;
+}
+
 const PREPARE = `
 modprobe kvm_amd
 mkdir -p /run/rootfs/{bin,proc,dev,sys,tmp,volume} /run/volume
 cp /bin/busybox /run/rootfs/bin/
 chroot /run/rootfs /bin/busybox --install -s /bin
-head -c 20000000 /dev/urandom >/run/volume/big
-bundle() { # NAME SCRIPT: reads nothing of the host's but its root and the volume
-  mkdir -p /run/$1
-  cat >/run/$1/config.json <<JSON
-{ "ociVersion": "1.2.0", "root": { "path": "/run/rootfs" }, "hostname": "$1",
-  "process": { "args": ["sh", "-c", "$2"], "cwd": "/", "env": ["PATH=/bin"], "user": { "uid": 0, "gid": 0 } },
-  "mounts": [ { "destination": "/proc", "type": "proc", "source": "proc" }, { "destination": "/dev", "type": "tmpfs", "source": "tmpfs" },
-    { "destination": "/volume", "type": "bind", "source": "/run/volume", "options": ["rbind", "rw"] } ],
-  "linux": { "namespaces": [ { "type": "pid" }, { "type": "mount" }, { "type": "ipc" }, { "type": "uts" }, { "type": "network" } ] } }
-JSON
-}
-bundle one "echo out; echo err >&2; uname -r; hostname; sha256sum /volume/big; cat >/volume/written; echo lost >/lost; exit 7"
-bundle two "trap 'echo caught; exit 3' TERM; echo ready; while :; do sleep 0.1; done"
+head -c 100000000 /dev/urandom >/run/volume/big; head -c 300000 /run/volume/big >/run/volume/small
+${bundle("one", "echo out; echo err >&2; uname -r; hostname; sha256sum /volume/big; cat >/volume/written; echo lost >/lost; exit 7")}
+${bundle("two", "trap 'echo caught; exit 3' TERM; echo ready; while :; do sleep 0.1; done")}
+${bundle("first", "trap 'exit 3' TERM; echo ready; while :; do sleep 0.1; done", { sandbox: "first" })}
+${bundle("member", "hostname; sha256sum /volume/small | cut -c1-64; cat >/volume/written; echo lost >/lost; ps | grep -c [s]leep; exit 7", { sandbox: "first", joins: true })}
+${bundle("terminal", "tty; stty size; while [ \"$(stty size)\" = '31 97' ]; do sleep 0.2; done; stty size; read line; echo got $line; exit 4", { sandbox: "first", terminal: true })}
+${bundle("hungry", "while ! [ -e /volume/go ]; do sleep 0.2; done; tail /dev/zero; echo $?", { sandbox: "first", memory: 24 << 20 })}
+${bundle("worker", "echo mine >/own; while :; do date +%s >/volume/worker; sleep 0.1; done", { sandbox: "first", joins: true })}
 `;
 
-const script = (text: string): Promise<CommandResult> => machine.runScript(`export TSSANDBOX_VM_IMAGE=${GUEST_IMAGE}\n${text}`, { seconds: SECONDS });
+const SHELL = `
+export TSSANDBOX_VM_IMAGE=${GUEST_IMAGE}
+state() { bin/tssandbox state $1 | sed -n 's/.*"status": "\\(.*\\)".*/\\1/p'; }
+ended() { for i in $(seq 300); do [ "$(state $1)" = stopped ] && break; sleep 0.1; done; state $1; }
+seen() { for i in $(seq 600); do grep -qs "$1" $2 && break; sleep 0.1; done; }
+`;
+
+const script = (text: string): Promise<CommandResult> => machine.runScript(`${SHELL}${text}`, { seconds: SECONDS });
 
 beforeAll(async () => {
   await buildGuestImage();
@@ -66,19 +100,47 @@ test("run: output, errors, input, exit code; a file through virtio-fs, both ways
 
 test("create, start, exec, another machine beside it, pause, resume, signals, delete", async () => {
   const { stdout, stderr } = await script(`
-    state() { bin/tssandbox state two | sed -n 's/.*"status": "\\(.*\\)".*/\\1/p'; }
     bin/tssandbox --mode vm create --bundle /run/two --pid-file /run/two.pid two </dev/null >/run/two.out 2>&1 || { cat /run/two.out; exit; }
-    state
-    bin/tssandbox start two; state
+    state two
+    bin/tssandbox start two; state two
     bin/tssandbox exec two sh -c 'hostname; exit 5'; echo exec $?
     bin/tssandbox exec two sh -c 'kill -9 $$'; echo exec $?
-    bin/tssandbox --mode vm run --bundle /run/one other </dev/null 2>/dev/null | sed -n '1p;3p'; state
-    bin/tssandbox pause two; state
-    bin/tssandbox resume two; state
+    bin/tssandbox --mode vm run --bundle /run/one other </dev/null 2>/dev/null | sed -n '1p;3p'; state two
+    bin/tssandbox pause two; state two
+    bin/tssandbox resume two; state two
     bin/tssandbox kill two TERM
-    for i in $(seq 300); do [ "$(state)" = stopped ] && break; sleep 0.1; done
-    state; cat /run/two.out
+    ended two; cat /run/two.out
     bin/tssandbox delete two; ls /run/tssandbox; pgrep -f tssandbox-vmm; true`);
   expect(stderr).toBe("");
   expect(stdout.trim().split("\n")).toEqual(["created", "running", "two", "exec 5", "exec 137", "out", "one", "running", "paused", "running", "stopped", "ready", "caught"]);
+});
+
+test("several containers in one machine: each with its own files and processes, ended one by one, and all with the first", async () => {
+  const { stdout, stderr } = await script(`
+    bin/tssandbox --mode vm create --bundle /run/first --pid-file /run/first.pid first </dev/null >/run/first.out 2>&1 || { cat /run/first.out; exit; }
+    bin/tssandbox start first
+    sed -i "s/PID/$(cat /run/first.pid)/" /run/member/config.json /run/worker/config.json
+    echo typed | bin/tssandbox --mode vm run --bundle /run/member member; echo member $?
+    cat /run/volume/written; sha256sum /run/volume/small | cut -c1-64; ls /run/rootfs | grep -c -e lost -e own
+    for id in worker other; do bin/tssandbox --mode vm create --bundle /run/worker $id </dev/null >/run/$id.out 2>&1; bin/tssandbox start $id; done
+    bin/tssandbox exec worker cat /own; pgrep -fc ^tssandbox-vmm
+    bin/tssandbox pause worker; state worker; bin/tssandbox exec other hostname; bin/tssandbox resume worker; state worker
+    bin/tssandbox ps --format json worker | grep -c '^[[][0-9,]*[]]$'; bin/tssandbox ps first | grep -c 'trap '
+    bin/tssandbox update --pids-limit 77 worker; bin/tssandbox events --stats worker | grep -o '"limit":77'
+    bin/tssandbox --mode vm create --bundle /run/hungry hungry </dev/null >/run/hungry.out 2>&1; bin/tssandbox start hungry
+    bin/tssandbox events --interval 500ms hungry >/run/events & seen stats /run/events; touch /run/volume/go
+    ended hungry; wait; cat /run/hungry.out; grep -o '"type":"oom"' /run/events
+    mkfifo /run/typed; script -qefc "tty >/run/pty; stty rows 31 cols 97; bin/tssandbox --mode vm run --bundle /run/terminal terminal; echo run \\$?" /run/typescript </run/typed >/dev/null & exec 9>/run/typed
+    seen '31 97' /run/typescript; stty -F $(cat /run/pty) rows 41 cols 131; seen '41 131' /run/typescript; echo word >&9; wait; exec 9>&-; tr -d '\\r' </run/typescript | grep -v ^Script
+    bin/tssandbox kill worker KILL; ended worker; bin/tssandbox delete worker
+    bin/tssandbox kill first TERM; ended first; ended other
+    bin/tssandbox --mode vm run --bundle /run/member late </dev/null; echo late $?
+    bin/tssandbox delete other; bin/tssandbox delete first; cat /run/first.out; ls /run/tssandbox; pgrep -f ^tssandbox-vmm; true`);
+  expect(stderr).toMatch(/^.*cannot join the machine of a stopped container: first\n$/);
+  const lines = stdout.trim().split("\n").map((line) => line.trim());
+  const sum = expect.stringMatching(/^[0-9a-f]{64}$/) as string;
+  expect(lines).toEqual([
+    "first", sum, "0", "member 7", "typed", lines[1], "0", "mine", "1", "paused", "first", "running", "1", "1",
+    '"limit":77', "stopped", "Killed", "137", '"type":"oom"', "/dev/pts/0", "31 97", "41 131", "word", "got word", "run 4", "stopped", "stopped", "stopped", "late 1", "ready",
+  ]);
 });

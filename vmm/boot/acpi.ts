@@ -6,7 +6,7 @@ import {
   and, device, edgeInterrupt, eisaId, fixedMemory, ifTrue, integer, LOCAL0, memoryWord, method, name, named, notify, packageOf, ports, resources,
   scope, store, string, type Aml,
 } from "./aml.ts";
-import { BOOT, EVENT_INTERRUPT, EVENT_REGISTER, IOAPIC, LOCAL_APIC, PORTS, VIRTIO_WINDOW_SIZE } from "../layout.ts";
+import { BOOT, EVENT_INTERRUPT, EVENT_REGISTER, IOAPIC, LOCAL_APIC, PORTS, VIRTIO_INTERRUPTS, VIRTIO_WINDOW_SIZE } from "../layout.ts";
 import { SLEEP_TYPE_OFF } from "../devices/power.ts";
 
 /** Events of the register at EVENT_REGISTER, which reading clears. */
@@ -50,7 +50,7 @@ function dsdt({ windows }: AcpiMachine): Buffer {
   const terms: Aml[] = [
     ...windows.map(({ address, interrupt }, i) => device(`VR${String(i).padStart(2, "0")}`,
       named("_HID", string("LNRO0005")), named("_UID", integer(i)), named("_CCA", integer(1)),
-      resources(fixedMemory(address, VIRTIO_WINDOW_SIZE), edgeInterrupt(interrupt)))),
+      resources(fixedMemory(address, VIRTIO_WINDOW_SIZE), edgeInterrupt(interrupt, windows.length > VIRTIO_INTERRUPTS.length)))),
     device("COM1", named("_HID", eisaId("PNP0501")), named("_UID", integer(0)), resources(ports(PORTS.serial, 8), edgeInterrupt(PORTS.serialInterrupt))),
     device("RTC", named("_HID", eisaId("PNP0B00")), resources(ports(PORTS.rtc, 2))),
     device("PWRB", named("_HID", eisaId("PNP0C0C")), named("_UID", integer(0))),

@@ -90,8 +90,8 @@ export const resources = (...descriptors: Aml[]): Aml => named("_CRS", buffer([.
 /** 32-bit fixed memory range, writable (6.4.3.4). */
 export const fixedMemory = (base: number, size: number): Aml => [0x86, 9, 0, 1, ...u32(base), ...u32(size)];
 
-/** Extended interrupt descriptor: consumer, edge, active high, exclusive (6.4.3.6). */
-export const edgeInterrupt = (line: number): Aml => [0x89, 6, 0, 0x03, 1, ...u32(line)];
+/** Extended interrupt descriptor: consumer, edge, active high, and whether others have the same line (6.4.3.6). */
+export const edgeInterrupt = (line: number, shared = false): Aml => [0x89, 6, 0, shared ? 0x0b : 0x03, 1, ...u32(line)];
 
 /** I/O port descriptor, 16 bit decode (6.4.2.5). */
 export const ports = (base: number, length: number): Aml => [0x47, 1, ...u16(base), ...u16(base), 1, length];

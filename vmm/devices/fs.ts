@@ -70,12 +70,12 @@ export class Fs implements VirtioDevice {
   }
 }
 
-/** For a request that is longer than we take, or not what it says. */
-export function refuse(chain: Chain): number {
+/** For a request that is longer than we take, or not what it says, or that nobody is there to answer. */
+export function refuse(chain: Chain, errno = EIO): number {
   const unique = gather(chain.readable, 8, 8);
   const answer = new DataView(new ArrayBuffer(OUT_HEADER));
   answer.setUint32(0, OUT_HEADER, true);
-  answer.setInt32(4, -EIO, true);
+  answer.setInt32(4, -errno, true);
   new Uint8Array(answer.buffer).set(unique, 8);
   return scatter(chain.writable, 0, new Uint8Array(answer.buffer));
 }

@@ -3,7 +3,12 @@
  *
  * Requests are passed on as they come, and answered as the answers come, by the number that the guest has given them. A guest that gives two
  * the same number mixes up its own. What the gofer says is checked as what a guest says: it may have been taken over.
+ *
+ *   free -- attach --> attached -- the gofer ends --> without a gofer -- FUSE_DESTROY, or reset --> free
+ *
+ * Without a gofer every request is answered ENOTCONN. A gofer that ends before the guest has mounted leaves the device free.
  */
+import { closeSync } from "node:fs";
 import { POLLIN, POLLOUT } from "../../linux/abi/poll.ts";
 import { gather, scatter } from "../virtio/buffers.ts";
 import { guarded, serve, type DeviceHost, type VirtioDevice } from "../virtio/device.ts";
@@ -16,6 +21,9 @@ import { tryReadInto, tryWriteFrom } from "./host-io.ts";
 const MESSAGE_LIMIT = (1 << 20) + 4096;
 /** Messages that are not answered: FORGET, INTERRUPT, BATCH_FORGET (Linux include/uapi/linux/fuse.h). */
 const UNANSWERED: ReadonlySet<number> = new Set([2, 36, 42]);
+const FUSE_INIT = 26;
+const FUSE_DESTROY = 38;
+const ENOTCONN = 107;
 
 interface Waiting {
   readonly queue: number;
@@ -29,7 +37,10 @@ export class RemoteFs implements VirtioDevice {
   readonly queueSizes = [64, 128];
   readonly features = 0;
   readonly config: Uint8Array;
-  readonly #socket: number;
+  readonly tag: string;
+  #socket: number | undefined;
+  /** Whether the guest has the file system mounted, as far as its messages tell. */
+  #mounted = false;
   readonly #reply = new Uint8Array(MESSAGE_LIMIT);
   #replySize = 0;
   /** The rest of a request that did not fit into the socket. */
@@ -39,23 +50,38 @@ export class RemoteFs implements VirtioDevice {
   #watch: Watch | undefined;
   #host: DeviceHost | undefined;
 
-  /** @param socket a non-blocking stream socket that stays open. */
-  constructor(tag: string, socket: number) {
+  constructor(tag: string) {
+    this.tag = tag;
     this.config = fsConfig(tag);
+  }
+
+  /** Whether a gofer can be attached. */
+  get free(): boolean {
+    return this.#socket === undefined && !this.#mounted;
+  }
+
+  /** Gives it a gofer. Preconditions: `free`. @param socket a non-blocking stream socket, which the device owns. */
+  attach(socket: number): void {
     this.#socket = socket;
+    if (this.#host !== undefined) this.#listen(this.#host, socket);
   }
 
   start(host: DeviceHost): void {
     this.#host = host;
-    // The rest of a request of before a reset still has to go first: the gofer waits for it.
-    this.#watch = host.loop.watch(this.#socket, this.#rest.length > 0 ? POLLIN | POLLOUT : POLLIN, (happened) => this.#socketReady(host, happened));
+    if (this.#socket !== undefined) this.#listen(host, this.#socket);
   }
 
   reset(): void {
     this.#watch?.stop();
     this.#host = undefined;
+    this.#mounted = false;
     this.#waiting.clear();
     this.#waitingCount = 0;
+  }
+
+  #listen(host: DeviceHost, socket: number): void {
+    // The rest of a request of before a reset still has to go first: the gofer waits for it.
+    this.#watch = host.loop.watch(socket, this.#rest.length > 0 ? POLLIN | POLLOUT : POLLIN, (happened) => this.#socketReady(host, socket, happened));
   }
 
   notified(queue: number): void {
@@ -71,8 +97,12 @@ export class RemoteFs implements VirtioDevice {
     message.writeUInt32LE(Math.min(chain.writableSize, MESSAGE_LIMIT));
     message.set(gather(chain.readable, 0, chain.readableSize), 4);
     if (message.readUInt32LE(4) !== chain.readableSize) return refuse(chain);
-    this.#send(message);
-    if (UNANSWERED.has(message.readUInt32LE(8))) return 0;
+    const opcode = message.readUInt32LE(8);
+    if (opcode === FUSE_DESTROY) this.#mounted = false;
+    else if (opcode === FUSE_INIT) this.#mounted = true;
+    const sent = this.#send(message);
+    if (UNANSWERED.has(opcode)) return 0;
+    if (!sent) return refuse(chain, ENOTCONN);
     this.#keep(message.toString("latin1", 12, 20), { queue, chain });
     return "taken";
   }
@@ -85,48 +115,72 @@ export class RemoteFs implements VirtioDevice {
     else others.push(waiting);
   }
 
-  #send(message: Uint8Array): void {
-    const written = tryWriteFrom(this.#socket, [message]);
-    if (written === "gone") throw new QueueError("the file system's gofer has ended");
+  /** @returns false where there is no gofer. */
+  #send(message: Uint8Array): boolean {
+    const written = this.#socket === undefined ? "gone" : tryWriteFrom(this.#socket, [message]);
+    // Those that wait already are told when the socket's end is seen: this may be in the middle of a queue.
+    if (written === "gone") return false;
     const done = written === "later" ? 0 : written;
-    if (done === message.length) return;
+    if (done === message.length) return true;
     this.#rest = message.subarray(done);
     this.#watch?.setEvents(POLLIN | POLLOUT);
+    return true;
   }
 
-  #socketReady(host: DeviceHost, happened: number): void {
+  #socketReady(host: DeviceHost, socket: number, happened: number): void {
     if ((happened & POLLOUT) !== 0) this.#flush(host);
-    if ((happened & ~POLLOUT) !== 0 && this.#host === host) guarded(host, () => this.#receive(host));
+    if ((happened & ~POLLOUT) !== 0 && this.#host === host && this.#socket === socket) guarded(host, () => this.#receive(host, socket));
   }
 
   #flush(host: DeviceHost): void {
     const rest = this.#rest;
     this.#rest = new Uint8Array(0);
-    guarded(host, () => this.#send(rest));
+    this.#send(rest);
     if (this.#rest.length > 0 || this.#host !== host) return;
     this.#watch?.setEvents(POLLIN);
     for (const queue of this.queueSizes.keys()) this.notified(queue);
   }
 
   /** Reads what there is, up to the end of a reply. */
-  #receive(host: DeviceHost): void {
+  #receive(host: DeviceHost, socket: number): void {
     for (;;) {
       const wanted = this.#replySize < OUT_HEADER ? OUT_HEADER : this.#replyLength();
-      const size = tryReadInto(this.#socket, [this.#reply.subarray(this.#replySize, wanted)]);
+      const size = tryReadInto(socket, [this.#reply.subarray(this.#replySize, wanted)]);
       if (size === "later") return;
-      if (size === "gone" || size === 0) throw new QueueError("the file system's gofer has ended");
+      if (size === "gone" || size === 0) return this.#lose(host, socket);
       this.#replySize += size;
-      if (this.#replySize < OUT_HEADER || this.#replySize < this.#replyLength()) continue;
+      const length = this.#replySize < OUT_HEADER ? Infinity : this.#replyLength();
+      if (length === 0) return this.#lose(host, socket);
+      if (this.#replySize < length) continue;
       const reply = this.#reply.subarray(0, this.#replySize);
       this.#replySize = 0;
       this.#answer(host, reply);
     }
   }
 
+  /** The gofer has ended, or breaks the protocol: whoever waits for it has waited long enough. */
+  #lose(host: DeviceHost, socket: number): void {
+    this.#watch?.stop();
+    closeSync(socket);
+    this.#socket = undefined;
+    this.#rest = new Uint8Array(0);
+    this.#replySize = 0;
+    const waiting = [...this.#waiting.values()].flat();
+    this.#waiting.clear();
+    this.#waitingCount = 0;
+    for (const { queue: index, chain } of waiting) {
+      const queue = host.queue(index);
+      if (queue === undefined) continue;
+      queue.push(chain, refuse(chain, ENOTCONN));
+      host.signalUsed(queue);
+    }
+    for (const queue of this.queueSizes.keys()) this.notified(queue);
+  }
+
+  /** @returns 0 for a length that no reply of ours has. */
   #replyLength(): number {
     const length = new DataView(this.#reply.buffer).getUint32(0, true);
-    if (length < OUT_HEADER || length > MESSAGE_LIMIT) throw new QueueError(`the file system's gofer answers with ${length} bytes`);
-    return length;
+    return length < OUT_HEADER || length > MESSAGE_LIMIT ? 0 : length;
   }
 
   #answer(host: DeviceHost, reply: Uint8Array): void {

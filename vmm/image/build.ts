@@ -51,8 +51,6 @@ $b mount -t devpts -o newinstance,ptmxmode=0666 devpts /dev/pts
 $b mount -t tmpfs shm /dev/shm
 $b mount -t cgroup2 cgroup /sys/fs/cgroup
 $b mount -t tmpfs -o mode=755 share /share
-$b mkdir /share/root /share/volumes
-for tag in root volumes; do $b mount -t virtiofs $tag /share/$tag 2>/dev/null; done
 $b ip link set lo up
 echo "guest: the agent starts"
 /${HOME}/node ${flags.join(" ")} /${HOME}/dist/tssandbox.cjs --root /run/tssandbox vm agent

@@ -2,7 +2,7 @@
  * The InterruptStatus and InterruptACK registers of all virtio-mmio windows (virtio 1.2, 4.2.2). The guest touches them once each for every
  * interrupt, so they are words in shared memory that every thread works on, and no other thread is asked.
  */
-import { VIRTIO_INTERRUPTS, VIRTIO_WINDOW_SIZE, VIRTIO_WINDOWS } from "../layout.ts";
+import { MAX_VIRTIO_WINDOWS, VIRTIO_WINDOW_SIZE, VIRTIO_WINDOWS } from "../layout.ts";
 
 const INTERRUPT_STATUS = 0x060;
 const INTERRUPT_ACK = 0x064;
@@ -12,7 +12,7 @@ export const USED_BUFFERS = 1;
 /** A device's configuration or status has changed. */
 export const CONFIG_CHANGED = 2;
 
-export const INTERRUPT_STATUS_WORDS = VIRTIO_INTERRUPTS.length;
+export const INTERRUPT_STATUS_WORDS = MAX_VIRTIO_WINDOWS;
 
 export class InterruptStatus {
   readonly words: Int32Array;

@@ -6,7 +6,9 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { FRAME, FRAME_HEADER, INPUT_WINDOW, type FromAgent, type FromHost } from "../../../runtime/vm/protocol.ts";
+import { FRAME, FRAME_HEADER, INPUT_WINDOW, type FromAgent, type FromHost, type NewContainer, type Question } from "../../../runtime/vm/protocol.ts";
+import { statusOf } from "../../../runtime/container/status.ts";
+import { Container } from "../../../runtime/container/store.ts";
 import { Bundle } from "../../support/bundle.ts";
 import { until } from "../../support/until.ts";
 
@@ -82,8 +84,8 @@ class Client implements AsyncDisposable {
 
 const fresh = { time: Date.now(), seed: Buffer.alloc(64, 1).toString("base64") };
 
-async function created(client: Client, bundle: Bundle, rootWrites: "memory" | "host" = "host"): Promise<void> {
-  client.say({ kind: "create", id: bundle.id, spec: { ...bundle.spec, root: { path: bundle.rootfs } } as never, rootWrites, ...fresh });
+async function created(client: Client, bundle: Bundle, rootWrites: "memory" | "host" = "host", joins: NewContainer["joins"] = []): Promise<void> {
+  client.say({ kind: "create", id: bundle.id, spec: { ...bundle.spec, root: { path: bundle.rootfs } } as never, rootWrites, loans: {}, joins, ...fresh });
   await client.expect("created");
 }
 
@@ -150,7 +152,7 @@ test("throw-away writes leave the lent root as it was", async () => {
 test("what cannot be made is told, and the agent goes on", async () => {
   using bundle = new Bundle({ args: ["/no/such/program"] });
   await using client = new Client();
-  client.say({ kind: "create", id: bundle.id, spec: { ...bundle.spec, root: { path: bundle.rootfs } } as never, rootWrites: "host", ...fresh });
+  client.say({ kind: "create", id: bundle.id, spec: { ...bundle.spec, root: { path: bundle.rootfs } } as never, rootWrites: "host", loans: {}, joins: [], ...fresh });
   await until("an answer", () => client.messages.length > 0);
   expect(client.messages[0]).toEqual({ kind: "failed", message: expect.stringContaining("/no/such/program") });
 });
@@ -165,4 +167,62 @@ test("a container ends with the host's connection", async () => {
     expect(existsSync(join(folder, "state", bundle.id))).toBe(true);
   }
   await until("removed", () => !existsSync(join(folder, "state", bundle.id)));
+});
+
+async function ask(bundle: Bundle, question: Question): Promise<unknown> {
+  await using client = new Client();
+  client.say({ kind: "ask", id: bundle.id, question });
+  return JSON.parse((await client.expect("answer")).text);
+}
+
+test("questions about a container: its processes, its figures, frozen and thawed, new limits", async () => {
+  using bundle = new Bundle({ args: ["sh", "-c", "echo ready; sleep 1000"] });
+  await using client = new Client();
+  await created(client, bundle);
+  client.say({ kind: "start" });
+  await until("output", () => client.output === "ready\n");
+  expect(await ask(bundle, { do: "processes" })).toEqual(expect.arrayContaining([{ pid: expect.any(Number), parent: expect.any(Number), uid: 0, command: "sleep 1000" }]));
+  expect(await ask(bundle, { do: "stats" })).toMatchObject({ pids: { current: expect.any(Number) } });
+  expect(await ask(bundle, { do: "freeze" })).toBe(null);
+  expect(statusIn(bundle)).toBe("paused");
+  expect(await ask(bundle, { do: "thaw" })).toBe(null);
+  expect(statusIn(bundle)).toBe("running");
+  expect(await ask(bundle, { do: "update", resources: { pids: { limit: 77 } } })).toBe(null);
+  expect(await ask(bundle, { do: "stats" })).toMatchObject({ pids: { limit: 77 } });
+});
+
+const statusIn = ({ id }: Bundle) => statusOf(Container.open(join(folder, "state"), id));
+
+test("a container joins namespaces of another's", async () => {
+  using first = new Bundle({ args: ["sh", "-c", "echo ready; sleep 1000"], edit: (spec) => (spec.hostname = "the-first") });
+  using second = new Bundle({
+    args: ["sh", "-c", "hostname"],
+    edit: (spec) => {
+      delete spec.hostname;
+      spec.linux!.namespaces = spec.linux!.namespaces!.filter(({ type }) => type !== "uts");
+    },
+  });
+  await using client = new Client();
+  await created(client, first);
+  client.say({ kind: "start" });
+  await until("output", () => client.output === "ready\n");
+  await using other = new Client();
+  await created(other, second, "host", [{ type: "uts", container: first.id }]);
+  other.say({ kind: "start" });
+  await other.expect("exited");
+  expect(other.output).toBe("the-first\n");
+});
+
+test("a process that is killed for want of memory is told of", async () => {
+  using bundle = new Bundle({ args: ["sh", "-c", "read go; tail /dev/zero; echo $?"], edit: (spec) => (spec.linux!.resources = { memory: { limit: 24 << 20 } }) });
+  await using client = new Client();
+  await created(client, bundle);
+  client.say({ kind: "start" });
+  await using watch = new Client();
+  watch.say({ kind: "ask", id: bundle.id, question: { do: "watch-oom" } });
+  await watch.expect("answer");
+  client.input(Buffer.from("go\n"));
+  await watch.expect("oom");
+  await client.expect("exited");
+  expect(client.output).toBe("137\n");
 });

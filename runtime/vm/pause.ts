@@ -1,0 +1,19 @@
+/** `pause` and `resume` in mode vm: the whole machine, or in one that others are in, too, the container's processes in the guest. */
+import type { Container } from "../container/store.ts";
+import { askAgent } from "./ask.ts";
+import { controlMachine } from "./control.ts";
+import { membershipOf } from "./group.ts";
+
+const isAlone = ({ record: { annotations, id } }: Container): boolean => membershipOf(annotations, id).kind === "alone";
+
+/** @throws Error */
+export function pauseInMachine(container: Container): void {
+  if (isAlone(container)) controlMachine(container.directory, { do: "pause" });
+  else askAgent(container, { do: "freeze" });
+}
+
+/** @throws Error */
+export function resumeInMachine(container: Container): void {
+  if (isAlone(container)) controlMachine(container.directory, { do: "resume" });
+  else askAgent(container, { do: "thaw" });
+}
