@@ -1,9 +1,9 @@
 /** Pods by the CRI socket, under each handler: what the kubelet does, and nothing left on the node afterwards. By whichever containerd. */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ContainerState, NamespaceMode, PodSandboxState } from "./cri/generated/cri_pb.js";
+import { ContainerState, PodSandboxState } from "./cri/generated/cri_pb.js";
 import { HANDLERS } from "./cri/node.ts";
-import { LOOP, namespaceOptions, type Pod, Pods } from "./cri/pods.ts";
+import { LOOP, type Pod, Pods } from "./cri/pods.ts";
 import { eventually } from "./support.ts";
 
 /** @param binaries where containerd is, unless the one is meant that is installed. */
@@ -132,13 +132,6 @@ export function criSuite(binaries?: () => Promise<string>): void {
     expect(codes.map(({ code }) => code)).toEqual(many.map((_, n) => n));
     await Promise.all(many.map(({ pod }) => pods.cri.removePod(pod.id)));
     await pods.containerd.expectNothingLeft("many");
-  });
-
-  test("a sandbox shares no processes: refused in words", async () => {
-    const pod = await pods.run("shares", HANDLERS.sentry);
-    const id = await pod.create("one", LOOP, { security: { namespaceOptions: { ...namespaceOptions, pid: NamespaceMode.POD } } });
-    await expect(pods.cri.start(id)).rejects.toThrow(/a sandbox has a pid namespace of its own/);
-    await pod.remove();
   });
 
   test("a handler whose file is wrong: the pod is refused in words", async () => {

@@ -204,7 +204,8 @@ describeRuntime("containers of a sandbox", ({ test, make }) => {
     });
 
     test("kill and delete reach all of a container without one of its own", async () => {
-      await using first = await begin();
+      // Reaps what it inherits, as a pause container does.
+      await using first = await begin({ args: ["sh", "-c", "while :; do sleep 0.1; done"] });
       await using member = await join(first, { args: ["sh", "-c", "sleep 1003 & echo ready; wait"], shares: ["network", "pid"] });
       await member.outputMatching(/ready/);
       expect((await inspect(member)).tasks).toHaveLength(2);
