@@ -30,6 +30,8 @@ const json = (any: Any | undefined): string => Buffer.from(any?.value ?? []).toS
 export interface TaskService {
   readonly tasks: ReadonlyMap<string, Task>;
   readonly services: Services;
+  /** Whether there is no task, and none being made. */
+  readonly isIdle: () => boolean;
 }
 
 /** @param shutDown what to do when containerd has no more use for the shim. */
@@ -41,6 +43,8 @@ export function taskService(around: Surroundings, version: string, shutDown: () 
     if (task === undefined) throw new RpcError(CODE.notFound, `task ${id} does not exist`);
     return task;
   };
+
+  const isIdle = () => tasks.size === 0 && creating.size === 0;
 
   async function createTask(request: api.CreateTaskRequest): Promise<{ pid: number }> {
     const { id, bundle, rootfs, checkpoint, stdin, stdout, stderr, terminal } = request;
@@ -104,11 +108,11 @@ export function taskService(around: Surroundings, version: string, shutDown: () 
     }),
     Connect: method(api.ConnectRequestSchema, api.ConnectResponseSchema, ({ id }) => ({ shimPid: process.pid, taskPid: tasks.get(id)?.init.pid ?? 0, version })),
     Shutdown: method(api.ShutdownRequestSchema, EmptySchema, () => {
-      if (tasks.size === 0 && creating.size === 0) shutDown();
+      if (isIdle()) shutDown();
       return {};
     }),
   };
-  return { tasks, services: { "containerd.task.v2.Task": methods } };
+  return { tasks, services: { "containerd.task.v2.Task": methods }, isIdle };
 }
 
 function processInfo(task: Task, pid: number) {

@@ -42,8 +42,9 @@ function beShim({ namespace, debug }: ShimArguments, listener: Fd, path: string)
   reaper.start();
   const publisher = new Publisher(process.env["TTRPC_ADDRESS"] ?? "", namespace, (message) => log("warning", message));
   const shutDown = () => void end(publisher, path);
-  const { tasks, services } = taskService({ namespace, reaper, publisher, log: (message) => log("warning", message) }, VERSION, shutDown);
+  const { tasks, services, isIdle } = taskService({ namespace, reaper, publisher, log: (message) => log("warning", message) }, VERSION, shutDown);
   setInterval(() => tasks.forEach((task) => task.takeOom()), OOM_LOOK_MS);
+  endWithoutTasks(isIdle, shutDown);
   const server = createServer();
   serve(server, services);
   server.listen({ fd: listener.release() });
@@ -52,6 +53,23 @@ function beShim({ namespace, debug }: ShimArguments, listener: Fd, path: string)
 
 /** Of a kill that does not end a process that we wait for, nobody tells us but the cgroup. */
 const OOM_LOOK_MS = 1000;
+
+/**
+ * containerd asks for a task at once, and for the shim's end after its last. If it dies in between, a later containerd before 1.7 takes such a shim for
+ * one that is in use, and nobody ends it.
+ */
+const IDLE_MS = 30_000;
+const IDLE_LOOK_MS = 1000;
+
+function endWithoutTasks(isIdle: () => boolean, shutDown: () => void): void {
+  let left = IDLE_MS;
+  const timer = setInterval(() => {
+    left = isIdle() ? left - IDLE_LOOK_MS : IDLE_MS;
+    if (left > 0) return;
+    clearInterval(timer);
+    shutDown();
+  }, IDLE_LOOK_MS);
+}
 
 const FLUSH_MS = 3000;
 

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect } from "vitest";
+import { expect, vi } from "vitest";
 import { ensurePackages } from "../packages.ts";
 import { ensureImages, type Image } from "./images.ts";
 import { cgroupsNamed, commandOf, descendantsOf, eventually, execute, type ExecuteOptions, inTerminal, isAlive, mountsBelow, parentOf, type Result, RUNTIME, Workspace } from "./support.ts";
@@ -175,15 +175,19 @@ export class Containerd implements AsyncDisposable {
     return lines.filter((line) => line.includes(`"${id}"`)).flatMap((line) => /\/tasks\/\S+/.exec(line)?.[0] ?? []);
   }
 
-  /** Nothing of a container is left: no shim, mount, cgroup, bundle, nothing in the runtime's own state. */
-  async expectNothingLeft(id: string): Promise<void> {
+  /** Nothing of a container is left: no shim (after `seconds` at most), mount, cgroup, bundle, nothing in the runtime's own state. */
+  async expectNothingLeft(id: string, seconds = 10): Promise<void> {
     const { workspace } = this;
-    await eventually("the shim ends", () => this.processes().length === 0);
-    expect(cgroupsNamed(`${workspace.cgroup}/${id}`)).toEqual([]);
-    expect(mountsBelow(workspace.path("state"))).toEqual([]);
-    for (const directory of [workspace.path("runtime", this.#namespace), workspace.path("state/io.containerd.runtime.v2.task", this.#namespace)]) {
-      expect(existsSync(directory) ? readdirSync(directory) : []).toEqual([]);
-    }
+    await eventually("the shim ends", () => this.processes().length === 0, seconds).catch((error: Error) => {
+      throw new Error(`${error.message}: ${this.processes().map((pid) => `${pid} ${commandOf(pid)}`).join("; ")}`);
+    });
+    const directories = [workspace.path("runtime", this.#namespace), workspace.path("state/io.containerd.runtime.v2.task", this.#namespace)];
+    // containerd may be told of the end only now.
+    await vi.waitFor(() => {
+      expect(cgroupsNamed(`${workspace.cgroup}/${id}`)).toEqual([]);
+      expect(mountsBelow(workspace.path("state"))).toEqual([]);
+      for (const directory of directories) expect(existsSync(directory) ? readdirSync(directory) : []).toEqual([]);
+    }, { timeout: 10_000 });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,12 +1,13 @@
 /** What only a shim of our own is asked: sandboxes, containerd's restart, the death of any of its processes, loggers, pods. */
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { mountRoot, unmountRoot } from "../../shim/rootfs.ts";
 import { Containerd } from "./containerd.ts";
 import { BUSYBOX } from "./images.ts";
 import { ownShim } from "./shim-driver.ts";
-import { eventually, isAlive, parentOf } from "./support.ts";
+import { eventually, execute, isAlive, parentOf } from "./support.ts";
 
 const RELEASE = "6.12.0-tssandbox";
 
@@ -120,6 +121,17 @@ test("containers of a pod have one shim, which ends with the last", async () => 
   expect(isAlive(shim)).toBe(true);
   expect((await exec("pod", "still", "echo there")).stdout).toBe("there\n");
   await removed("pod");
+});
+
+test("a shim that is never asked for a task, since containerd has died, ends by itself", async () => {
+  const bundle = containerd.workspace.path("lonely");
+  mkdirSync(bundle);
+  writeFileSync(join(bundle, "config.json"), "{}");
+  const shim = fileURLToPath(new URL("../../bin/containerd-shim-tssandbox-v1", import.meta.url));
+  const started = await execute([shim, "-namespace", "tss", "-address", bundle, "-id", "lonely", "start"], { cwd: bundle, env: containerd.workspace.env });
+  const socket = started.stdout.replace("unix://", "");
+  expect(existsSync(socket)).toBe(true);
+  await eventually("it ends", () => !existsSync(socket) && containerd.processes().length === 0, 90);
 });
 
 describe("the log goes", () => {
