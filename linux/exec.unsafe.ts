@@ -29,6 +29,7 @@ const LOAD_ADDRESS = 0x10000;
 export const EXEC_REFUSED = 126;
 const FORMAT_TEXT = "tssandbox: exec format error: the kernel does not know how to run this file\n";
 const REFUSED_TEXT = "tssandbox: exec: the kernel refused the program (memory, limits or a security module)\n";
+const GATE_TEXT = "tssandbox: exec: the sandbox does not take the process\n";
 const LABEL_TEXT = "tssandbox: exec: the kernel refused the security label\n";
 
 /**
@@ -40,6 +41,16 @@ export interface ExecLabels {
   /** Number of the descriptor of the process's /proc/PID/attr; not close-on-exec, the stub closes it. */
   readonly directory: number;
   readonly writes: readonly { readonly name: string; readonly text: string }[];
+}
+
+/** What the stub does before it executes the program. */
+export interface StubWork {
+  readonly labels?: ExecLabels | undefined;
+  /**
+   * Number of a descriptor at which the stub says with one byte that it is there, and waits for one in return: as long as that, the process has
+   * nothing of the runtime's in its memory and nothing of the program's. Not close-on-exec, the stub closes it.
+   */
+  readonly gate?: number | undefined;
 }
 
 /** The system calls that the stub makes for labels, as a filter sees them; pointers and the numbers of descriptors differ. */
@@ -110,16 +121,35 @@ function writeLabels({ directory, writes }: ExecLabels, texts: Texts, end: numbe
   }, close);
 }
 
+/** write(gate, 1 byte); read(gate, 1 byte) below the stack; close(gate). Where none came, a jump over `end` bytes behind all of it. */
+function passGate(gate: number, texts: Texts, end: number): number[] {
+  const close = [0xbf, ...le32(gate), ...call(SYS.close)]; // mov edi, gate; close
+  return [
+    0xbf, ...le32(gate), // mov edi, gate
+    0xbe, ...le32(texts.add("+").address), // mov esi, text
+    0xba, ...le32(1), // mov edx, 1
+    ...call(SYS.write),
+    0xbf, ...le32(gate), // mov edi, gate
+    0x48, 0x8d, 0x74, 0x24, 0xf0, // lea rsi, [rsp-16]
+    0xba, ...le32(1), // mov edx, 1
+    ...call(SYS.read),
+    0x83, 0xf8, 0x01, // cmp eax, 1
+    0x0f, 0x85, ...le32(close.length + end), // jne to the end
+    ...close,
+  ];
+}
+
 /**
- * The labels; execve(argv[1], argv + 2, envp); where one fails, write(2, text) and exit_group(126). Without the mark in argv[0] it counts as
+ * The gate; the labels; execve(argv[1], argv + 2, envp); where one fails, write(2, text) and exit_group(126). Without the mark in argv[0] it counts as
  * refused with ENOEXEC. Stack at entry: argc, argv, NULL, envp. The kernel sees to it that there is an argv[0], and that eight bytes can be read
  * there: environment, file name and end marker follow. Source: Linux fs/exec.c, fs/binfmt_elf.c create_elf_tables.
  * A jump's distance is the length of what lies between: the code is put together from its end.
  */
-function code(texts: Texts, labels: ExecLabels | undefined): number[] {
+function code(texts: Texts, { labels, gate }: StubWork): number[] {
   const refused = sayAndEnd(texts.add(REFUSED_TEXT));
   const badFormat = sayAndEnd(texts.add(FORMAT_TEXT));
   const badLabel = sayAndEnd(texts.add(LABEL_TEXT));
+  const badGate = sayAndEnd(texts.add(GATE_TEXT));
   const execute = [
     0x48, 0x8b, 0x7c, 0x24, 0x10, // mov rdi, [rsp+16]
     0x48, 0x8d, 0x74, 0x24, 0x18, // lea rsi, [rsp+24]
@@ -130,22 +160,26 @@ function code(texts: Texts, labels: ExecLabels | undefined): number[] {
     0x0f, 0x84, ...le32(refused.length), // je to the bad format
   ];
   const label = labels === undefined ? [] : writeLabels(labels, texts, execute.length + refused.length + badFormat.length);
+  const rest = label.length + execute.length + refused.length;
+  const pass = gate === undefined ? [] : passGate(gate, texts, rest + badFormat.length + badLabel.length);
   return [
     0x48, 0x8b, 0x7c, 0x24, 0x08, // mov rdi, [rsp+8]
     0x48, 0xb9, ...Buffer.from(`${MARK}\0`), // movabs rcx, mark
     0x48, 0x39, 0x0f, // cmp [rdi], rcx
-    0x0f, 0x85, ...le32(label.length + execute.length + refused.length), // jne to the bad format
+    0x0f, 0x85, ...le32(pass.length + rest), // jne to the bad format
+    ...pass,
     ...label,
     ...execute,
     ...refused,
     ...badFormat,
     ...badLabel,
+    ...badGate,
   ];
 }
 
-function stubImage(labels: ExecLabels | undefined): Uint8Array {
+function stubImage(work: StubWork): Uint8Array {
   const texts = new Texts();
-  return elf(texts, code(texts, labels));
+  return elf(texts, code(texts, work));
 }
 
 /** A program that needs nothing of the root file system it is put into: it writes `text` to its standard output, and ends well. */
@@ -180,8 +214,8 @@ function elf(texts: Texts, instructions: readonly number[]): Uint8Array {
 }
 
 /** The stub, sealed. Made before a seccomp filter might forbid memfd_create. @throws SysError EACCES where vm.memfd_noexec is 2. */
-export function createExecStub(labels?: ExecLabels): Fd {
-  return createSealed("tssandbox-exec", stubImage(labels), "program");
+export function createExecStub(work: StubWork = {}): Fd {
+  return createSealed("tssandbox-exec", stubImage(work), "program");
 }
 
 /**

@@ -6,7 +6,7 @@ import { SYS } from "./arch.ts";
 import { check } from "./errors.ts";
 import { O_CLOEXEC } from "./abi/fcntl.ts";
 import { fdNumber, type Fd, type FdLike } from "./fd.ts";
-import { permanentBlock } from "./memory.unsafe.ts";
+import { permanentBlock, scratch } from "./memory.unsafe.ts";
 import { syscall } from "./syscall.unsafe.ts";
 
 /** Sizes are part of the numbers: _IOWR('!', 0, 80), _IOWR('!', 1, 24), _IOW('!', 2, 8), _IOW('!', 4, 8). */
@@ -27,6 +27,7 @@ export const NOTIFY_COMMANDS = {
 export const ADD_DESCRIPTOR_COMMAND = { SECCOMP_IOCTL_NOTIF_ADDFD: NOTIF_ADDFD } as const;
 const ADDFD_SETFD = 1;
 const ADDFD_SEND = 2;
+const SECCOMP_RET_USER_NOTIF = 0x7fc0_0000;
 const SYNC_WAKE_UP = 1;
 const FLAG_CONTINUE = 1;
 
@@ -154,6 +155,15 @@ export class Listener {
     this.#view.setUint32(RESPONSE.flags, flags, true);
     return this.#block.address + RESPONSE.id;
   }
+}
+
+/** Whether this kernel has user notification: it is asked, since a filter may stand in the way of a kernel that has it. Source: seccomp(2). */
+export function hasUserNotification(): boolean {
+  const SECCOMP_GET_ACTION_AVAIL = 2;
+  using s = scratch();
+  const action = s.reserve(4);
+  action.view.setUint32(0, SECCOMP_RET_USER_NOTIF, true);
+  return syscall(SYS.seccomp, SECCOMP_GET_ACTION_AVAIL, 0, action.address) === 0;
 }
 
 /** The sizes that this kernel uses; larger ones would not fit what we have. Source: seccomp(2), SECCOMP_GET_NOTIF_SIZES. */

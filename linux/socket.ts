@@ -10,7 +10,7 @@ const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 export const SOCK_SEQPACKET = 5;
 const SOCK_CLOEXEC = 0o2000000;
-const SOL_SOCKET = 1;
+export const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
 const MSG_NOSIGNAL = 0x4000;
 /** Without effect here; a mark by which the filter of the policy `strict` lets init's last messages pass (policies/syscalls/strict.ts). */
@@ -24,6 +24,9 @@ const CMSG_HEADER = 16;
 /** Most descriptors in one message. */
 export const MAX_FDS = 16;
 const SUN_PATH_MAX = 107;
+export const SO_PEERCRED = 17;
+/** struct ucred: pid, uid, gid. */
+const UCRED_SIZE = 12;
 
 /** A connected pair that keeps message boundaries and shows the peer's end as an empty message. */
 export function socketPair(type = SOCK_SEQPACKET): [Fd, Fd] {
@@ -135,6 +138,19 @@ function receivedFds(control: DataView, controlLength: number): Fd[] {
   const end = isRights ? Number(control.getBigUint64(0, true)) : 0;
   for (let offset = CMSG_HEADER; offset + 4 <= end; offset += 4) fds.push(new Fd(control.getInt32(offset, true)));
   return fds;
+}
+
+/**
+ * Who connected a socket, or made the pair that it is of: the process's id as the caller counts; 0 where it cannot be seen from here.
+ * Source: unix(7), SO_PEERCRED.
+ */
+export function peerPid(socket: FdLike): number {
+  using s = scratch();
+  const credentials = s.reserve(UCRED_SIZE);
+  const length = s.reserve(4);
+  length.view.setUint32(0, UCRED_SIZE, true);
+  check(syscall(SYS.getsockopt, fdNumber(socket), SOL_SOCKET, SO_PEERCRED, credentials.address, length.address), "getsockopt", "SO_PEERCRED");
+  return credentials.view.getInt32(0, true);
 }
 
 /** Whether an error says that the other side is gone. */

@@ -7,6 +7,7 @@ import { registerBench } from "../bench/command.ts";
 import { CONFIG_FILE, readConfig } from "./config/config.ts";
 import { NO_CONFIG, type Config } from "./config/schema.ts";
 import { effectiveUid } from "../linux/credentials.ts";
+import { PLATFORMS, type PlatformName } from "../policies/syscalls/platform.ts";
 import { inUserNamespace } from "./container/id-maps.ts";
 import { registerCompletion } from "./commands/manual/completion.ts";
 import { registerMan } from "./commands/manual/man.ts";
@@ -45,6 +46,7 @@ interface GlobalFlags {
   readonly debug?: boolean;
   readonly mode?: Mode;
   readonly policy?: PolicyName;
+  readonly platform?: PlatformName;
   readonly strace?: boolean;
   readonly systemdCgroup?: boolean;
   readonly rootless?: string;
@@ -139,6 +141,7 @@ function configure(program: Command): void {
     .option("--debug", "log more")
     .addOption(new Option("--mode <mode>", "who plays the kernel for a new container (default: sentry)").choices(MODES).env("TSSANDBOX_MODE"))
     .addOption(new Option("--policy <policy>", "how much of the host's kernel a new sandbox's programs reach (default: balanced)").choices(POLICY_NAMES).env("TSSANDBOX_POLICY"))
+    .addOption(new Option("--platform <platform>", "how a sandbox's system calls reach its kernel (default: what the host has)").choices(PLATFORMS).env("TSSANDBOX_PLATFORM"))
     .option("--strace", "print every system call of sandboxed programs, to the log or standard error; slow")
     .option("--systemd-cgroup", "let systemd make the cgroups; cgroupsPath is slice:prefix:name")
     .addOption(new Option("--rootless <when>", "whether to ignore cgroup permission errors").choices(["true", "false", "auto"]).default("auto"))
@@ -172,6 +175,7 @@ function decideGlobals(flags: GlobalFlags, config: Config): Globals {
     config,
     mode: flags.mode,
     policy: flags.policy,
+    platform: flags.platform,
     strace: flags.strace === true,
     systemdCgroup: flags.systemdCgroup ?? config.systemdCgroup ?? false,
     rootless,

@@ -1,5 +1,6 @@
 import type { Config } from "./config/schema.ts";
 import type { PolicyName } from "../policies/syscalls/trapped.ts";
+import type { PlatformName } from "../policies/syscalls/platform.ts";
 import type { Logger } from "./log.ts";
 import type { Mode } from "./sandbox/mode.ts";
 
@@ -12,6 +13,8 @@ export interface Globals {
   readonly mode: Mode | undefined;
   /** Undefined: the default one. */
   readonly policy: PolicyName | undefined;
+  /** Undefined: what the kernel has. */
+  readonly platform: PlatformName | undefined;
   /** Whether the system calls of sandboxed programs are told of. */
   readonly strace: boolean;
   readonly systemdCgroup: boolean;

@@ -7,7 +7,8 @@ import { compileStrictSentryFilter } from "./strict/policy.ts";
 
 /** Path from this folder to content as it should be. */
 export const generated: Readonly<Record<string, () => string>> = {
-  "compiled.ts": () => filterModule("sentryFilter", "policy.ts", compileSentryFilter()),
+  "compiled.ts": () => filterModule("sentryFilter", "policy.ts", compileSentryFilter("notify")),
+  "platform/ptrace/compiled.ts": () => filterModule("tracingSentryFilter", "policy.ts", compileSentryFilter("ptrace")),
   "strict/compiled.ts": () => filterModule("strictSentryFilter", "policy.ts", compileStrictSentryFilter()),
 };
 

@@ -19,8 +19,10 @@ import { createEmptyDirectory, createMount, mount, replaceRoot } from "../linux/
 import { setDumpable, setNoNewPrivileges } from "../linux/prctl.ts";
 import { getResourceLimit, newSession, setResourceLimit } from "../linux/process.ts";
 import { setSeccompFilter } from "../linux/seccomp.ts";
+import type { PlatformName } from "../policies/syscalls/platform.ts";
 import type { PolicyName } from "../policies/syscalls/trapped.ts";
 import { sentryFilter } from "./compiled.ts";
+import { tracingSentryFilter } from "./platform/ptrace/compiled.ts";
 import { strictSentryFilter } from "./strict/compiled.ts";
 import { Tasks } from "./tasks.ts";
 
@@ -59,8 +61,9 @@ export function enterSentryJail({ ids, keep, inherited, descriptors = DESCRIPTOR
 }
 
 /** The last step, after which there is nothing left but to serve: what that does not take is refused. */
-export function refuseOtherCalls(policy: PolicyName = "balanced"): void {
-  inStep("seccomp", () => setSeccompFilter(policy === "strict" ? strictSentryFilter() : sentryFilter(), 0));
+export function refuseOtherCalls(policy: PolicyName = "balanced", platform: PlatformName = "notify"): void {
+  const filter = platform === "ptrace" ? tracingSentryFilter : policy === "strict" ? strictSentryFilter : sentryFilter;
+  inStep("seccomp", () => setSeccompFilter(filter(), 0));
 }
 
 /** RLIMIT_* numbers and their values. Source: Linux include/uapi/asm-generic/resource.h. */

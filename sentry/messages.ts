@@ -6,13 +6,14 @@
  *   runtime ---- "init": a pidfd ------------------------> sentry     the process with which the container ends
  *           ---- "gofer": a pidfd, one for each ---------> sentry     its end ends the container
  *   init, and every process of `exec`, just before it becomes the program:
- *           ---- "listener": of its filter --------------> sentry
+ *           ---- "listener": of its filter --------------> sentry     platform notify
+ *           ---- "gate": a socket -----------------------> sentry     platform ptrace (platform/ptrace/gate.ts)
  */
 import { receiveMessage, sendMessage } from "../linux/socket.ts";
 import type { Fd, FdLike } from "../linux/fd.ts";
 import type { Uts } from "./kernel.ts";
 
-const SIMPLE = ["init", "gofer", "listener"] as const;
+const SIMPLE = ["init", "gofer", "listener", "gate"] as const;
 export type Kind = (typeof SIMPLE)[number];
 
 /** What the sentry needs for one more container. */

@@ -4,26 +4,33 @@
  *
  * Loaded as compiled.ts has it: after a change run `node sentry/generate.ts`.
  */
+import * as pt from "../linux/abi/ptrace.ts";
 import { SIGNALS } from "../linux/abi/signal.ts";
 import { NOTIFY_COMMANDS } from "../linux/seccomp-notify.ts";
-import { bits, named } from "../policies/syscalls/checks.ts";
+import { SO_PEERCRED, SOL_SOCKET } from "../linux/socket.ts";
+import { bits, int, named, when } from "../policies/syscalls/checks.ts";
 import { compileAllowList } from "../policies/syscalls/filter.ts";
+import type { PlatformName } from "../policies/syscalls/platform.ts";
 import { denied, native, type Group } from "../policies/syscalls/row.ts";
 
 const MAP_SHARED = 1;
 const CLOCK_MONOTONIC = 1;
+const TRACER_REQUESTS = {
+  PTRACE_SEIZE: pt.PTRACE_SEIZE,
+  PTRACE_CONT: pt.PTRACE_CONT,
+  PTRACE_SYSCALL: pt.PTRACE_SYSCALL,
+  PTRACE_LISTEN: pt.PTRACE_LISTEN,
+  PTRACE_GETREGS: pt.PTRACE_GETREGS,
+  PTRACE_SETREGS: pt.PTRACE_SETREGS,
+  PTRACE_GETEVENTMSG: pt.PTRACE_GETEVENTMSG,
+  PTRACE_GETSIGINFO: pt.PTRACE_GETSIGINFO,
+};
 
-export const sentryCalls: readonly Group[] = [
+const everySentry: readonly Group[] = [
   {
     reason: "Waiting for calls, for listeners, and for the gofer's end",
     names: "poll accept4 recvmsg close",
     outcome: native,
-  },
-  {
-    reason: "Taking and answering calls; no other command of any device, terminal or file system",
-    names: "ioctl",
-    cases: [named(1, NOTIFY_COMMANDS, native)],
-    outcome: denied("EPERM"),
   },
   {
     reason: "The guest's memory: the kernel asks for ptrace's right over the task, which the sentry has over its own guest alone",
@@ -71,5 +78,40 @@ export const sentryCalls: readonly Group[] = [
   },
 ];
 
+const ofPlatform: Readonly<Record<PlatformName, readonly Group[]>> = {
+  notify: [
+    {
+      reason: "Taking and answering calls; no other command of any device, terminal or file system",
+      names: "ioctl",
+      cases: [named(1, NOTIFY_COMMANDS, native)],
+      outcome: denied("EPERM"),
+    },
+  ],
+  ptrace: [
+    {
+      reason: "Following the guest's tasks, over which alone it has the right; their registers, not their memory",
+      names: "ptrace",
+      cases: [named(0, TRACER_REQUESTS, native, [], 64)],
+      outcome: denied("EPERM"),
+    },
+    { reason: "Waiting for calls", names: "wait4", outcome: native },
+    {
+      reason: "The end of a task that another program took over in the middle of its call",
+      names: "kill",
+      cases: [when("SIGKILL", [int(1, SIGNALS.SIGKILL)], native)],
+      outcome: denied("EPERM"),
+    },
+    { reason: "Having the bell wait for one descriptor more or less", names: "epoll_ctl", outcome: native },
+    {
+      reason: "Who stands at a gate",
+      names: "getsockopt",
+      cases: [when("SO_PEERCRED", [int(1, SOL_SOCKET), int(2, SO_PEERCRED)], native)],
+      outcome: denied("EPERM"),
+    },
+  ],
+};
+
+export const sentryCalls = (platform: PlatformName): readonly Group[] => [...everySentry, ...ofPlatform[platform]];
+
 /** struct sock_filter[]; takes tens of milliseconds. */
-export const compileSentryFilter = (): Uint8Array => compileAllowList(sentryCalls, "EPERM");
+export const compileSentryFilter = (platform: PlatformName): Uint8Array => compileAllowList(sentryCalls(platform), "EPERM");

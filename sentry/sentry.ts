@@ -6,7 +6,6 @@
 import { POLLHUP, POLLIN } from "../linux/abi/poll.ts";
 import { assertNever } from "../linux/errors.ts";
 import type { Fd } from "../linux/fd.ts";
-import { PollSet } from "../linux/poll-set.ts";
 import { acceptUnix } from "../linux/socket.ts";
 import { receiveNews, type Admission, type NamedFds } from "./messages.ts";
 import type { Platform, Source } from "./platform/platform.ts";
@@ -38,7 +37,7 @@ const RESERVED = 128;
  * @throws Error where a gofer of the last container has gone before.
  */
 export function serveSandbox({ first, platform, channel, admit, strict }: SentryOptions): void {
-  const polled = new PollSet(MAX_SOURCES);
+  const polled = platform.waitSet(MAX_SOURCES);
   /** Beside `polled`, index for index. */
   const entries: Entry[] = [];
   const add = (entry: Entry) => {
@@ -84,8 +83,7 @@ export function serveSandbox({ first, platform, channel, admit, strict }: Sentry
         goferHasEnded(entry.of, entry.gofer);
         return false;
       case "source":
-        if ((ready & POLLIN) !== 0) entry.source.serve(entry.of.handle);
-        return (ready & POLLIN) !== 0 || (ready & POLLHUP) === 0;
+        return (ready & POLLIN) !== 0 ? entry.source.serve(entry.of.handle) : (ready & POLLHUP) === 0;
       case "events":
         entry.strict.happened(entry.of.handle);
         return true;
@@ -123,6 +121,7 @@ export function serveSandbox({ first, platform, channel, admit, strict }: Sentry
         add({ kind: "gofer", fd: news.fd, of: peer.of, gofer: peer.of.nextGofer() });
         return true;
       case "listener":
+      case "gate":
         add({ kind: "source", fd: news.fd, of: peer.of, source: platform.attach(news.fd) });
         return true;
       default:
@@ -144,8 +143,8 @@ export function serveSandbox({ first, platform, channel, admit, strict }: Sentry
   }
 
   function remove(index: number): void {
-    entries[index]?.fd.close();
     polled.remove(index);
+    entries[index]?.fd.close();
     const last = entries.pop();
     if (last !== undefined && index < entries.length) entries[index] = last;
   }

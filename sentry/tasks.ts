@@ -22,11 +22,22 @@ export class Tasks {
 
   /** A task's id in its own pid namespace; 0 where it is gone. Source: proc_pid_status(5), NSpid. */
   guestPid(pid: number): number {
+    return Number(/^NSpid:.*\t(\d+)$/m.exec(this.#status(pid))?.[1] ?? 0);
+  }
+
+  /** The process that a task is of, and that one's parent; 0 as for `parentOf`. Source: proc_pid_status(5), Tgid and PPid. */
+  kinOf(pid: number): { readonly process: number; readonly parent: number } {
+    const status = this.#status(pid);
+    return { process: Number(/^Tgid:\t(\d+)$/m.exec(status)?.[1] ?? 0), parent: Number(/^PPid:\t(\d+)$/m.exec(status)?.[1] ?? 0) };
+  }
+
+  /** Empty where it is gone. */
+  #status(pid: number): string {
     try {
       using status = openAt(this.#proc, `${pid}/status`, fcntl.O_RDONLY);
-      return Number(/^NSpid:.*\t(\d+)$/m.exec(Buffer.from(read(status, LONGEST_STATUS)).toString("latin1"))?.[1] ?? 0);
+      return Buffer.from(read(status, LONGEST_STATUS)).toString("latin1");
     } catch (error) {
-      if (isErrno(error, ENOENT, ESRCH)) return 0;
+      if (isErrno(error, ENOENT, ESRCH)) return "";
       throw error;
     }
   }

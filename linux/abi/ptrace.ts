@@ -1,9 +1,13 @@
 /** ptrace(2). Source: Linux include/uapi/linux/ptrace.h. */
 
+export const PTRACE_TRACEME = 0;
 export const PTRACE_CONT = 7;
+export const PTRACE_GETREGS = 12;
+export const PTRACE_SETREGS = 13;
 export const PTRACE_DETACH = 17;
 export const PTRACE_SYSCALL = 24;
 export const PTRACE_GETEVENTMSG = 0x4201;
+export const PTRACE_GETSIGINFO = 0x4202;
 export const PTRACE_SEIZE = 0x4206;
 export const PTRACE_INTERRUPT = 0x4207;
 export const PTRACE_LISTEN = 0x4208;
@@ -16,14 +20,19 @@ export const PTRACE_EVENT_VFORK = 2;
 export const PTRACE_EVENT_CLONE = 3;
 export const PTRACE_EVENT_EXEC = 4;
 export const PTRACE_EVENT_EXIT = 6;
+export const PTRACE_EVENT_SECCOMP = 7;
 export const PTRACE_EVENT_STOP = 128;
 
 export const PTRACE_O_TRACESYSGOOD = 1;
+export const PTRACE_O_EXITKILL = 1 << 20;
 
 /** struct ptrace_syscall_info; `entry` and `exit` share its end. */
 export const SYSCALL_INFO = { op: 0, nr: 24, args: 32, result: 24, size: 88 } as const;
 export const PTRACE_SYSCALL_INFO_ENTRY = 1;
 export const PTRACE_SYSCALL_INFO_EXIT = 2;
+
+/** struct user_regs_struct of x86-64, in bytes. `args`: the registers of a system call's. Source: Linux arch/x86/include/asm/user_64.h. */
+export const REGISTERS = { args: [112, 104, 96, 56, 72, 64], ax: 80, originalAx: 120, size: 216 } as const;
 
 /** Sizes of struct seccomp_metadata, struct sock_filter. */
 export const SECCOMP_METADATA_SIZE = 16;

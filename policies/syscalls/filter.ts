@@ -1,17 +1,20 @@
 /** From tables to filters: a policy's, which the guest's tasks carry, and the allow lists of our own processes. */
 import { compile } from "seccomp-bpf-ts";
 import type { ArgCheck, Outcome as FilterOutcome, Policy, Rule } from "seccomp-bpf-ts";
+import { onPlatform, type PlatformName } from "./platform.ts";
 import { errnos } from "./row.ts";
 import type { ErrnoName, Group, Outcome, SyscallRow } from "./row.ts";
 import type { SyscallPolicy } from "./policy.ts";
 
-function filterOutcome(outcome: Outcome): FilterOutcome {
+const TRAPS: Readonly<Record<PlatformName, FilterOutcome>> = { notify: { action: "notify" }, ptrace: { action: "trace" } };
+
+function filterOutcome(outcome: Outcome, platform: PlatformName): FilterOutcome {
   switch (outcome.kind) {
     case "native":
       return { action: "allow" };
     case "emulated":
     case "continued":
-      return { action: "notify" };
+      return TRAPS[platform];
     case "denied":
       return { action: "errno", errno: errnos[outcome.errno] };
     default:
@@ -19,8 +22,8 @@ function filterOutcome(outcome: Outcome): FilterOutcome {
   }
 }
 
-function rulesFor(names: readonly string[], { cases, otherwise }: Pick<SyscallRow, "cases" | "otherwise">): Rule[] {
-  const rule = (outcome: Outcome, args: readonly ArgCheck[]): Rule => ({ names, ...filterOutcome(outcome), args });
+function rulesFor(names: readonly string[], { cases, otherwise }: Pick<SyscallRow, "cases" | "otherwise">, platform: PlatformName): Rule[] {
+  const rule = (outcome: Outcome, args: readonly ArgCheck[]): Rule => ({ names, ...filterOutcome(outcome, platform), args });
   return [...cases.flatMap(({ anyOf, outcome }) => anyOf.map((checks) => rule(outcome, checks))), rule(otherwise, [])];
 }
 
@@ -30,20 +33,23 @@ const enosys: FilterOutcome = { action: "errno", errno: errnos.ENOSYS };
  * The policy as seccomp-bpf-ts takes it. A call through `int 0x80` or from a 32-bit program ends the process: it has numbers and argument
  * widths of its own, and a program that makes one could not go on without. x32 numbers and those that have no row look absent (ENOSYS).
  */
-export function filterPolicy(policy: SyscallPolicy): Policy {
+export function filterPolicy(policy: SyscallPolicy, platform: PlatformName = "notify"): Policy {
   return {
     defaultAction: "errno",
     defaultErrno: errnos.ENOSYS,
     architectures: ["x86_64"],
-    rules: policy.rows.flatMap((row) => rulesFor([row.name], row)),
+    rules: onPlatform(policy, platform).rows.flatMap((row) => rulesFor([row.name], row, platform)),
     foreignArch: { action: "kill-process" },
     x32: enosys,
   };
 }
 
-/** struct sock_filter[], for setSeccompFilter: what traps is SECCOMP_RET_USER_NOTIF, and needs SECCOMP_FILTER_FLAG_NEW_LISTENER. */
-export function compilePolicy(policy: SyscallPolicy): Uint8Array {
-  return compile(filterPolicy(policy));
+/**
+ * struct sock_filter[], for setSeccompFilter. What traps is SECCOMP_RET_USER_NOTIF, and needs SECCOMP_FILTER_FLAG_NEW_LISTENER, or SECCOMP_RET_TRACE,
+ * which without a tracer is ENOSYS.
+ */
+export function compilePolicy(policy: SyscallPolicy, platform: PlatformName = "notify"): Uint8Array {
+  return compile(filterPolicy(policy, platform));
 }
 
 /**
@@ -52,7 +58,7 @@ export function compilePolicy(policy: SyscallPolicy): Uint8Array {
  * @throws Error for an outcome that traps: nobody listens.
  */
 export function compileAllowList(groups: readonly Group[], refused: "kill" | ErrnoName): Uint8Array {
-  const rules = groups.flatMap(({ names, cases = [], outcome }) => rulesFor(names.split(" "), { cases, otherwise: outcome }));
+  const rules = groups.flatMap(({ names, cases = [], outcome }) => rulesFor(names.split(" "), { cases, otherwise: outcome }, "notify"));
   if (rules.some(({ action }) => action === "notify")) throw new Error("an allow list has no listener");
   const others: FilterOutcome = refused === "kill" ? { action: "kill-process" } : { action: "errno", errno: errnos[refused] };
   return compile({

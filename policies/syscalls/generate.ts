@@ -5,7 +5,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { toMarkdown } from "./describe.ts";
-import { base64Literal } from "./embed.ts";
+import { base64Literal, filterModule } from "./embed.ts";
 import { compilePolicy } from "./filter.ts";
 import { policies } from "./policy.ts";
 
@@ -28,6 +28,7 @@ export function compiledPolicy(name: PolicyName): Uint8Array {
 /** Path from this folder to content. */
 export const generated: Readonly<Record<string, () => string>> = {
   "compiled.ts": compiledModule,
+  "compiled-ptrace.ts": () => filterModule("tracedPolicy", "the balanced policy for platform ptrace", compilePolicy(policies.balanced, "ptrace")),
   "../../docs/syscalls.md": () => toMarkdown(policies.balanced),
   "../../docs/syscalls-strict.md": () => toMarkdown(policies.strict),
 };

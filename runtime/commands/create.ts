@@ -35,6 +35,7 @@ export function createOptions(globals: Globals, id: string, flags: CreateFlags) 
     mode: globals.mode,
     config: globals.config,
     policy: globals.policy,
+    platform: globals.platform,
     strace: globals.strace,
     systemdCgroup: globals.systemdCgroup,
     rootless: globals.rootless,

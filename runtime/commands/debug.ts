@@ -27,6 +27,7 @@ function describe(report: SandboxReport): string {
     table([
       ["container", `${report.id}, ${report.status}`],
       ["policy", report.policy],
+    ["platform", report.platform],
       ["ids on the host", `guest ${guest.map(({ hostID, size }) => `${hostID} to ${hostID + size - 1}`).join(", ")}; sentry ${sentry}`],
       ["root file system", report.rootWrites === "memory" ? "writes stay in memory" : "writes reach the host"],
       ["sentry", processText(report.sentry, report.busy)],

@@ -14,6 +14,7 @@ import { listenUnix, socketPair, SOCK_SEQPACKET } from "../../linux/socket.ts";
 import { refuseForbidden } from "../config/annotations.ts";
 import type { Config } from "../config/schema.ts";
 import { createCgroup, openCgroup, planCgroup, requireSystemd, type Cgroup, type CgroupPlan, type Joining } from "../cgroups/index.ts";
+import type { PlatformName } from "../../policies/syscalls/platform.ts";
 import { runHooks, runHooksWarning } from "../hooks.ts";
 import { runInit } from "../init/init.ts";
 import type { CgroupMount, ConsoleTarget, ContainerLaunch, Embedded } from "../init/launch.ts";
@@ -34,6 +35,7 @@ import { endOfGroup, findNamed, joinGroup, type Group } from "../sandbox/group.t
 import { claimIds, type SandboxIds } from "../sandbox/ids.ts";
 import { lastWords } from "../sandbox/log.ts";
 import { decideMode, type Mode } from "../sandbox/mode.ts";
+import { decidePlatform } from "../sandbox/platform.ts";
 import { decidePolicy } from "../sandbox/policy.ts";
 import { startStrace } from "../sandbox/strace.ts";
 import { wantsStrace } from "../sandbox/strace-wanted.ts";
@@ -75,6 +77,8 @@ export interface CreateOptions {
   readonly config: Config;
   /** Undefined: the default one. */
   readonly policy?: PolicyName | undefined;
+  /** For a sandbox; undefined: what the kernel has. */
+  readonly platform?: PlatformName | undefined;
   /** Whether the program's system calls are told of. */
   readonly strace?: boolean;
   readonly systemdCgroup: boolean;
@@ -107,6 +111,7 @@ function createOrDestroy(options: CreateOptions): Container {
   const mode = decideMode(options.mode, options.config, configured.annotations ?? {}, options.log, named);
   const policy = decidePolicy(options.policy ?? (mode === "sentry" ? options.config.policy : undefined), configured.annotations ?? {}, mode, named);
   const group = mode === "sentry" && named !== undefined ? inStep("sandbox", () => joinGroup(options.root, named, configured, policy)) : undefined;
+  const platform = mode === "sentry" ? decidePlatform(options.platform, policy, group, options.log) : "notify";
   using ids = mode === "sentry" ? inStep("sandbox ids", () => claimIds(group)) : undefined;
   const spec = ids === undefined ? configured : asGuest(configured, ids, group);
   const rootfs = options.composed === undefined ? findRootfs(options.bundle, spec) : Container.directoryOf(options.root, options.id);
@@ -126,7 +131,7 @@ function createOrDestroy(options: CreateOptions): Container {
   try {
     if (machine !== undefined) buildMachine(container, spec, console, lock, machine, options);
     else if (ids === undefined || files === undefined) build(container, spec, console, lock, undefined, options);
-    else withRights(ids, container, options.log, () => build(container, spec, console, lock, { ids, files, policy, sysctls: sysctlsOf(configured, true), group }, options));
+    else withRights(ids, container, options.log, () => build(container, spec, console, lock, { ids, files, policy, platform, sysctls: sysctlsOf(configured, true), group }, options));
     return container;
   } catch (cause) {
     const words = lastWords(container.directory) ?? (group === undefined ? undefined : endOfGroup(group));
@@ -206,7 +211,7 @@ const NO_PROCESS: Process = { cwd: "/", user: { uid: 0, gid: 0 } };
 function build(container: Container, spec: Spec, console: ConsoleTarget | undefined, lock: Fd, plan: SandboxPlan | undefined, options: CreateOptions): void {
   const resources = spec.linux?.resources ?? {};
   const cgroup = inStep("cgroup", () => createCgroup(container.record.cgroup, resources));
-  const strace = wantsStrace(options.strace === true, container.record.mode, spec.annotations);
+  const strace = wantsStrace(options.strace === true, container.record.mode, plan?.platform, spec.annotations);
   const [ours, theirs] = socketPair();
   const joining = inStep("cgroup", () => cgroup.openJoin(resources));
   setChildSubreaper(true);
@@ -299,7 +304,7 @@ function prepareContainerLaunch(container: Container, spec: Spec, console: Conso
     newKeyring: options.newKeyring,
     denySetgroups: create.includes("user") ? deniesSetgroups(idMaps(spec)) : setgroupsDenied("self"),
     seccomp: spec.linux?.seccomp,
-    trap: sandbox === undefined ? undefined : trapFilter(sandbox.channel, container.record.policy),
+    trap: sandbox === undefined ? undefined : trapFilter(sandbox.channel, sandbox.platform, container.record.policy),
     guest: sandbox?.guest,
     stateOf: (pid) => ociState(container, "creating", pid),
     log: options.log,

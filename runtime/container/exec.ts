@@ -4,6 +4,7 @@ import { closingOnFailure } from "../../linux/fd.ts";
 import { socketPair } from "../../linux/socket.ts";
 import { connectToSentry } from "../sandbox/connect.ts";
 import { GUEST_NAMESPACES } from "../sandbox/guest.ts";
+import { readSandboxRecord } from "../sandbox/record.ts";
 import { startStrace } from "../sandbox/strace.ts";
 import { wantsStrace } from "../sandbox/strace-wanted.ts";
 import { trapFilter } from "../sandbox/trap.ts";
@@ -57,7 +58,8 @@ function startProcess(container: Container, options: ExecOptions): number {
   if (status === "stopped" || status === "creating") throw new ContainerError(`cannot exec in a ${status} container: ${container.record.id}`);
   if (status === "paused" && !options.ignorePaused) throw new ContainerError(`cannot exec in a paused container (use --ignore-paused): ${container.record.id}`);
   const { spec } = options;
-  const strace = wantsStrace(options.strace, container.record.mode, container.record.annotations);
+  const platform = container.record.mode === "sentry" ? readSandboxRecord(container.directory)?.platform : undefined;
+  const strace = wantsStrace(options.strace, container.record.mode, platform, container.record.annotations);
   const [ours, theirs] = socketPair();
   const types = namespaceTypes(container, spec);
   const joining = inStep("cgroup", () => cgroupBelow(container, options.cgroups).openJoin(spec.linux?.resources ?? {}, container.record.pid));
@@ -73,7 +75,7 @@ function startProcess(container: Container, options: ExecOptions): number {
     newKeyring: options.newKeyring,
     denySetgroups: setgroupsDenied(container.record.pid),
     seccomp: spec.linux?.seccomp,
-    trap: container.record.mode === "sentry" ? trapFilter(connectToSentry(container), container.record.policy) : undefined,
+    trap: platform === undefined ? undefined : trapFilter(connectToSentry(container), platform, container.record.policy),
     guest: undefined,
     stateOf: (pid) => ociState(container, "running", pid),
     log: options.log,

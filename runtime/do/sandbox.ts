@@ -85,6 +85,7 @@ async function runIn(sandbox: SandboxRoot, session: Session): Promise<number> {
     mode,
     config: globals.config,
     policy: globals.policy,
+    platform: globals.platform,
     strace: globals.strace,
     systemdCgroup: globals.systemdCgroup,
     rootless: globals.rootless || sandbox.identity.rangeStart === undefined,

@@ -5,11 +5,12 @@
 import { EINVAL, EPERM, EROFS } from "../../linux/abi/errno.ts";
 import { SysError, inStep, isErrno } from "../../linux/errors.ts";
 import { createExecStub, prepareExec, type ExecLabels } from "../../linux/exec.unsafe.ts";
-import { changeOwner, closeOnExecFrom, currentDirectory, isNullDevice, readLinkAt, setCloseOnExec, statAt } from "../../linux/file.ts";
+import { changeOwner, closeOnExecFrom, currentDirectory, duplicateOnto, isNullDevice, readLinkAt, setCloseOnExec, statAt } from "../../linux/file.ts";
+import type { Fd } from "../../linux/fd.ts";
 import { setNoNewPrivileges } from "../../linux/prctl.ts";
 import { changeDirectory, setUmask } from "../../linux/process.ts";
 import { setSeccompFilter } from "../../linux/seccomp.ts";
-import { sendMessage } from "../../linux/socket.ts";
+import { sendMessage, socketPair } from "../../linux/socket.ts";
 import { applyIoPriority, applyResourceLimits, setScheduler } from "./attributes.ts";
 import { environment } from "./environment.ts";
 import { becomeUser, dropCapabilities } from "./identity.ts";
@@ -27,7 +28,8 @@ const DEFAULT_UMASK = 0o022;
 export function prepareProgram(launch: ProcessLaunch): () => never {
   const { process } = launch;
   const labels = inStep("security label", () => prepareLabels(launch));
-  const stub = createExecStub(labels);
+  const gate = launch.filters.some((filter) => filter.gate !== undefined) ? reserveGate() : undefined;
+  const stub = createExecStub({ labels, gate: gate?.number });
   if (process.noNewPrivileges === true) setNoNewPrivileges();
   inStep("scheduler", () => setScheduler(process.scheduler));
   inStep("io priority", () => applyIoPriority(process.ioPriority));
@@ -43,6 +45,7 @@ export function prepareProgram(launch: ProcessLaunch): () => never {
   keepDescriptors(launch, labels);
   return () => {
     inStep("seccomp", () => loadFilters(launch, true));
+    if (gate !== undefined) inStep("gate", () => openGate(launch, gate));
     inStep("resource limits", () => applyResourceLimits(process));
     becomeUnprivileged(launch);
     return become();
@@ -80,6 +83,21 @@ function loadFilters({ filters, hostProc }: ProcessLaunch, early: boolean): void
     const fd = setSeccompFilter(program, flags);
     if (listener !== undefined && message !== undefined) sendMessage(listener.socket, Buffer.from(message), [fd]);
   }
+}
+
+/** The stub is made with its number, which what stands there until then only keeps free. */
+function reserveGate(): Fd {
+  const [kept, other] = socketPair();
+  other.close();
+  return kept;
+}
+
+/** The pair is made by the process itself: the sentry asks the kernel who made it (sentry/platform/ptrace/gate.ts). */
+function openGate({ filters }: ProcessLaunch, gate: Fd): void {
+  const [ours, theirs] = socketPair();
+  for (const { gate: sentry } of filters) if (sentry !== undefined) sendMessage(sentry, Buffer.from("gate"), [theirs]);
+  duplicateOnto(ours, gate.number);
+  setCloseOnExec(gate.number, false);
 }
 
 /** Every descriptor but stdio and the preserved ones ends with this image, whoever opened it (CVE-2024-21626); the labels' with the stub. */

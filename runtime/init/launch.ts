@@ -84,6 +84,8 @@ export interface SeccompLaunch {
   readonly early: boolean;
   /** Where its notifications go: a connected socket, and what is to be sent with the listener, told the process's pid on the host. */
   readonly listener: { readonly socket: Fd; readonly message: (pid: number) => string } | undefined;
+  /** Where the task's way into the sandbox goes that waits to be traced (sentry/platform/ptrace/gate.ts): a connected socket. */
+  readonly gate?: Fd;
 }
 
 /** What only a container's first process needs. */

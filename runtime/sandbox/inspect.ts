@@ -59,6 +59,7 @@ export interface SandboxReport {
   readonly id: string;
   readonly status: string;
   readonly policy: string;
+  readonly platform: SandboxRecord["platform"];
   readonly ids: SandboxRecord["ids"];
   readonly rootWrites: SandboxRecord["rootWrites"];
   readonly sentry: ProcessReport;
@@ -85,6 +86,7 @@ export function inspectSandbox(container: Container): SandboxReport {
     id,
     status,
     policy: record.policy,
+    platform: record.platform,
     ids: record.ids,
     rootWrites: record.rootWrites,
     sentry: describeProcess(record.sentry),

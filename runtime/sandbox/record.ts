@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { ENOENT } from "../../linux/abi/errno.ts";
 import { isErrno } from "../../linux/errors.ts";
 import type { CachePolicy } from "../../gofer/export.ts";
+import type { PlatformName } from "../../policies/syscalls/platform.ts";
 import { connectionsIn, type SandboxCounters } from "../../sentry/debug-counters.ts";
 import type { Chassis } from "../../sentry/machine.ts";
 import { processInfo } from "../container/process-info.ts";
@@ -41,6 +42,7 @@ export interface ConnectionRecord {
 
 export interface SandboxRecord {
   readonly policy: string;
+  readonly platform: PlatformName;
   /** Id of the sandbox's first container, where it is another one. */
   readonly sandbox?: string | undefined;
   /** What the sentry counts of the container (calls.ts). */
@@ -62,6 +64,7 @@ interface Known {
   readonly directory: string;
   readonly sandbox: string | undefined;
   readonly ids: Pick<SandboxIds, "sentry">;
+  readonly platform: PlatformName;
   /** As the guest gets it. */
   readonly spec: Spec;
   readonly files: Pick<GuestFiles, "fileSystems" | "loans" | "volumes" | "rootWrites">;
@@ -73,9 +76,10 @@ interface Started extends Pick<SandboxRecord, "area" | "chassis" | "sentry"> {
   readonly connections: readonly number[];
 }
 
-export function writeSandboxRecord({ directory, sandbox, ids, spec, files, policy }: Known, { gofers, connections, ...started }: Started): void {
+export function writeSandboxRecord({ directory, sandbox, ids, platform, spec, files, policy }: Known, { gofers, connections, ...started }: Started): void {
   const record: SandboxRecord = {
     policy,
+    platform,
     sandbox,
     ...started,
     gofers: gofers.map(({ pid, serves }) => ({ ...ownProcess(pid), serves })),

@@ -29,7 +29,8 @@ import { mountFuseNode } from "../../gofer/fuse/open-device.ts";
 import { enterSentryJail, refuseOtherCalls } from "../../sentry/jail.ts";
 import { Machine, type Chassis } from "../../sentry/machine.ts";
 import { sendFd } from "../../sentry/messages.ts";
-import { notify } from "../../sentry/platform/notify.ts";
+import { startPlatform } from "../../sentry/platform/start.ts";
+import type { PlatformName } from "../../policies/syscalls/platform.ts";
 import { Strict } from "../../sentry/strict/strict.ts";
 import { serveSandbox } from "../../sentry/sentry.ts";
 import type { PolicyName } from "../../policies/syscalls/trapped.ts";
@@ -62,6 +63,7 @@ export interface SandboxPlan {
   readonly ids: SandboxIds;
   readonly files: GuestFiles;
   readonly policy: PolicyName;
+  readonly platform: PlatformName;
   /** See `GuestLaunch`. */
   readonly sysctls: Readonly<Record<string, string>>;
   /** The sandbox that the container joins. */
@@ -122,6 +124,10 @@ export class Sandbox {
       devices: new Map(),
       mounted: new Map(),
     };
+  }
+
+  get platform(): PlatformName {
+    return this.#request.platform;
   }
 
   /** The stage's devices, which come in the order of `guest.fileSystems`. */
@@ -187,7 +193,7 @@ export function startSandbox(request: SandboxRequest): Sandbox {
 }
 
 function forkSentry(request: SandboxRequest, before: ReadonlySet<number>): Made {
-  const { ids, files, spec, policy, directory, cgroup, log } = request;
+  const { ids, files, spec, policy, platform, directory, cgroup, log } = request;
   const [theirs, channel] = socketPair();
   using door = openDoor(directory);
   const uts = utsOf(spec);
@@ -209,8 +215,9 @@ function forkSentry(request: SandboxRequest, before: ReadonlySet<number>): Made 
     const first = { kernel: { machine, tasks, uts }, observer: observation.forSentry(groups), door, held };
     const premises = { chassis: machine.chassis, tasks, calls };
     exitNow(complaining("sentry", observation.log, () => {
-      refuseOtherCalls(policy);
-      serveSandbox({ first, platform: strict ?? notify, channel: theirs, strict, admit: (admission, fds) => admit(premises, admission, fds) });
+      const started = strict ?? startPlatform(platform, { inherited, tasks, warn: (message) => observation.log.warn(message) });
+      refuseOtherCalls(policy, platform);
+      serveSandbox({ first, platform: started, channel: theirs, strict, admit: (admission, fds) => admit(premises, admission, fds) });
     }));
   };
   const pid = check(tryClone({ namespaces: SENTRY_NAMESPACES, cgroup: undefined }, () => reporting(theirs, body)), "clone3");

@@ -1,6 +1,7 @@
 import { effectiveUid } from "../../linux/credentials.ts";
 import { inUserNamespace } from "../container/id-maps.ts";
 import { ConfigError } from "../spec/report.ts";
+import type { PlatformName } from "../../policies/syscalls/platform.ts";
 import type { Mode } from "./mode.ts";
 
 const ANNOTATION = "dev.tssandbox.strace";
@@ -9,9 +10,10 @@ const ANNOTATION = "dev.tssandbox.strace";
  * Whether system calls are to be told of: by the command line, or because the container asks for it.
  * @throws ConfigError for a value that means nothing; Error where there is no sandbox to do it for.
  */
-export function wantsStrace(given: boolean, mode: Mode, annotations: Readonly<Record<string, string>> | undefined): boolean {
+export function wantsStrace(given: boolean, mode: Mode, platform: PlatformName | undefined, annotations: Readonly<Record<string, string>> | undefined): boolean {
   const asked = annotations?.[ANNOTATION] ?? "false";
   if (asked !== "true" && asked !== "false") throw new ConfigError("config.json", `annotations["${ANNOTATION}"]`, `must be "true" or "false", is ${JSON.stringify(asked)}`);
+  if (platform === "ptrace" && (given || asked === "true")) throw new Error("--strace: a task can have one tracer, which is the sentry on platform ptrace; use --platform notify");
   if (given && mode !== "sentry") throw new Error("--strace needs a sandbox: --mode sentry");
   const wanted = mode === "sentry" && (given || asked === "true");
   if (wanted && (effectiveUid() !== 0 || inUserNamespace())) throw new Error("--strace takes the host's root, who may trace what is not a program yet");

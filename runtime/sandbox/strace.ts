@@ -54,7 +54,7 @@ export function startStrace({ directory, pid, hostProc, log }: StraceRequest): n
   using _log = { [Symbol.dispose]: () => complaints.close() };
   using _sink = { [Symbol.dispose]: () => sink.file?.close() };
   // Before the fork: what is loaded at its first use cannot be loaded in an empty root.
-  const [filter, answeredBy] = [compileAllowList([...sentryCalls, TRACING], "EPERM"), answersUnder(compiledPolicy("balanced"))];
+  const [filter, answeredBy] = [compileAllowList([...sentryCalls("notify"), TRACING], "EPERM"), answersUnder(compiledPolicy("balanced"))];
   const body = () => {
     follow(first);
     giveUpStreams(sink.file);

@@ -1,15 +1,25 @@
 /** The filter that brings a guest's calls before the sentry. */
 import { encodeFlags } from "seccomp-bpf-ts";
+import { assertNever } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { compiledPolicy } from "../../policies/syscalls/compiled.ts";
+import { tracedPolicy } from "../../policies/syscalls/compiled-ptrace.ts";
+import type { PlatformName } from "../../policies/syscalls/platform.ts";
 import type { PolicyName } from "../../policies/syscalls/trapped.ts";
 import type { SeccompLaunch } from "../init/launch.ts";
 
 /**
  * Under `strict` a call may wait in the sentry, and signals must be able to end that; under `balanced` none waits there for long.
- * @param channel where the sentry takes listeners from (sentry/messages.ts).
+ * @param channel where the sentry is told of filters and of tasks (sentry/messages.ts).
  */
-export function trapFilter(channel: Fd, policy: PolicyName = "balanced"): SeccompLaunch {
-  const flags = encodeFlags({ newListener: true, waitKillableRecv: policy !== "strict" });
-  return { program: compiledPolicy(policy), early: true, flags, allows: () => true, listener: { socket: channel, message: () => "listener" } };
+export function trapFilter(channel: Fd, platform: PlatformName, policy: PolicyName = "balanced"): SeccompLaunch {
+  const common = { early: true, allows: () => true };
+  switch (platform) {
+    case "notify":
+      return { ...common, program: compiledPolicy(policy), flags: encodeFlags({ newListener: true, waitKillableRecv: policy !== "strict" }), listener: { socket: channel, message: () => "listener" } };
+    case "ptrace":
+      return { ...common, program: tracedPolicy(), flags: 0, listener: undefined, gate: channel };
+    default:
+      return assertNever(platform);
+  }
 }

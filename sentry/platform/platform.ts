@@ -1,5 +1,6 @@
 /** How trapped system calls reach the sentry. */
-import type { Fd } from "../../linux/fd.ts";
+import type { Fd, FdLike } from "../../linux/fd.ts";
+import type { PlatformName } from "../../policies/syscalls/platform.ts";
 
 /** A trapped call; valid until its answer. */
 export interface Call {
@@ -20,16 +21,26 @@ export const CONTINUE = -10_000;
 /** @returns a value from 0 on, a negative errno, or CONTINUE. Never blocks, never throws for what a guest does. */
 export type Handle = (call: Call) => number;
 
-/** A source of trapped calls of one filter's tasks. */
+/** Something that an entering process has sent, from which trapped calls come, or which leads to them. */
 export interface Source {
-  /** Readable when a call waits; hung up when the filter's last task is gone. */
   readonly fd: Fd;
-  /** Takes one call and answers it with what `handle` says. */
-  serve(handle: Handle): void;
+  /** `fd` is readable. @param handle of the container that it is about. @returns false where nothing more will come of it. */
+  serve(handle: Handle): boolean;
+}
+
+/** Descriptors that the sentry's loop waits for, by an index: see linux/poll-set.ts. */
+export interface WaitSet {
+  readonly size: number;
+  add(fd: FdLike, events: number): number;
+  remove(index: number): void;
+  /** Waits until one is ready, and answers meanwhile the calls that come by no descriptor. @returns how many are; 0 after the time, or sooner. */
+  wait(timeoutMs: number): number;
+  ready(index: number): number;
 }
 
 export interface Platform {
-  readonly name: "notify";
-  /** @param fd as the task that installed the filter has sent it. */
+  readonly name: PlatformName;
+  /** @param fd as the entering process has sent it. */
   attach(fd: Fd): Source;
+  waitSet(capacity: number): WaitSet;
 }

@@ -42,7 +42,7 @@ const own: readonly Group[] = [
   { reason: "Flags of open files", names: "fcntl", cases: [named(1, FCNTL, native)], outcome: denied("EPERM") },
 ];
 
-export const strictSentryCalls: readonly Group[] = [...sentryCalls.filter(({ names }) => !REPLACED.has(names)), ...own];
+export const strictSentryCalls: readonly Group[] = [...sentryCalls("notify").filter(({ names }) => !REPLACED.has(names)), ...own];
 
 /** struct sock_filter[]; takes tens of milliseconds. */
 export const compileStrictSentryFilter = (): Uint8Array => compileAllowList(strictSentryCalls, "EPERM");

@@ -14,6 +14,7 @@ import { fileSystemMagic, openAt, read, statAt } from "../../linux/file.ts";
 import { scratch, type Block } from "../../linux/memory.unsafe.ts";
 import { CLONE_NEW, setNamespace } from "../../linux/namespace.ts";
 import * as kernel from "../../linux/on-behalf.ts";
+import { PollSet } from "../../linux/poll-set.ts";
 import { killThread } from "../../linux/process.ts";
 import { Listener } from "../../linux/seccomp-notify.ts";
 import { now } from "../../linux/sleep.ts";
@@ -70,12 +71,17 @@ export class Strict implements Platform {
     return { fd, serve: (handle) => this.#receive(listener, handle) };
   }
 
-  #receive(listener: Listener, handle: Handle): void {
-    if (listener.receive() < 0) return;
+  waitSet(capacity: number): PollSet {
+    return new PollSet(capacity);
+  }
+
+  #receive(listener: Listener, handle: Handle): boolean {
+    if (listener.receive() < 0) return true;
     this.waiting.forget(listener.pid);
     this.#deadline = undefined;
     this.#answer(listener, handle);
     this.resume(handle);
+    return true;
   }
 
   /** Makes what has been woken again. */

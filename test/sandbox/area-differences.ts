@@ -1,3 +1,5 @@
+import process from "node:process";
+
 /** What the programs of test/guest/areas observe otherwise in a sandbox than natively, all of it, and why. */
 export interface AreaDifference {
   readonly area: string;
@@ -6,6 +8,15 @@ export interface AreaDifference {
   readonly sandbox: string;
   readonly reason: string;
 }
+
+/** The platform that this run of the tests is about. */
+export const PLATFORM = process.env["TSSANDBOX_PLATFORM"] === "ptrace" ? "ptrace" : "notify";
+
+/** Areas that a platform does not have, whose program then prints one thing only. */
+export const MISSING_AREAS: Readonly<Record<typeof PLATFORM, Readonly<Record<string, { readonly sandbox: string; readonly reason: string }>>>> = {
+  notify: {},
+  ptrace: { trace: { sandbox: "no task may be traced, errno: 1\n", reason: "Every task has the sentry for its tracer, and can have but one." } },
+};
 
 export const AREA_DIFFERENCES: readonly AreaDifference[] = [
   { area: "confine", native: "strict: strict", sandbox: "strict: strict mode: EINVAL", reason: "A task with a filter cannot enter strict mode; under runc's default profile neither." },

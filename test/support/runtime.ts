@@ -10,7 +10,7 @@ export type ExitStatus = { readonly code: number | null; readonly signal: number
 export type CallOptions = {
   /** Bytes for standard input; "pipe" leaves it open in `Call.stdin`; default /dev/null. */
   readonly input?: string | "pipe" | { readonly fd: number };
-  /** Added to PATH, HOME and TSSANDBOX_MODE, the only variables that are passed on; undefined takes one away. */
+  /** Added to PATH, HOME, TSSANDBOX_MODE and TSSANDBOX_PLATFORM, the only variables that are passed on; undefined takes one away. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
   /** Descriptors of this process to appear as 3, 4, ... in the runtime. */
@@ -144,9 +144,10 @@ async function withDeadline(main: Promise<ExitStatus>, call: Call, command: read
 }
 
 /**
- * The mode that this run of the tests is about. The contract of OCI runtimes, which these tests are, is that of namespace mode; those of a sandbox say
+ * The mode, and the platform, that this run of the tests is about. The contract of OCI runtimes, which these tests are, is that of namespace mode; those of a sandbox say
  * so, by an option or by naming another mode here.
  */
 function mode(): Readonly<Record<string, string>> {
-  return { TSSANDBOX_MODE: process.env["TSSANDBOX_MODE"] ?? "namespace" };
+  const platform = process.env["TSSANDBOX_PLATFORM"];
+  return { TSSANDBOX_MODE: process.env["TSSANDBOX_MODE"] ?? "namespace", ...(platform !== undefined && { TSSANDBOX_PLATFORM: platform }) };
 }

@@ -62,7 +62,8 @@ static void clones(void) {
   static char stack[65536] __attribute__((aligned(16)));
   volatile int word = 0;
   pid_t pid = clone(with_clone, stack + sizeof stack, CLONE_VM | SIGCHLD, (void *)&word);
-  VALUE("clone shares memory", "%d %d", ended(pid), word);
+  int code = ended(pid);
+  VALUE("clone shares memory", "%d %d", code, word);
   pid = vfork();
   if (pid == 0) _exit(3);
   VALUE("vfork", "%d", ended(pid));

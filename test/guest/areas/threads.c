@@ -151,7 +151,10 @@ static void directed(void) {
   TELL("tgkill", syscall(SYS_tgkill, getpid(), tid, SIGUSR1));
   pthread_join(thread, NULL);
   VALUE("handled by the thread", "%d", handled_by == tid);
-  TELL("tgkill of another's thread", syscall(SYS_tgkill, 1, tid, 0));
+  /* Joined, it may still be on its way out. */
+  while (syscall(SYS_tgkill, getpid(), tid, 0) == 0) nap(1);
+  TELL("tgkill of a joined thread", syscall(SYS_tgkill, getpid(), tid, 0));
+  TELL("tgkill of another's thread", syscall(SYS_tgkill, getppid(), getpid(), 0));
 }
 
 static void *exits(void *argument) {

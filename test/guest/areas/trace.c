@@ -111,7 +111,16 @@ static int executes(void) {
   return 1;
 }
 
+static int may_be_traced(void) {
+  return ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0 ? 0 : errno;
+}
+
 int main(void) {
+  int refused = ended(start(may_be_traced));
+  if (refused != 0) {
+    VALUE("no task may be traced, errno", "%d", refused);
+    return 0;
+  }
   follows();
   VALUE("into nothing, result given", "%d", changed_into(-1, 77));
   VALUE("into a native call", "%d", changed_into(SYS_getuid, 0));

@@ -69,7 +69,7 @@ test("the live filter is the policy, and reaches what is listed here", () => {
   expect([...new Set([...reached, ...BY_ARGUMENT])].sort()).toEqual(REACHABLE);
 });
 
-const filter = simulator(compileSentryFilter());
+const filter = simulator(compileSentryFilter("notify"));
 
 test.each([
   ["receiving a notification", "ioctl", [9, 0xc0502100], "allow"],

@@ -186,7 +186,7 @@ defineCases({
   "filter": () =>
     inJail(() => null, (pid) => {
       waitForFilter(pid);
-      return { filters: seccompFilters(pid).map((program) => Buffer.from(program).toString("base64")), policy: Buffer.from(compileSentryFilter()).toString("base64") };
+      return { filters: seccompFilters(pid).map((program) => Buffer.from(program).toString("base64")), policy: Buffer.from(compileSentryFilter("notify")).toString("base64") };
     }),
   "work": () => inJail(() => (work() > 0 ? "done" : "")),
   "a socket": () => {

@@ -13,7 +13,7 @@ interface Outcome {
 
 /** What a program writes and ends with, run through the stub in a child. */
 function execute(path: string, argv: readonly string[], env: readonly string[], labels?: ExecLabels): Outcome {
-  const stub = createExecStub(labels);
+  const stub = createExecStub({ labels });
   const [outReader, outWriter] = pipe();
   const [errReader, errWriter] = pipe();
   const pid = fork(() => {

@@ -1,0 +1,142 @@
+/**
+ * The supervisor's side of SECCOMP_RET_TRACE: a tracer whose tasks stop at trapped calls. A round trip allocates nothing.
+ * Sources: ptrace(2), seccomp(2), Linux kernel/ptrace.c, kernel/seccomp.c __seccomp_filter.
+ */
+import { SYS } from "./arch.ts";
+import { ENOSYS, ESRCH } from "./abi/errno.ts";
+import * as pt from "./abi/ptrace.ts";
+import { SIGNALS } from "./abi/signal.ts";
+import { SI_CODE_OFFSET, SIGINFO_SIZE, WNOHANG, __WALL } from "./abi/wait.ts";
+import { check } from "./errors.ts";
+import { permanentBlock } from "./memory.unsafe.ts";
+import { retrying, syscall } from "./syscall.unsafe.ts";
+
+const { SIGKILL, SIGTRAP } = SIGNALS;
+
+/** What a follower is told of: trapped calls, programs executed, and all children, which are followed from their first instruction on. */
+const EVENTS = [pt.PTRACE_EVENT_FORK, pt.PTRACE_EVENT_VFORK, pt.PTRACE_EVENT_CLONE, pt.PTRACE_EVENT_EXEC, pt.PTRACE_EVENT_SECCOMP];
+const OPTIONS = EVENTS.reduce((options, event) => options | (1 << event), pt.PTRACE_O_EXITKILL);
+
+/**
+ * Follows a task and all that it makes from now on, which end with the caller. It goes on running.
+ * @returns 0 or the negative errno: EPERM where the caller may not, or where it has a tracer; ESRCH.
+ */
+export function trySeize(pid: number): number {
+  return syscall(SYS.ptrace, pt.PTRACE_SEIZE, pid, 0, OPTIONS);
+}
+
+/** Has the parent be the tracer of this process. @throws SysError */
+export function traceMe(): void {
+  check(syscall(SYS.ptrace, pt.PTRACE_TRACEME), "ptrace", "PTRACE_TRACEME");
+}
+
+const statusWord = permanentBlock(8);
+
+/** What wait4(2) has told last. */
+export const waited = {
+  pid: 0,
+  get status(): number {
+    return statusWord.view.getUint32(0, true);
+  },
+};
+
+/** Waits for a child or a followed task to stop or end. @returns whether `waited` has one; without `block` false where there is none yet. @throws SysError ECHILD */
+export function waitAny(block: boolean): boolean {
+  waited.pid = check(retrying(SYS.wait4, -1, statusWord.address, block ? __WALL : __WALL | WNOHANG, 0), "wait4");
+  return waited.pid !== 0;
+}
+
+/** A wait status taken apart. */
+export const hasStopped = (status: number): boolean => (status & 0xff) === 0x7f;
+export const stopSignal = (status: number): number => (status >> 8) & 0xff;
+/** PTRACE_EVENT_*; 0 for a signal that is about to be delivered. */
+export const stopEvent = (status: number): number => status >> 16;
+
+/** What its event tells besides: after an execve, the id that the thread had before it. 0 where it has been killed meanwhile. */
+export function eventMessage(pid: number): number {
+  return syscall(SYS.ptrace, pt.PTRACE_GETEVENTMSG, pid, 0, statusWord.address) < 0 ? 0 : statusWord.view.getUint32(0, true);
+}
+
+/** How a stopped task goes on. One that has been killed meanwhile is told of by `waitAny`. */
+function goOn(request: number, pid: number, signal: number): void {
+  const result = syscall(SYS.ptrace, request, pid, 0, signal);
+  if (result !== -ESRCH) check(result, "ptrace");
+}
+
+/** @param signal to be delivered, as it came; 0 for none. */
+export function letGo(pid: number, signal = 0): void {
+  goOn(pt.PTRACE_CONT, pid, signal);
+}
+
+/** The same until its next system call begins or ends. */
+export function letGoToCall(pid: number): void {
+  goOn(pt.PTRACE_SYSCALL, pid, 0);
+}
+
+/** Leaves it in its group's stop, and hears of its end. */
+export function leaveStopped(pid: number): void {
+  goOn(pt.PTRACE_LISTEN, pid, 0);
+}
+
+/** Ends the task's process, if it is there. */
+export function killTask(pid: number): void {
+  syscall(SYS.kill, pid, SIGKILL);
+}
+
+/** si_code of a stop at a trapped call. Source: Linux kernel/ptrace.c, ptrace_event. */
+const CALL_STOP = (pt.PTRACE_EVENT_SECCOMP << 8) | SIGTRAP;
+
+/** The trapped call that a stopped task is at; what is said of "the call" holds until the next `load`. */
+export class TracedCall {
+  pid = 0;
+  readonly #block = permanentBlock(pt.REGISTERS.size);
+  readonly #view = this.#block.view;
+  readonly #info = permanentBlock(SIGINFO_SIZE);
+  /** Whether the caller's memory may have been written to since `load`. */
+  written = false;
+
+  /**
+   * Reads the registers.
+   * @returns whether the task is at a trapped call: it may have been killed, and then its id taken over by a thread that has executed a program
+   * (ptrace(2), "execve(2) under ptrace"), whose registers are zeros. Only at a call's entry is there ENOSYS where its result will be.
+   */
+  load(pid: number): boolean {
+    this.pid = pid;
+    this.written = false;
+    return syscall(SYS.ptrace, pt.PTRACE_GETREGS, pid, 0, this.#block.address) === 0 && this.#view.getInt32(pt.REGISTERS.ax, true) === -ENOSYS;
+  }
+
+  /** Whether it still is: what was read of its memory before was the caller's. Asked before memory is written to, too. */
+  isWaiting(): boolean {
+    this.written = true;
+    return syscall(SYS.ptrace, pt.PTRACE_GETSIGINFO, this.pid, 0, this.#info.address) === 0 && this.#info.view.getInt32(SI_CODE_OFFSET, true) === CALL_STOP;
+  }
+
+  /**
+   * Has the call return `result`, a value from 0 on or a negative errno, without being made; the task still has to be let go.
+   * @returns 0, or -ESRCH where the task is gone.
+   */
+  answer(result: number): number {
+    const view = this.#view;
+    // Number -1: nothing is run, and a signal restarts nothing. Source: Linux arch/x86/kernel/signal.c, handle_signal.
+    view.setBigInt64(pt.REGISTERS.originalAx, -1n, true);
+    view.setInt32(pt.REGISTERS.ax, result % 0x1_0000_0000, true);
+    view.setInt32(pt.REGISTERS.ax + 4, Math.floor(result / 0x1_0000_0000), true);
+    return syscall(SYS.ptrace, pt.PTRACE_SETREGS, this.pid, 0, this.#block.address);
+  }
+
+  get nr(): number {
+    return this.#view.getInt32(pt.REGISTERS.originalAx, true);
+  }
+
+  /** Argument 0 to 5 as an address or a size; exact below 2^53, above which no address and no size is valid. */
+  arg(index: number): number {
+    const at = pt.REGISTERS.args[index] ?? 0;
+    return this.#view.getUint32(at, true) + this.#view.getUint32(at + 4, true) * 0x1_0000_0000;
+  }
+
+  /** Argument 0 to 5 as the kernel takes an `int`: its low 32 bits, signed. */
+  int(index: number): number {
+    return this.#view.getInt32(pt.REGISTERS.args[index] ?? 0, true);
+  }
+}

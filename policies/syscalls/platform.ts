@@ -1,0 +1,28 @@
+/** How trapped calls reach the sentry, and what a policy's filter has otherwise for it (decision 0040). */
+import { bits, when } from "./checks.ts";
+import { denied } from "./row.ts";
+import type { SyscallPolicy } from "./policy.ts";
+import type { SyscallRow } from "./row.ts";
+
+export const PLATFORMS = ["notify", "ptrace"] as const;
+
+/** `notify`: SECCOMP_RET_USER_NOTIF and a listener; `ptrace`: SECCOMP_RET_TRACE and a tracer, without which such a call is ENOSYS. */
+export type PlatformName = (typeof PLATFORMS)[number];
+
+const CLONE_UNTRACED = 0x0080_0000;
+
+/** What a row becomes where every task has the sentry for its tracer. */
+function underTracer(row: SyscallRow): SyscallRow {
+  switch (row.name) {
+    case "ptrace":
+      return { ...row, class: "denied", cases: [], otherwise: denied("EPERM") };
+    case "clone":
+      return { ...row, cases: [...row.cases, when("flags with CLONE_UNTRACED", [bits(0, CLONE_UNTRACED, CLONE_UNTRACED)], denied("EPERM"))] };
+    default:
+      return row;
+  }
+}
+
+export function onPlatform(policy: SyscallPolicy, platform: PlatformName): SyscallPolicy {
+  return platform === "notify" ? policy : { ...policy, rows: policy.rows.map(underTracer) };
+}

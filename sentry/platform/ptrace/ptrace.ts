@@ -1,0 +1,94 @@
+/** Tracing every task of the guest, which stop at trapped calls (SECCOMP_RET_TRACE). Source: ptrace(2); docs/decisions/0040-ptrace-platform.md. */
+import type { FdLike } from "../../../linux/fd.ts";
+import { PollSet } from "../../../linux/poll-set.ts";
+import { waitAny, waited } from "../../../linux/seccomp-trace.ts";
+import type { Tasks } from "../../tasks.ts";
+import type { Platform, WaitSet } from "../platform.ts";
+import { Bell, type BellBirth } from "./bell.ts";
+import { Gate } from "./gate.ts";
+import { Tracer } from "./tracer.ts";
+
+/** The kernel tells of the task first that was followed last. So that none waits for ever, all that have stopped are taken down now and then before one goes on. */
+const FAIR_EVERY = 16;
+const MOST_AT_ONCE = 256;
+
+/** A poll set, waited for by the bell while the tasks are served. */
+class TracingSet implements WaitSet {
+  readonly #set: PollSet;
+  readonly #fds: FdLike[] = [];
+  readonly #bell: Bell;
+  readonly #tracer: Tracer;
+  #turns = 0;
+  /** Of the bell's stop; undefined while it waits. */
+  #rung: number | undefined;
+  readonly #pids = new Uint32Array(MOST_AT_ONCE);
+  readonly #statuses = new Uint32Array(MOST_AT_ONCE);
+
+  constructor(capacity: number, bell: Bell, tracer: Tracer) {
+    this.#set = new PollSet(capacity);
+    this.#bell = bell;
+    this.#tracer = tracer;
+  }
+
+  get size(): number {
+    return this.#set.size;
+  }
+
+  add(fd: FdLike, events: number): number {
+    this.#bell.watch(fd);
+    this.#fds.push(fd);
+    return this.#set.add(fd, events);
+  }
+
+  remove(index: number): void {
+    const fd = this.#fds[index];
+    if (fd !== undefined) this.#bell.unwatch(fd);
+    this.#set.remove(index);
+    const last = this.#fds.pop();
+    if (last !== undefined && index < this.#fds.length) this.#fds[index] = last;
+  }
+
+  /** The time is the bell's. */
+  wait(): number {
+    if (this.#rung !== undefined) this.#bell.reset(this.#rung);
+    for (this.#rung = undefined; this.#rung === undefined; ) this.#takeTurn();
+    return this.#set.wait(0);
+  }
+
+  ready(index: number): number {
+    return this.#set.ready(index);
+  }
+
+  #takeTurn(): void {
+    waitAny(true);
+    if (++this.#turns % FAIR_EVERY !== 0) this.#take(waited.pid, waited.status);
+    else this.#takeAll();
+  }
+
+  #takeAll(): void {
+    let count = 0;
+    do {
+      this.#pids[count] = waited.pid;
+      this.#statuses[count++] = waited.status;
+    } while (count < MOST_AT_ONCE && waitAny(false));
+    for (let i = 0; i < count; i++) this.#take(this.#pids[i] ?? 0, this.#statuses[i] ?? 0);
+  }
+
+  #take(pid: number, status: number): void {
+    if (pid === this.#bell.pid) this.#rung = status;
+    else this.#tracer.take(pid, status);
+  }
+}
+
+export interface PtraceOptions extends BellBirth {
+  readonly tasks: Tasks;
+  /** Tells of processes that could not be traced. */
+  readonly warn: (message: string) => void;
+}
+
+/** Preconditions: the process is confined, but for its filter. */
+export function startPtrace(options: PtraceOptions): Platform {
+  const bell = new Bell(options);
+  const tracer = new Tracer(options.tasks);
+  return { name: "ptrace", attach: (fd) => new Gate(fd, tracer, options.warn), waitSet: (capacity) => new TracingSet(capacity, bell, tracer) };
+}

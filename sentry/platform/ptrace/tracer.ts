@@ -1,0 +1,95 @@
+/** What becomes of the stops of the guest's tasks. What a stop is about, it says itself; only whose task it is has to be known, where there are several containers. */
+import { PTRACE_EVENT_EXEC, PTRACE_EVENT_SECCOMP, PTRACE_EVENT_STOP } from "../../../linux/abi/ptrace.ts";
+import { SIGNALS } from "../../../linux/abi/signal.ts";
+import { eventMessage, hasStopped, killTask, leaveStopped, letGo, stopEvent, stopSignal, TracedCall } from "../../../linux/seccomp-trace.ts";
+import type { Tasks } from "../../tasks.ts";
+import { CONTINUE, type Handle } from "../platform.ts";
+
+export class Tracer {
+  readonly #tasks: Tasks;
+  /** Of the container that came first. */
+  #first: Handle | undefined;
+  /** Tasks of the others. */
+  readonly #others = new Map<number, Handle>();
+  readonly #call = new TracedCall();
+  /** Process ids whose next program may have got what was meant for the one before; see `#answer`. */
+  readonly #mixedUp = new Set<number>();
+
+  constructor(tasks: Tasks) {
+    this.#tasks = tasks;
+  }
+
+  /** A process that is followed from now on. */
+  admit(pid: number, handle: Handle): void {
+    this.#first ??= handle;
+    if (handle !== this.#first) this.#others.set(pid, handle);
+  }
+
+  /** @param status as wait4(2) tells it. */
+  take(pid: number, status: number): void {
+    if (!hasStopped(status)) {
+      this.#forget(pid);
+      return;
+    }
+    switch (stopEvent(status)) {
+      case PTRACE_EVENT_SECCOMP:
+        return this.#serve(pid);
+      case PTRACE_EVENT_STOP:
+        // A group's stop, in which it stays until SIGCONT; else the end of one, or a new task's first.
+        return stopSignal(status) === SIGNALS.SIGTRAP ? this.#begin(pid) : leaveStopped(pid);
+      case PTRACE_EVENT_EXEC:
+        return this.#executed(pid);
+      case 0:
+        return letGo(pid, stopSignal(status));
+      default:
+        return letGo(pid);
+    }
+  }
+
+  #forget(pid: number): void {
+    this.#mixedUp.delete(pid);
+    this.#others.delete(pid);
+  }
+
+  /**
+   * A task is of its process's container, or else its parent's: one whose parent has died before it is the child of the first process of
+   * its pid namespace.
+   */
+  #begin(pid: number): void {
+    if (this.#others.size > 0 && !this.#others.has(pid)) {
+      const { process, parent } = this.#tasks.kinOf(pid);
+      const handle = this.#others.get(process) ?? this.#others.get(parent);
+      if (handle !== undefined) this.#others.set(pid, handle);
+    }
+    letGo(pid);
+  }
+
+  /** The thread that did so has its leader's id now, and nobody is told of the end of its own. */
+  #executed(pid: number): void {
+    const former = this.#others.size > 0 ? eventMessage(pid) : pid;
+    if (former !== pid) this.#others.delete(former);
+    if (this.#mixedUp.delete(pid)) killTask(pid);
+    else letGo(pid);
+  }
+
+  #serve(pid: number): void {
+    const call = this.#call;
+    const handle = this.#others.get(pid) ?? this.#first;
+    if (handle === undefined || !call.load(pid)) return;
+    const result = handle(call);
+    if (result === CONTINUE) letGo(pid);
+    else this.#answer(pid, result);
+  }
+
+  /**
+   * A caller may be killed at any moment, by another thread's execve even: the thread, with its new memory and maybe new rights, then has its id, and
+   * stops at PTRACE_EVENT_EXEC until it is let go. What a handler or the answer has written could be meant for the dead caller and be in the new
+   * program. Whether that may have happened is seen afterwards, while it is still stopped: such a program ends before its first instruction.
+   */
+  #answer(pid: number, result: number): void {
+    if (this.#call.answer(result) < 0) {
+      if (this.#call.written) this.#mixedUp.add(pid);
+    } else if (this.#call.isWaiting()) letGo(pid);
+    else killTask(pid);
+  }
+}
