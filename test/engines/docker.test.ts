@@ -20,7 +20,7 @@ beforeAll(async () => {
   await ensureImages(BUSYBOX);
   machine = await Machine.start("docker");
   const { workspace } = machine;
-  await machine.write("/etc/docker/daemon.json", JSON.stringify({ bridge: "none", iptables: false, ip6tables: false, "cgroup-parent": workspace.cgroup, "exec-opts": ["native.cgroupdriver=cgroupfs"] }));
+  machine.write("/etc/docker/daemon.json", JSON.stringify({ bridge: "none", iptables: false, ip6tables: false, "cgroup-parent": workspace.cgroup, "exec-opts": ["native.cgroupdriver=cgroupfs"] }));
   await machine.ok(RUNTIME, "install", "--docker", "--no-verify");
   machine.daemon("dockerd.log", "dockerd", "--pidfile", "/run/docker.pid");
   await eventually("dockerd answers", async () => (await docker("version")).code === 0, 30);

@@ -57,6 +57,22 @@ async function busyboxRoot(root: string): Promise<void> {
   writeFileSync(join(root, "etc/group"), "root:x:0:\nguest:x:1234:\nextra:x:4321:guest\n");
 }
 
+/** A Debian with these packages, as a directory that nobody may change. */
+export async function debianWith(packages: readonly string[]): Promise<string> {
+  await ensurePackages(["debootstrap"]);
+  mkdirSync(CACHE, { recursive: true });
+  const root = join(CACHE, `debian-${packages.join("-")}`);
+  if (existsSync(root)) return root;
+  const scratch = mkdtempSync(join(CACHE, "build-"));
+  try {
+    await checked(["unshare", "--mount", "debootstrap", "--variant=minbase", `--include=${packages.join(",")}`, "bookworm", join(scratch, "root"), await debianMirror()]);
+    renameSync(join(scratch, "root"), root);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+  return root;
+}
+
 async function debianRoot(root: string): Promise<void> {
   const mirror = await debianMirror();
   // In a mount namespace of its own, what debootstrap mounts goes with it even if it is killed.

@@ -26,8 +26,8 @@ describe("without an engine", () => {
 describe("podman", () => {
   const DROP_IN = "/etc/containers/containers.conf.d/50-tssandbox.conf";
   // What this host's root may not do otherwise (support.ts).
-  beforeAll(async () => {
-    await machine.write("/etc/containers/containers.conf", `[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]\n[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\nlock_type = "file"\n`);
+  beforeAll(() => {
+    machine.write("/etc/containers/containers.conf", `[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]\n[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\nlock_type = "file"\n`);
   });
 
   test("a dry run tells everything and changes nothing", async () => {
@@ -48,7 +48,7 @@ describe("podman", () => {
   });
 
   test("what somebody else has put in our place stays", async () => {
-    await machine.write("/usr/local/bin/tssandbox-vm", "mine");
+    machine.write("/usr/local/bin/tssandbox-vm", "mine");
     expect(await tssandbox("install", "--podman")).toMatchObject({ code: 1, stderr: "tssandbox: /usr/local/bin/tssandbox-vm is not of our making: remove it first\n" });
     await machine.ok("rm", "/usr/local/bin/tssandbox-vm");
     expect(await machine.read(DROP_IN)).toBeUndefined();
@@ -59,7 +59,7 @@ describe("containerd", () => {
   const FILE = "/etc/containerd/config.toml";
   const OWN = `# mine\nversion = 2 # as always\n\n[plugins]\n  [plugins."io.containerd.grpc.v1.cri"]\n    [plugins."io.containerd.grpc.v1.cri".cni]\n      bin_dir = "/usr/lib/cni" # here\n`;
   beforeAll(async () => {
-    await machine.write(FILE, OWN);
+    machine.write(FILE, OWN);
     machine.daemon("containerd.log", "containerd");
     await eventually("containerd answers", async () => (await machine.run(["ctr", "version"])).code === 0);
   });
@@ -79,12 +79,12 @@ describe("containerd", () => {
     await machine.ok("sh", "-c", `echo '[debug]\n  level = "warn" # later' >>${FILE}`);
     expect(await tssandbox("uninstall", "--containerd")).toMatchObject({ code: 0 });
     expect(await machine.read(FILE)).toBe(`${OWN}[debug]\n  level = "warn" # later\n`);
-    await machine.write(FILE, OWN);
+    machine.write(FILE, OWN);
   });
 
   test("a handler of the administrator's with one of our names is not touched", async () => {
     const theirs = `${OWN}[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.tssandbox]\n  runtime_type = "x.y.v1"\n`;
-    await machine.write(FILE, theirs);
+    machine.write(FILE, theirs);
     expect(await tssandbox("install", "--containerd")).toMatchObject({ code: 1, stderr: expect.stringContaining("has a runtime tssandbox already") as string });
     expect(await machine.read(FILE)).toBe(theirs);
   });
@@ -104,7 +104,7 @@ describe("docker", () => {
   const OWN = `{\n    "bridge": "none",\n    "iptables": false,\n    "ip6tables": false\n}\n`;
   let daemon: number;
   beforeAll(async () => {
-    await machine.write(FILE, OWN);
+    machine.write(FILE, OWN);
     await machine.ok("rm", "-f", "/usr/local/bin/docker");
     mkdirSync(machine.workspace.path("docker"));
     daemon = machine.daemon("dockerd.log", "dockerd", "--pidfile", "/run/docker.pid");

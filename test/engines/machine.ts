@@ -1,6 +1,6 @@
 /** A machine to be changed: this one, in a mount namespace with layers over /etc and /usr/local and directories of its own for what engines keep. */
 import { spawn } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { eventually, execute, type ExecuteOptions, type Result, Workspace } from "./support.ts";
 
@@ -16,6 +16,25 @@ for d in ${LAYERED.join(" ")}; do
 done
 for d in ${EMPTY.join(" ")}; do mkdir -p $root$d $d; mount --bind $root$d $d; done
 : >$root/ready
+exec sleep infinity
+`;
+
+/** Another Debian, as the root of a machine with a network of its own; what is changed in it stays in memory. */
+const SETUP_ROOT = `
+set -e
+base=$1 root=$2
+mkdir -p $root/upper $root/work $root/new
+mount -t overlay -o lowerdir=$base,upperdir=$root/upper,workdir=$root/work machine $root/new
+ip link set lo up
+cd $root/new
+for d in proc sys dev; do mount --rbind /$d $d; done
+mount -t tmpfs run run
+# containerd's snapshots: an overlay is no upper layer of another one.
+mkdir -p var/lib/containerd
+mount -t tmpfs containerd var/lib/containerd
+pivot_root . mnt
+: >/run/ready
+umount --lazy /mnt
 exec sleep infinity
 `;
 
@@ -38,8 +57,23 @@ export class Machine implements AsyncDisposable {
     return machine;
   }
 
+  /** One whose root file system is a copy of `base`, a directory. */
+  static async startFrom(base: string, name: string): Promise<Machine> {
+    const workspace = new Workspace(name);
+    const holder = spawn("unshare", ["--mount", "--net", "--propagation", "private", "sh", "-c", SETUP_ROOT, "sh", base, workspace.path("machine")], { stdio: "ignore", env: { ...process.env, ...workspace.env } });
+    holder.unref();
+    const machine = new Machine(workspace, holder.pid ?? 0);
+    await eventually("the machine is there", () => existsSync(machine.outside("/run/ready")));
+    return machine;
+  }
+
+  /** A path of the machine's for this process. */
+  outside(path: string): string {
+    return `/proc/${this.holder}/root${path}`;
+  }
+
   argv(...command: readonly string[]): string[] {
-    return ["nsenter", `--mount=/proc/${this.holder}/ns/mnt`, ...command];
+    return ["nsenter", `--mount=/proc/${this.holder}/ns/mnt`, `--net=/proc/${this.holder}/ns/net`, ...command];
   }
 
   run(command: readonly string[], options: ExecuteOptions = {}): Promise<Result> {
@@ -63,11 +97,9 @@ export class Machine implements AsyncDisposable {
     return code === 0 ? stdout : undefined;
   }
 
-  async write(path: string, content: string): Promise<void> {
-    const file = this.workspace.path(`content-${performance.now()}`);
-    mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(file, content);
-    await this.ok("sh", "-c", `mkdir -p "$(dirname $1)"; cat ${file} >$1`, "sh", path);
+  write(path: string, content: string): void {
+    mkdirSync(this.outside(dirname(path)), { recursive: true });
+    writeFileSync(this.outside(path), content);
   }
 
   /** Starts a daemon that lives as long as the machine. @returns its pid. */

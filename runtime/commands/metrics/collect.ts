@@ -6,6 +6,7 @@ import { allContainers } from "../../container/roots.ts";
 import { cgroupOf, statusOf, type Status } from "../../container/status.ts";
 import type { Container } from "../../container/store.ts";
 import { inspectSandbox, type CountReport, type SandboxReport } from "../../sandbox/inspect.ts";
+import { readSandboxRecord } from "../../sandbox/record.ts";
 import { COMMIT, VERSION } from "../../version.ts";
 import { Histogram, familyLines, head, type Family, type LabelSet, type Sample } from "./exposition.ts";
 
@@ -58,6 +59,8 @@ interface Look {
   readonly memory: number;
   readonly cpuSeconds: number;
   readonly sandbox: SandboxReport | undefined;
+  /** Whether its sentry is that of another container, which tells of it. */
+  readonly joined: boolean;
 }
 
 /** @returns undefined for one that is deleted at this moment. */
@@ -67,7 +70,7 @@ function look(container: Container): Look | undefined {
     const status = statusOf(container);
     const { memory, pids, cpu } = cgroupOf(container).stats();
     const total = Number(cpu.usage.total ?? 0);
-    return { labels: named(labelsOf(id, annotations)), mode, status, tasks: Number(pids.current ?? 0), memory: Number(memory.usage?.usage ?? 0), cpuSeconds: total / 1e9, sandbox: mode === "sentry" ? inspectSandbox(container) : undefined };
+    return { labels: named(labelsOf(id, annotations)), mode, status, tasks: Number(pids.current ?? 0), memory: Number(memory.usage?.usage ?? 0), cpuSeconds: total / 1e9, sandbox: mode === "sentry" ? inspectSandbox(container) : undefined, joined: readSandboxRecord(container.directory)?.sandbox !== undefined };
   } catch {
     return undefined;
   }
@@ -80,14 +83,14 @@ function named({ container = "", containerName, pod, podNamespace }: LabelSet): 
 
 function familiesOf(looks: readonly Look[]): Family[] {
   const each = (samples: (look: Look) => Sample | readonly Sample[]): Sample[] => looks.flatMap(samples);
-  const ofSandbox = (samples: (sandbox: SandboxReport, labels: LabelSet) => Sample | readonly Sample[]): Sample[] => looks.flatMap(({ sandbox, labels }) => (sandbox === undefined ? [] : samples(sandbox, labels)));
+  const ofSandbox = (samples: (sandbox: SandboxReport, labels: LabelSet, joined: boolean) => Sample | readonly Sample[]): Sample[] => looks.flatMap(({ sandbox, labels, joined }) => (sandbox === undefined ? [] : samples(sandbox, labels, joined)));
   return [
     { name: "build_info", help: "This program.", type: "gauge", samples: [{ labels: { version: VERSION, commit: COMMIT }, value: 1 }] },
     { name: "container_info", help: "A container, its mode and what it is doing.", type: "gauge", samples: each(({ labels, mode, status, sandbox }) => ({ labels: { ...labels, mode, status, ...(sandbox === undefined ? {} : { policy: sandbox.policy }) }, value: 1 })) },
     { name: "tasks", help: "Processes and threads of a container.", type: "gauge", samples: each(({ labels, tasks }) => ({ labels, value: tasks })) },
     { name: "memory_bytes", help: "Memory that a container's cgroup is charged with.", type: "gauge", samples: each(({ labels, memory }) => ({ labels, value: memory })) },
     { name: "cpu_seconds_total", help: "Processor time of a container's cgroup.", type: "counter", samples: each(({ labels, cpuSeconds }) => ({ labels, value: cpuSeconds })) },
-    { name: "sandbox_memory_bytes", help: "Proportional share of memory of a sandbox's own processes.", type: "gauge", samples: ofSandbox(({ sentry, gofers }, labels) => [...(sentry.memory === undefined ? [] : [memorySample(labels, "sentry", sentry.memory.proportional)]), ...gofers.flatMap(({ memory, serves }) => (memory === undefined ? [] : [memorySample(labels, `gofer of ${serves.join(", ")}`, memory.proportional)]))]) },
+    { name: "sandbox_memory_bytes", help: "Proportional share of memory of a sandbox's own processes.", type: "gauge", samples: ofSandbox(({ sentry, gofers }, labels, joined) => [...(sentry.memory === undefined || joined ? [] : [memorySample(labels, "sentry", sentry.memory.proportional)]), ...gofers.flatMap(({ memory, serves }) => (memory === undefined ? [] : [memorySample(labels, `gofer of ${serves.join(", ")}`, memory.proportional)]))]) },
     { name: "sandbox_failed", help: "Whether a sandbox's own process has ended before its time.", type: "gauge", samples: ofSandbox(({ lastWords }, labels) => ({ labels, value: lastWords === undefined ? 0 : 1 })) },
     { name: "trapped_calls_total", help: "System calls that the sentry has handled, by the class of the policy's table. What the filter refuses by itself nobody can count.", type: "counter", samples: ofSandbox((sandbox, labels) => sandbox.calls.map((call) => ({ labels: { ...labels, ...callLabels(sandbox, call) }, value: call.count }))) },
     { name: "trapped_call_seconds_total", help: "Time that handling them took.", type: "counter", samples: ofSandbox((sandbox, labels) => sandbox.calls.map((call) => ({ labels: { ...labels, ...callLabels(sandbox, call) }, value: call.totalMs / 1000 }))) },
