@@ -52,8 +52,9 @@ describe.each(["tssandbox", "tssandbox-namespace"])("docker run --runtime %s", (
   });
 
   test("a terminal has docker's size", async () => {
-    const argv = machine.argv(DOCKER, "run", "--rm", "--interactive", "--tty", "--runtime", runtime, "--network", "none", IMAGE, "sh", "-c", "read go; stty size; tty");
-    const { code, stdout } = await execute(inTerminal(argv, 31, 97), { dialogue: [], env: machine.workspace.env, input: "go\n" });
+    const argv = machine.argv(DOCKER, "run", "--rm", "--interactive", "--tty", "--runtime", runtime, "--network", "none", IMAGE, "sh", "-c", 'until [ "$(stty size)" = "31 97" ]; do sleep 0.1; done; stty size; tty');
+    // docker tells it once the program runs.
+    const { code, stdout } = await execute(inTerminal(argv, 31, 97), { dialogue: [], env: machine.workspace.env });
     expect([code, stdout]).toEqual([0, expect.stringMatching(/31 97\r?\n\/dev\/(pts\/0|console)/)]);
   });
 

@@ -7,6 +7,9 @@ import { eventually, execute, type ExecuteOptions, type Result, Workspace } from
 const LAYERED = ["/etc", "/usr/local"];
 const EMPTY = ["/run", "/var/lib/containerd", "/var/lib/containers", "/var/lib/docker", "/var/lib/cni", "/var/tmp", "/opt"];
 
+/** In the machine's /run. */
+const READY = "/run/tss-machine-ready";
+
 const SETUP = `
 set -e
 root=$1; shift
@@ -15,7 +18,7 @@ for d in ${LAYERED.join(" ")}; do
   mount -t overlay -o lowerdir=$d,upperdir=$root/upper$d,workdir=$root/work$d machine $d
 done
 for d in ${EMPTY.join(" ")}; do mkdir -p $root$d $d; mount --bind $root$d $d; done
-: >$root/ready
+: >${READY}
 exec sleep infinity
 `;
 
@@ -33,7 +36,7 @@ mount -t tmpfs run run
 mkdir -p var/lib/containerd
 mount -t tmpfs containerd var/lib/containerd
 pivot_root . mnt
-: >/run/ready
+: >${READY}
 umount --lazy /mnt
 exec sleep infinity
 `;
@@ -48,22 +51,28 @@ export class Machine implements AsyncDisposable {
     this.holder = holder;
   }
 
-  static async start(name: string): Promise<Machine> {
-    const workspace = new Workspace(name);
-    const holder = spawn("unshare", ["--mount", "--propagation", "private", "sh", "-c", SETUP, "sh", workspace.path("machine")], { stdio: "ignore", env: { ...process.env, ...workspace.env } });
-    holder.unref();
-    const machine = new Machine(workspace, holder.pid ?? 0);
-    await eventually("the machine is there", async () => (await machine.sh("test -e $0/machine/ready", workspace.directory)).code === 0);
-    return machine;
+  /** This machine, in layers. */
+  static start(name: string): Promise<Machine> {
+    return Machine.#launch(name, (directory) => ["unshare", "--mount", "--propagation", "private", "sh", "-c", SETUP, "sh", directory]);
   }
 
   /** One whose root file system is a copy of `base`, a directory. */
-  static async startFrom(base: string, name: string): Promise<Machine> {
+  static startFrom(base: string, name: string): Promise<Machine> {
+    return Machine.#launch(name, (directory) => ["unshare", "--mount", "--net", "--propagation", "private", "sh", "-c", SETUP_ROOT, "sh", base, directory]);
+  }
+
+  static async #launch(name: string, command: (directory: string) => readonly string[]): Promise<Machine> {
     const workspace = new Workspace(name);
-    const holder = spawn("unshare", ["--mount", "--net", "--propagation", "private", "sh", "-c", SETUP_ROOT, "sh", base, workspace.path("machine")], { stdio: "ignore", env: { ...process.env, ...workspace.env } });
+    const [program = "", ...args] = command(workspace.path("machine"));
+    const holder = spawn(program, args, { stdio: "ignore", env: { ...process.env, ...workspace.env } });
     holder.unref();
     const machine = new Machine(workspace, holder.pid ?? 0);
-    await eventually("the machine is there", () => existsSync(machine.outside("/run/ready")));
+    try {
+      await eventually("the machine is there", () => existsSync(machine.outside(READY)));
+    } catch (error) {
+      await workspace[Symbol.asyncDispose]();
+      throw error;
+    }
     return machine;
   }
 
