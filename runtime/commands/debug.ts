@@ -26,6 +26,7 @@ function describe(report: SandboxReport): string {
   const sections = [
     table([
       ["container", `${report.id}, ${report.status}`],
+      ...(report.sandbox === undefined ? [] : [["sandbox", `that of ${report.sandbox}`]]),
       ["policy", report.policy],
     ["platform", report.platform],
       ["ids on the host", `guest ${guest.map(({ hostID, size }) => `${hostID} to ${hostID + size - 1}`).join(", ")}; sentry ${sentry}`],

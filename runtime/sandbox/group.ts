@@ -64,8 +64,7 @@ export function findNamed(root: string, id: string, spec: Spec, log: Pick<Logger
   const annotation = `annotations["${naming.sandbox}"]`;
   validateId(named);
   const first = Container.tryOpen(root, named);
-  if (first?.record.mode === "sentry") requireAlive(first, annotation);
-  const obstacle = first === undefined ? "there is no such container" : obstacleTo(first, spec);
+  const obstacle = first === undefined ? "there is no such container" : obstacleTo(first, annotation, spec);
   if (first === undefined || obstacle !== undefined) {
     if (naming.binding) throw new ConfigError("config.json", annotation, `${named}: ${obstacle}`);
     log.debug(`${annotation}: ${named}: ${obstacle}: a sandbox of its own`);
@@ -84,7 +83,10 @@ export function joinGroup(root: string, named: Named, spec: Spec, policy: Policy
   return { ...named, fellow: fellowOf(spec, [named.first, ...membersOf(root, named.first)]) };
 }
 
-function obstacleTo(first: Container, spec: Spec): string | undefined {
+/** A machine's containers have rules of their own: runtime/vm/group.ts. */
+function obstacleTo(first: Container, annotation: string, spec: Spec): string | undefined {
+  if (first.record.mode !== "sentry") return undefined;
+  requireAlive(first, annotation);
   if (effectiveUid() !== 0 || inUserNamespace()) return "several containers in one sandbox take the host's root so far";
   if (first.record.sandbox !== undefined) return `it belongs to the sandbox ${first.record.sandbox} itself`;
   const shares = (spec.linux?.namespaces ?? []).some((namespace) => namespace.path && isOf(namespace, first));

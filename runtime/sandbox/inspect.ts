@@ -60,6 +60,8 @@ export interface SandboxReport {
   readonly status: string;
   readonly policy: string;
   readonly platform: SandboxRecord["platform"];
+  /** Id of the sandbox's first container, where it is another one. */
+  readonly sandbox?: string;
   readonly ids: SandboxRecord["ids"];
   readonly rootWrites: SandboxRecord["rootWrites"];
   readonly sentry: ProcessReport;
@@ -87,6 +89,7 @@ export function inspectSandbox(container: Container): SandboxReport {
     status,
     policy: record.policy,
     platform: record.platform,
+    ...(record.sandbox !== undefined && { sandbox: record.sandbox }),
     ids: record.ids,
     rootWrites: record.rootWrites,
     sentry: describeProcess(record.sentry),
