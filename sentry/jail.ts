@@ -84,7 +84,8 @@ function setLimits(descriptors: number): void {
   }
 }
 
-function emptyRoot(): void {
+/** Preconditions: a mount namespace of its own. */
+export function emptyRoot(): void {
   mount("", "/", "", MS_SLAVE | MS_REC);
   using root = createEmptyDirectory();
   replaceRoot(root);

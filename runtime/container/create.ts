@@ -43,6 +43,8 @@ import { startSandbox, type Sandbox, type SandboxPlan } from "../sandbox/sandbox
 import { trapFilter } from "../sandbox/trap.ts";
 import { withinUserNamespace } from "../sandbox/within.ts";
 import { buildMachine, planMachine } from "../vm/create.ts";
+import { planEgress, startEgress, type EgressPlan } from "../network/egress.ts";
+import { endEgress } from "../network/end.ts";
 import { readText } from "./input.ts";
 import { enterRdt, planRdt, removeRdt, type RdtPlan } from "./intel-rdt.ts";
 import { closeProcessLaunch, prepareLaunch, refuseWithoutSelinux } from "./launch.ts";
@@ -113,7 +115,10 @@ function createOrDestroy(options: CreateOptions): Container {
   const group = mode === "sentry" && named !== undefined ? inStep("sandbox", () => joinGroup(options.root, named, configured, policy)) : undefined;
   const platform = mode === "sentry" ? decidePlatform(options.platform, policy, group, options.log) : "notify";
   using ids = mode === "sentry" ? inStep("sandbox ids", () => claimIds(group)) : undefined;
-  const spec = ids === undefined ? configured : asGuest(configured, ids, group);
+  const egress = inStep("egress", () => planEgress(configured, options.id, mode === "sentry"));
+  using _egress = egress?.plan;
+  const networked = egress?.spec ?? configured;
+  const spec = ids === undefined ? configured : asGuest(networked, ids, group);
   const rootfs = options.composed === undefined ? findRootfs(options.bundle, spec) : Container.directoryOf(options.root, options.id);
   if (ids !== undefined && effectiveUid() === 0) givePipes(hostIdentity(spec));
   using files = ids === undefined ? undefined : inStep("files", () => options.composed?.files ?? planGuestFiles(configured, spec, rootfs));
@@ -131,7 +136,7 @@ function createOrDestroy(options: CreateOptions): Container {
   try {
     if (machine !== undefined) buildMachine(container, spec, console, lock, machine, options);
     else if (ids === undefined || files === undefined) build(container, spec, console, lock, undefined, options);
-    else withRights(ids, container, options.log, () => build(container, spec, console, lock, { ids, files, policy, platform, sysctls: sysctlsOf(configured, true), group }, options));
+    else withRights(ids, container, options.log, () => build(container, spec, console, lock, { ids, files, policy, platform, sysctls: sysctlsOf(networked, true), group, egress: egress?.plan }, options));
     return container;
   } catch (cause) {
     const words = lastWords(container.directory) ?? (group === undefined ? undefined : endOfGroup(group));
@@ -219,6 +224,7 @@ function build(container: Container, spec: Spec, console: ConsoleTarget | undefi
   using undo = new DisposableStack();
   if (sandbox !== undefined) undo.adopt(sandbox, (made) => made.end());
   const launch = prepareContainerLaunch(container, spec, console, theirs, cgroup, joining, sandbox, options);
+  if (sandbox !== undefined && plan?.egress !== undefined) startRules(container, { ...plan, egress: plan.egress }, sandbox, launch.hostProc, options.log);
   const maps = idMaps(spec);
   // The lock is ours alone: where we are killed, the kernel must find no copy of it in a child.
   const unlocked = (body: () => number) => () => {
@@ -253,6 +259,10 @@ function build(container: Container, spec: Spec, console: ConsoleTarget | undefi
   });
   sandbox?.letGo();
   undo.move();
+}
+
+function startRules({ directory }: Container, { egress, ids }: { egress: EgressPlan; ids: SandboxIds }, { guest }: Sandbox, hostProc: Fd, log: Logger): void {
+  inStep("egress", () => startEgress(egress, { directory, pidNamespace: guest.pidNamespace, hostProc, ids: ids.gofer, log }));
 }
 
 /** Kills and reaps it. */
@@ -355,6 +365,7 @@ function destroy(container: Container, log: Logger): string | undefined {
     cgroup.kill(SIGNALS.SIGKILL);
     cgroup.destroy();
     if (container.record.rdt !== undefined) removeRdt(container.record.rdt);
+    endEgress(container.directory, container.record.id);
     runHooksWarning(container.record.hooks.poststop, JSON.stringify(ociState(container, "stopped", 0)), (message) => log.warn(message));
     container.remove();
     return undefined;

@@ -4,6 +4,7 @@ import { SIGNALS } from "../../linux/abi/signal.ts";
 import { waitUntil } from "../../linux/sleep.ts";
 import { runHooksWarning } from "../hooks.ts";
 import type { Logger } from "../log.ts";
+import { endEgress } from "../network/end.ts";
 import { sandboxEnd } from "../sandbox/end.ts";
 import { sandboxFailure } from "../sandbox/failure.ts";
 import { endMembers, livingMembers } from "../sandbox/members.ts";
@@ -92,6 +93,7 @@ export function destroyContainer(container: Container, log: Logger): boolean {
   awaitEnd(container);
   cgroup.destroy();
   if (container.record.rdt !== undefined) removeRdt(container.record.rdt);
+  endEgress(container.directory, container.record.id);
   container.remove();
   runHooksWarning(container.record.hooks.poststop, JSON.stringify(ociState(container, "stopped", 0)), (message) => log.warn(message));
   return true;

@@ -41,6 +41,7 @@ import type { Container } from "../container/store.ts";
 import type { GuestLaunch } from "../init/launch.ts";
 import { fromWire, receiveWithFds, rendezvous, reporting, send } from "../init/protocol.ts";
 import type { Logger } from "../log.ts";
+import type { EgressPlan } from "../network/egress.ts";
 import type { LinuxIDMapping, Spec } from "../spec/config.ts";
 import { admit, requestAdmission } from "./admission.ts";
 import { areaOf, createCalls, takeArea } from "./calls.ts";
@@ -68,6 +69,7 @@ export interface SandboxPlan {
   readonly sysctls: Readonly<Record<string, string>>;
   /** The sandbox that the container joins. */
   readonly group: Group | undefined;
+  readonly egress: EgressPlan | undefined;
 }
 
 export interface SandboxRequest extends SandboxPlan {
