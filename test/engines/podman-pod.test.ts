@@ -50,8 +50,8 @@ describe("a pod", () => {
   });
 });
 
-// Each container is a sandbox of its own: they share network, ipc and name, not processes.
-describe("a pod of sandboxes", () => {
+// One sandbox: they share network, ipc, name and clock, and processes where that is asked for.
+describe("a pod in a sandbox", () => {
   let sandboxes: Podman;
   beforeAll(async () => {
     sandboxes = await Podman.start("pod-sandboxes", [BUSYBOX]);
@@ -65,6 +65,9 @@ describe("a pod of sandboxes", () => {
     expect(await sandboxes.ok("exec", "peer", "uname", "-nr")).toMatch(/^shared \S+-tssandbox$/);
     expect(await sandboxes.ok("exec", "peer", "wget", "-qO-", "http://127.0.0.1:8080/passwd")).toContain("guest:x:1234");
     expect(await sandboxes.ok("exec", "peer", "ps", "-o", "args")).not.toContain("httpd");
+    const ids = (await sandboxes.ok("ps", "--all", "--no-trunc", "--format", "{{.ID}}")).split("\n");
+    const inits = await Promise.all(ids.map(async (id) => (await sandboxes.pids(id)).init));
+    expect(["time", "pid", "user"].map((type) => new Set(inits.map((pid) => namespaceOf(pid, type))).size)).toEqual([1, 3, 3]);
   });
 
   test("pause, unpause, a container that goes, restart and removal", async () => {
@@ -80,10 +83,16 @@ describe("a pod of sandboxes", () => {
     await sandboxes.expectNothingLeft(...ids);
   });
 
-  test("sharing processes is refused, and says how it can be had", async () => {
-    await sandboxes.ok("pod", "create", "--name", "together", "--share", "pid");
-    const { code, stderr } = await sandboxes.podman("run", "--rm", "--pod", "together", BUSYBOX.name, "true");
-    expect([code, stderr]).toEqual([126, expect.stringMatching(/a sandbox has a pid namespace of its own.*--mode namespace/)]);
+  test("processes are shared where the pod says so, and ids with them", async () => {
+    await sandboxes.ok("pod", "create", "--name", "together", "--share", "net,pid");
+    await sandboxes.background(["--pod", "together", "--name", "one", "--stop-timeout", "1"], "sleep", "1234");
+    await sandboxes.background(["--pod", "together", "--name", "other", "--stop-timeout", "1"], "sleep", "100");
+    expect(await sandboxes.ok("exec", "other", "ps", "-o", "args")).toContain("sleep 1234");
+    const inits = await Promise.all(["one", "other"].map(async (name) => (await sandboxes.pids(name)).init));
+    for (const type of ["pid", "user", "time"]) expect(new Set(inits.map((pid) => namespaceOf(pid, type))).size).toBe(1);
+    const ids = (await sandboxes.ok("ps", "--all", "--no-trunc", "--format", "{{.ID}}")).split("\n");
+    await sandboxes.ok("pod", "rm", "--force", "--time", "0", "together");
+    await sandboxes.expectNothingLeft(...ids);
   });
 });
 
