@@ -179,7 +179,7 @@ function decideGlobals(flags: GlobalFlags, config: Config): Globals {
     strace: flags.strace === true,
     systemdCgroup: flags.systemdCgroup ?? config.systemdCgroup ?? false,
     rootless,
-    log: new Logger({ file: flags.log, format: flags.logFormat, debug: flags.debug ?? config.log?.debug ?? false, node: config.log }),
+    log: new Logger({ file: flags.log, format: flags.logFormat, debug: flags.debug === true, node: config.log }),
   };
 }
 

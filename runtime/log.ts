@@ -12,7 +12,7 @@ export interface LogOptions {
   readonly format: LogFormat;
   readonly debug: boolean;
   /** The host's own, of all containers: every line also goes there, with what it is about. It may be full or gone: a container does not fail for it. */
-  readonly node?: { readonly file?: string | undefined; readonly format?: LogFormat | undefined } | undefined;
+  readonly node?: { readonly file?: string | undefined; readonly format?: LogFormat | undefined; readonly debug?: boolean | undefined } | undefined;
 }
 
 /** What the lines of the host's log are about: the container's id, its pod's. */
@@ -44,6 +44,7 @@ export class Logger {
 
   debug(message: string): void {
     if (this.#options.debug) this.#write("debug", message);
+    else if (this.#options.node?.debug === true) this.#writeNode("debug", oneLine(message));
   }
 
   /** Held back until `flush`: of a command that fails before that, only the error is told. */

@@ -52,7 +52,7 @@ export interface Deleted {
 const DRAIN_MS = 10_000;
 
 /** For the runtime's warnings and its sandboxes' last words, where containerd's own shim has runc's. */
-const logFor = (bundle: string, { log }: Config) => new Logger({ file: join(bundle, "log.json"), format: "json", debug: log?.debug ?? false, node: log });
+const logFor = (bundle: string, { log }: Config) => new Logger({ file: join(bundle, "log.json"), format: "json", debug: false, node: log });
 
 export class Task {
   readonly request: TaskRequest;

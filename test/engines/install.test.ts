@@ -42,6 +42,8 @@ describe("podman", () => {
     const before = await changed();
     expect(await tssandbox("install", "--podman")).toMatchObject({ code: 0, stdout: expect.stringMatching(/podman: a container has run\n$/) as string });
     expect(await machine.read(DROP_IN)).toContain(`tssandbox-namespace = ["/usr/local/bin/tssandbox-namespace"]`);
+    const missing = await machine.sh("mkdir -p /opt/empty/bin && podman --runtime tssandbox-namespace run --rm --network none --rootfs /opt/empty /none");
+    expect([missing.code, missing.stderr]).toEqual([127, expect.stringContaining('"/none": no such file or directory')]);
     expect(await tssandbox("install", "--podman", "--no-verify")).toMatchObject({ code: 0, stdout: "podman: nothing to change\n" });
     expect((await tssandbox("uninstall", "--podman")).stdout).toContain("remove /usr/local/bin/containerd-shim-tssandbox-v1");
     expect(await changed()).toBe(before);
@@ -134,6 +136,8 @@ describe("CRI-O", () => {
   test("gets a drop-in, which goes again", async () => {
     expect(await tssandbox("install", "--crio")).toMatchObject({ code: 0, stdout: expect.stringContaining("crio: not verified") as string });
     expect(await machine.read(DROP_IN)).toContain(`[crio.runtime.runtimes.tssandbox-vm]\nruntime_path = "/usr/local/bin/tssandbox-vm"\n`);
+    const { stdout } = await machine.run(["python3", "-c", "import json, tomllib; print(json.dumps(tomllib.load(open('/etc/crio/crio.conf.d/50-tssandbox.conf', 'rb'))))"]);
+    expect(JSON.parse(stdout)).toMatchObject({ crio: { runtime: { runtimes: { "tssandbox-namespace": { runtime_type: "oci", runtime_path: "/usr/local/bin/tssandbox-namespace" } } } } });
     await tssandbox("uninstall", "--crio");
     expect(await machine.read(DROP_IN)).toBeUndefined();
   });

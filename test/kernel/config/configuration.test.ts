@@ -65,13 +65,17 @@ describeRuntime("the host's configuration", ({ test, make }) => {
     const file = c.bundle.path("host.log");
     annotate({ "io.kubernetes.cri.sandbox-name": "web-0", "io.kubernetes.cri.sandbox-namespace": "shop", "dev.tssandbox.mode": "namespace" })(c.spec);
     c.bundle.write();
-    const options = configured(c, { mode: "sentry", log: { file } });
+    const options = configured(c, { mode: "sentry", log: { file, debug: true } });
     const about = { container: c.id, pod: "web-0", podNamespace: "shop" };
-    await c.mustBegin(options);
+    expect(await c.create(options)).toMatchObject({ code: 0, stderr: expect.not.stringContaining("called with") as string });
+    await c.mustStart();
     process.kill((await inspect(c)).gofers[0]!.pid, "SIGKILL");
     const read = () => readFileSync(file, "utf8");
     await until("the sentry's line", () => read().includes("has ended"));
-    const lines = read().trim().split("\n").map((line) => JSON.parse(line) as Record<string, string>);
+    const all = read().trim().split("\n").map((line) => JSON.parse(line) as Record<string, string>);
+    // Of level debug there are the command lines, before anybody knows what they are about.
+    const lines = all.filter(({ level }) => level !== "debug");
+    expect(all.find(({ level }) => level === "debug")?.["msg"]).toContain(`called with ["--root"`);
     expect(lines).toEqual([expect.objectContaining({ level: "warning", msg: expect.stringContaining("cannot lower the isolation") as string, ...about }), expect.objectContaining({ level: "error", msg: "sentry: the gofer of root, system has ended", ...about })]);
     expect(lstatSync(file).mode & 0o777).toBe(0o600);
   });
