@@ -1,13 +1,15 @@
 /** containerd-shim-tssandbox-v1: bin/containerd-shim-tssandbox-v1 runs this, bundled. Source: containerd, runtime/v2/README.md. */
-import { writeSync } from "node:fs";
+import { readFileSync, writeSync } from "node:fs";
 import process from "node:process";
 import { messageOf } from "../linux/errors.ts";
 import { userArguments } from "../runtime/inherited-limits.ts";
 import { versionText } from "../runtime/version.ts";
 import { parseArguments } from "./arguments.ts";
 import { deleteRemains } from "./delete.ts";
+import { runtimeInfo } from "./info.ts";
 import { start } from "./start.ts";
 
+const STDIN = 0;
 const STDOUT = 1;
 const STDERR = 2;
 
@@ -18,6 +20,9 @@ function run(): void {
       return start(args);
     case "delete":
       writeSync(STDOUT, deleteRemains(args));
+      return;
+    case "info":
+      writeSync(STDOUT, runtimeInfo(readFileSync(STDIN)));
       return;
     case "version":
       writeSync(STDOUT, `${versionText()}\n`);

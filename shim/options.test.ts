@@ -37,8 +37,13 @@ test.each([
 });
 
 test("runc's, as docker sends them", () => {
-  const value = toBinary(RuncOptionsSchema, create(RuncOptionsSchema, { root: "/run/docker", systemdCgroup: true, noNewKeyring: true }));
-  expect(readOptions(create(AnySchema, { typeUrl: "containerd.runc.v1.Options", value }), "moby")).toEqual({ config: { mode: "sentry" }, root: "/run/docker/moby", systemdCgroup: true, noPivot: false, newKeyring: false });
+  const value = toBinary(RuncOptionsSchema, create(RuncOptionsSchema, { root: "/run/docker", systemdCgroup: true, noNewKeyring: true, ioUid: 1, ioGid: 2 }));
+  expect(readOptions(create(AnySchema, { typeUrl: "containerd.runc.v1.Options", value }), "moby")).toEqual({ config: { mode: "sentry" }, root: "/run/docker/moby", systemdCgroup: true, noPivot: false, newKeyring: false, streamOwner: { uid: 1, gid: 2 } });
+});
+
+test("runc's, as containerd 2 sends them for a handler with user namespaces: the file by another name", () => {
+  const value = toBinary(RuncOptionsSchema, create(RuncOptionsSchema, { binaryName: "/no/such/file.json" }));
+  expect(() => readOptions(create(AnySchema, { typeUrl: "containerd.runc.v1.Options", value }), "k8s.io")).toThrow("/no/such/file.json");
 });
 
 test("somebody else's are refused", () => {

@@ -8,6 +8,7 @@ import type { Config } from "../runtime/config/schema.ts";
 import { strongest } from "../runtime/sandbox/mode.ts";
 import { OptionsSchema as RuncOptionsSchema, type Options } from "./proto/generated/runc_pb.js";
 import { OptionsSchema } from "./proto/generated/runtimeoptions_pb.js";
+import type { StreamOwner } from "./streams/streams.ts";
 import { CODE, RpcError } from "./ttrpc/status.ts";
 
 export interface RuntimeOptions {
@@ -18,6 +19,8 @@ export interface RuntimeOptions {
   readonly systemdCgroup: boolean;
   readonly noPivot: boolean;
   readonly newKeyring: boolean;
+  /** To whom the pipes of standard streams belong: root of the pod's user namespace, if it has one, who may then open them. */
+  readonly streamOwner: StreamOwner;
 }
 
 /** A pod is never given less than a sandbox because nobody asked: where that cannot be, it fails. */
@@ -33,6 +36,7 @@ const optionsFrom = (config: Config, namespace: string): RuntimeOptions => ({
   systemdCgroup: config.systemdCgroup ?? false,
   noPivot: false,
   newKeyring: true,
+  streamOwner: { uid: 0, gid: 0 },
 });
 
 /** What `ctr run --uidmap` of containerd 1.6 sends in the place of all other options: nothing in it is for us. */
@@ -56,7 +60,7 @@ export function readOptions(any: Any | undefined, namespace: string): RuntimeOpt
 
 const hostConfig = (): Config => withMode(answering(() => readConfig(CONFIG_FILE, true)));
 
-/** @param path of the handler's file, which `ConfigPath` names; empty: it has none. */
+/** @param path of the handler's file, which `ConfigPath` names (or `BinaryName`, below); empty: it has none. */
 function withHandler(path: string): Config {
   if (path === "") return hostConfig();
   return withMode(answering(() => narrowed(readConfig(CONFIG_FILE, true), readConfig(path, false), path)));
@@ -72,10 +76,13 @@ function answering<T>(read: () => T): T {
   }
 }
 
-/** docker's way; what is about runc alone is left. */
-function fromRunc({ root, systemdCgroup, noPivotRoot, noNewKeyring }: Options, namespace: string): RuntimeOptions {
-  const defaults = optionsFrom(hostConfig(), namespace);
-  return { ...defaults, root: root === "" ? defaults.root : join(root, namespace), systemdCgroup: systemdCgroup || defaults.systemdCgroup, noPivot: noPivotRoot, newKeyring: !noNewKeyring };
+/**
+ * docker's way; what is about runc alone is left. A handler of containerd 2 whose pods may have user namespaces has no other options either: `BinaryName` names
+ * the JSON file then. Source: containerd, client/task.go, getRuncOptions; internal/cri/server, introspectRuntimeFeatures.
+ */
+function fromRunc({ root, systemdCgroup, noPivotRoot, noNewKeyring, binaryName, ioUid, ioGid }: Options, namespace: string): RuntimeOptions {
+  const defaults = optionsFrom(binaryName.endsWith(".json") ? withHandler(binaryName) : hostConfig(), namespace);
+  return { ...defaults, root: root === "" ? defaults.root : join(root, namespace), systemdCgroup: systemdCgroup || defaults.systemdCgroup, noPivot: noPivotRoot, newKeyring: !noNewKeyring, streamOwner: { uid: ioUid, gid: ioGid } };
 }
 
 /** In the bundle: what `delete` needs to know when the shim is gone. */

@@ -79,7 +79,7 @@ export class Task {
   static async create(request: TaskRequest, around: Surroundings): Promise<Task> {
     const { id, bundle, options } = request;
     writeFileSync(join(bundle, OPTIONS_FILE), JSON.stringify(options), { mode: 0o600 });
-    const streams = await ProcessStreams.open(request.names, id, around.namespace);
+    const streams = await ProcessStreams.open(request.names, options.streamOwner, id, around.namespace);
     return around.reaper.expecting(async () => {
       try {
         await operate(around.reaper, { ...ends(streams), body: () => createInBundle(request, streams.console) });
@@ -169,7 +169,7 @@ export class Task {
     const { execId } = process;
     process.require("created", "start");
     if (this.init.state.kind === "stopped") throw new RpcError(CODE.failedPrecondition, "cannot exec in a stopped container");
-    const streams = (process.streams = await ProcessStreams.open(process.names, this.id, this.#around.namespace));
+    const streams = (process.streams = await ProcessStreams.open(process.names, this.request.options.streamOwner, this.id, this.#around.namespace));
     return this.#around.reaper.expecting(async () => {
       const pid = await this.#operate({ ...ends(streams), body: () => this.#exec(this.#execSpecs.get(execId) ?? "", streams.console) });
       streams.started();

@@ -10,11 +10,14 @@ export function registerFeatures({ program, action }: Registry): void {
     .description("print what this runtime can do as JSON")
     .action(
       action(() => {
-        print(JSON.stringify(features(FACTS), null, 2));
+        print(JSON.stringify(ownFeatures(), null, 2));
         return 0;
       }),
     );
 }
+
+/** This runtime's features, as the specification has them (features.md). */
+export const ownFeatures = () => features(FACTS);
 
 /** What the code has, whatever this host offers: the command "tells what the runtime implements" (features.md). */
 const FACTS = {

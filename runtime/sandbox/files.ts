@@ -8,6 +8,7 @@ import { SAME_IDS, type IdRange, type Ownership } from "../../gofer/hostfs/owner
 import type { GuestLaunch } from "../init/launch.ts";
 import type { LinuxIDMapping, Mount, Spec } from "../spec/config.ts";
 import { isBind, parseMountOptions } from "../spec/mount-parse.ts";
+import { hasGuestIds } from "./guest.ts";
 import { rootSizeOf } from "./root-size.ts";
 import { ConfigError } from "../spec/report.ts";
 
@@ -46,7 +47,7 @@ export function planGuestFiles(configured: Spec, guest: Spec, rootfs: string): G
     const name = `volume ${i}`;
     volumes.set(mount, { name, type });
     const readOnly = (flags & MS_RDONLY) !== 0 || recursive.set !== 0;
-    loans.set(name, { root: source, readOnly, cache: "shared", ownership, submounts: (flags & MS_REC) !== 0 });
+    loans.set(name, { root: source, readOnly, cache: "shared", ownership: hasGuestIds(mount, configured) ? SAME_IDS : ownership, submounts: (flags & MS_REC) !== 0 });
   }
   const sysfs = (configured.mounts ?? []).some(({ type }) => type === "sysfs");
   return guestFiles(loans, volumes, { rootWrites, rootSize: rootSizeOf(configured), sysfs });

@@ -1,6 +1,7 @@
 /** What a container's configuration becomes when it runs as the guest of a sandbox. */
+import { isDeepStrictEqual } from "node:util";
 import { now } from "../../linux/sleep.ts";
-import type { LinuxNamespace, LinuxNamespaceType, Spec } from "../spec/config.ts";
+import type { LinuxNamespace, LinuxNamespaceType, Mount, Spec } from "../spec/config.ts";
 import { parseMountOptions } from "../spec/mount-parse.ts";
 import { ConfigError } from "../spec/report.ts";
 import type { Group } from "./group.ts";
@@ -14,11 +15,11 @@ const REPLACED: ReadonlySet<string> = new Set(["sysfs", "cgroup", "cgroup2", "mq
 
 /** @param group the sandbox that it joins, if so. @throws ConfigError for what a sandbox cannot give. */
 export function asGuest(spec: Spec, { guest }: Pick<SandboxIds, "guest">, group: Group | undefined): Spec {
-  const namespaces = spec.linux?.namespaces ?? [];
+  const namespaces = ownUsers(spec, group);
   refuseShared(namespaces, group);
   if (group !== undefined && spec.linux?.timeOffsets !== undefined) refuse("linux.timeOffsets", "the clocks are those of the sandbox that the container joins");
   refusePriorities(spec.process);
-  refuseTranslatedIds(spec.mounts);
+  refuseTranslatedIds(spec);
   const gidMappings = mappings(spec.linux?.gidMappings, guest.gid, group);
   return {
     ...spec,
@@ -91,6 +92,13 @@ function sinceNow(): NonNullable<NonNullable<Spec["linux"]>["timeOffsets"]> {
   return { monotonic: offset, boottime: offset };
 }
 
+/** A user namespace that is given along with its maps, as containerd 2 does for a pod's first container, need not be joined: the guest has one with these maps. */
+function ownUsers({ linux }: Spec, group: Group | undefined): readonly LinuxNamespace[] {
+  const namespaces = linux?.namespaces ?? [];
+  if (group?.fellow !== undefined || (linux?.uidMappings ?? []).length === 0) return namespaces;
+  return namespaces.map((namespace) => (namespace.type === "user" ? { type: "user" } : namespace));
+}
+
 /** Namespaces that the sandbox must have to itself. */
 function refuseShared(namespaces: readonly LinuxNamespace[], group: Group | undefined): void {
   for (const type of UNSHARED) {
@@ -112,10 +120,17 @@ function refusePriorities(process: Spec["process"]): void {
   if (ioPriority?.class === "IOPRIO_CLASS_RT") refuse("process.ioPriority.class", "no process of a sandbox may have IOPRIO_CLASS_RT; use --mode namespace");
 }
 
-function refuseTranslatedIds(mounts: Spec["mounts"] = []): void {
-  for (const [i, { options, uidMappings = [], gidMappings = [] }] of mounts.entries()) {
+/** Whether a volume has on the host's disk the ids that it has in the container, which are others on the host otherwise. Source: runtime-spec config.md, "idmap". */
+export function hasGuestIds({ options, uidMappings = [], gidMappings = [] }: Mount, { linux }: Spec): boolean {
+  if (uidMappings.length === 0) return parseMountOptions(options).idmap !== "none";
+  return isDeepStrictEqual([uidMappings, gidMappings], [linux?.uidMappings, linux?.gidMappings]);
+}
+
+function refuseTranslatedIds(spec: Spec): void {
+  for (const [i, mount] of (spec.mounts ?? []).entries()) {
+    const { options, uidMappings = [], gidMappings = [] } = mount;
     const translated = uidMappings.length > 0 || gidMappings.length > 0 || parseMountOptions(options).idmap !== "none";
-    if (translated) refuse(`mounts[${i}]`, "a sandbox's volumes have the ids that they have on the host, and translate none; use --mode namespace for idmapped mounts");
+    if (translated && !hasGuestIds(mount, spec)) refuse(`mounts[${i}]`, "a sandbox's volumes are translated by the container's own maps or not at all; use --mode namespace for others");
   }
 }
 

@@ -4,7 +4,7 @@ import type { Readable, Writable } from "node:stream";
 import { ReadStream } from "node:tty";
 import { O_RDWR } from "../../linux/abi/fcntl.ts";
 import type { Fd } from "../../linux/fd.ts";
-import { duplicate, open, pipe } from "../../linux/file.ts";
+import { changeOwner, duplicate, open, pipe } from "../../linux/file.ts";
 import { receiveMessage, socketPair } from "../../linux/socket.ts";
 import { setWindowSize } from "../../linux/tty.ts";
 import type { Streams } from "../operation.ts";
@@ -20,6 +20,11 @@ export interface StreamNames {
   readonly terminal: boolean;
 }
 
+export interface StreamOwner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
 interface Destinations {
   readonly stdout: Destination;
   readonly stderr: Destination;
@@ -32,6 +37,7 @@ export class ProcessStreams {
   /** Where the process's side sends its terminal. */
   readonly console: Fd | undefined;
   readonly #names: StreamNames;
+  readonly #owner: StreamOwner;
   readonly #destinations: Destinations;
   readonly #consoleEnd: Fd | undefined;
   readonly #copies: (readonly [Readable, Writable])[] = [];
@@ -39,23 +45,30 @@ export class ProcessStreams {
   #input: Input | undefined;
   #master: Fd | undefined;
 
-  private constructor(names: StreamNames, destinations: Destinations) {
+  private constructor(names: StreamNames, owner: StreamOwner, destinations: Destinations) {
     this.#names = names;
+    this.#owner = owner;
     this.#destinations = destinations;
     if (names.terminal) [this.#consoleEnd, this.console] = socketPair();
     this.ends = names.terminal ? [nowhere(), nowhere(), nowhere()] : [this.#openInput(), this.#openOutput("stdout"), this.#openOutput("stderr")];
   }
 
-  /** @param id of the container, for a logger. */
-  static async open(names: StreamNames, id: string, namespace: string): Promise<ProcessStreams> {
+  /** @param owner of the pipes. @param id of the container, for a logger. */
+  static async open(names: StreamNames, owner: StreamOwner, id: string, namespace: string): Promise<ProcessStreams> {
     const [stdout, stderr] = [parseDestination(names.stdout), parseDestination(names.stderr)];
     const logger = stdout.kind === "binary" ? await startLogger(stdout, id, namespace) : undefined;
-    return new ProcessStreams(names, { stdout, stderr, logger });
+    return new ProcessStreams(names, owner, { stdout, stderr, logger });
+  }
+
+  #pipe(): [Fd, Fd] {
+    const ends = pipe();
+    changeOwner(ends[0], this.#owner.uid, this.#owner.gid);
+    return ends;
   }
 
   #openInput(): Fd {
     if (this.#names.stdin === "") return nowhere();
-    const [theirs, ours] = pipe();
+    const [theirs, ours] = this.#pipe();
     this.#input = copyInput(this.#names.stdin, pipeSink(ours), true);
     return theirs;
   }
@@ -64,7 +77,7 @@ export class ProcessStreams {
     const { logger, [name]: destination } = this.#destinations;
     if (destination.kind === "binary") return logger?.[name] ?? nowhere();
     if (destination.kind === "none") return nowhere();
-    const [ours, theirs] = pipe();
+    const [ours, theirs] = this.#pipe();
     this.#copy(new Socket({ fd: ours.release(), readable: true, writable: false }), openSink(destination));
     return theirs;
   }

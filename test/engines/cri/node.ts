@@ -1,6 +1,7 @@
 /** A node as the kubelet finds it: containerd with the CRI plugin, bridge networking, and a handler for each mode. */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { ensurePackages } from "../../packages.ts";
 import { Containerd, type CriNode } from "../containerd.ts";
 import { BUSYBOX, PAUSE } from "../images.ts";
@@ -9,6 +10,9 @@ import type { Workspace } from "../support.ts";
 
 /** A handler's name by its mode, as docs/kubernetes.md has them. */
 export const HANDLERS = { namespace: "tssandbox-namespace", sentry: "tssandbox" } as const;
+
+/** Whose pods may have a user namespace, with containerd 2. */
+export const USERNS_HANDLERS = { namespace: "tssandbox-namespace-userns", sentry: "tssandbox-userns" } as const;
 
 /** For comparison: containerd's own. */
 export const RUNC_HANDLER = "runc";
@@ -36,7 +40,7 @@ const node: CriNode = {
     writeFileSync(workspace.path("cni/pods.conflist"), JSON.stringify(bridge(workspace)));
     writeFileSync(workspace.path("slow.json"), JSON.stringify(slowSpec()));
     const slow = handler(workspace, SLOW_HANDLER, "sentry", `base_runtime_spec = "${workspace.path("slow.json")}"`);
-    return plugin(workspace) + MODES.map((mode) => handler(workspace, HANDLERS[mode], mode)).join("") + slow + runc();
+    return plugin(workspace) + MODES.map((mode) => handler(workspace, HANDLERS[mode], mode)).join("") + MODES.map((mode) => usernsHandler(workspace, mode)).join("") + slow + runc();
   },
 };
 
@@ -70,6 +74,15 @@ pod_annotations = ["dev.tssandbox.*"]
 ${more}
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.${name}.options]
 ConfigPath = "${workspace.path(`${mode}.json`)}"
+`;
+
+const usernsHandler = (workspace: Workspace, mode: Mode): string => `
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.${USERNS_HANDLERS[mode]}]
+runtime_type = "io.containerd.runc.v2"
+runtime_path = "${join(ownShim(mode).directory ?? "", "containerd-shim-tssandbox-v1")}"
+pod_annotations = ["dev.tssandbox.*"]
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.${USERNS_HANDLERS[mode]}.options]
+BinaryName = "${workspace.path(`${mode}.json`)}"
 `;
 
 const runc = (): string => `
