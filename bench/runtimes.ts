@@ -90,7 +90,7 @@ const bubblewrap = (program: string): Commands => ({
   ],
 });
 
-const ours = (mode: string): Commands => likeRunc(`tssandbox-${mode}`, join(home, "bin/tssandbox"), () => ["--mode", mode]);
+const ours = (name: string, ...globals: readonly string[]): Commands => likeRunc(`tssandbox-${name}`, join(home, "bin/tssandbox"), () => globals);
 
 /** @param bundle its directory has runsc's state, so that nothing is left of it. */
 const gvisor = (program: string, platform: string): Commands =>
@@ -111,8 +111,9 @@ export function knownRuntimes(wanted: (name: string) => boolean): readonly (Comm
     ifInstalled("crun", (program) => likeRunc("crun", program)),
     ...platforms.map((platform) => gvisorOn(platform, runsc)),
     ifInstalled("bwrap", bubblewrap),
-    ours("namespace"),
-    ours("sentry"),
+    ours("namespace", "--mode", "namespace"),
+    ours("sentry", "--mode", "sentry", "--platform", "notify"),
+    ours("ptrace", "--mode", "sentry", "--platform", "ptrace"),
     { name: "tssandbox-vm", absent: "this version has no mode vm" },
   ];
   return known.filter(({ name }) => wanted(name));

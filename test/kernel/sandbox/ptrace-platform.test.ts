@@ -6,11 +6,52 @@ import { expect } from "vitest";
 import { describeRuntime } from "../../support/contract.ts";
 import { isAlive } from "../../support/host.ts";
 import { until } from "../../support/until.ts";
-import { inspect, installGuest, stateFile } from "./support.ts";
+import { buildGuest, inspect, installGuest, stateFile } from "./support.ts";
 
+/** The seccomp call's number, which without an argument would ask for strict mode, and ptrace's. */
+const SECCOMP = 317;
+const PTRACE_NUMBER = 101;
+/** Goes on with what a signal has interrupted last; a traced task is interrupted by those that it ignores, too. */
+const RESTART_SYSCALL = 219;
 const PTRACE = { global: ["--mode", "sentry", "--platform", "ptrace"] };
 
 describeRuntime("platform ptrace", ({ test, make }) => {
+  test("births, signals, restarts, stops, ends and takeovers are what they are without a tracer", async () => {
+    await using c = make({ args: ["/traced"] });
+    installGuest(c, "traced", ["-pthread", "-Wno-unused-result"]);
+    const { code, stdout, stderr } = await c.run({ ...PTRACE, timeout: 55_000 });
+    expect(stderr).toBe("");
+    expect(stdout.trimEnd().split("\n")).toEqual([
+      "births: thread 1 fork 0 vfork and exec 0 clone without a signal 0",
+      "refused: traceme EPERM attach EPERM untraced child EPERM",
+      "signals: 300 wrong 0 sum 44850",
+      "read with flags 0: 4",
+      "read with flags 0x10000000: 0",
+      "sleep over a stop: 0",
+      "stops: continued 1",
+      "killed in its stop: 9",
+      "ends: killed 100 exited 100",
+      "taken over: 60",
+      "taken over while busy: 60, most of them whole: 1",
+    ]);
+    expect(code).toBe(0);
+  });
+
+  test("every number of a call, without arguments, ends as it does on the other platform, but ptrace", async () => {
+    const everyCall = async (platform: string) => {
+      await using c = make({ args: ["/every-syscall"] });
+      buildGuest(join(c.rootfs, "every-syscall"), join(import.meta.dirname, "../../guest/every-syscall.c"));
+      const input = Array.from({ length: 480 }, (_, nr) => `syscall ${nr}${nr === SECCOMP ? " 2" : ""}\n`).join("");
+      const { stdout } = await c.run({ global: ["--mode", "sentry", "--platform", platform], input, timeout: 55_000 });
+      // Ids, addresses and times differ from run to run.
+      return stdout.trimEnd().split("\n").map((line) => line.replace(/ returned \d+$/, " returned something"));
+    };
+    const [notified, traced] = [await everyCall("notify"), await everyCall("ptrace")];
+    expect(traced.length).toBe(480);
+    const others = (lines: readonly string[]) => lines.filter((line) => !line.startsWith(`${RESTART_SYSCALL} `));
+    expect(others(traced).filter((line, i) => line !== others(notified)[i])).toEqual([`${PTRACE_NUMBER} returned -1`]);
+  });
+
   test("a set-user-ID program gets its rights", async () => {
     await using c = make({ args: ["/effective"], edit: ({ process }) => Object.assign(process!, { user: { uid: 1000, gid: 1000 }, noNewPrivileges: false }) });
     installGuest(c, "effective");
@@ -46,6 +87,17 @@ describeRuntime("platform ptrace", ({ test, make }) => {
     process.kill(sentry.pid, "SIGKILL");
     expect([(await entering.result()).code === 0, entering.stdout]).toEqual([false, ""]);
     await until("the guest's end", () => !isAlive(c.pid));
+  });
+
+  test("a kernel without user notification has it, and is told so; who asks for notification is refused", async () => {
+    await using c = make({ args: ["sh", "-c", "uname -r"] });
+    const without = c.bundle.path("without-notification");
+    buildGuest(without, join(import.meta.dirname, "guest/without-notification.c"));
+    const { code, stdout, stderr } = await c.run({ prefix: [without], global: ["--mode", "sentry"] });
+    expect([code, stdout]).toEqual([0, "6.12.0-tssandbox\n"]);
+    expect(stderr).toMatch(/^tssandbox: warning: platform ptrace, which is slower, since this kernel has no seccomp user notification; --platform ptrace says [^\n]*\n$/);
+    expect(await c.run({ prefix: [without], global: ["--mode", "sentry", "--platform", "notify"] })).toMatchObject({ code: 1, stderr: expect.stringContaining("this kernel has no seccomp user notification") });
+    expect(await c.run({ prefix: [without], global: ["--mode", "sentry", "--platform", "ptrace"] })).toMatchObject({ code: 0, stderr: "" });
   });
 
   test("--strace says why not", async () => {

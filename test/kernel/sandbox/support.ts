@@ -30,6 +30,10 @@ export async function slowDirectory(container: Container, milliseconds: number):
 /** Puts a program of guest/ into the container's root, under its name. */
 export function installGuest({ rootfs }: Container, name: string, flags: readonly string[] = []): void {
   const target = join(rootfs, name);
-  if (!existsSync(target)) execFileSync("gcc", ["-static", "-O1", "-Wall", "-Wextra", "-Werror", ...flags, "-o", target, join(import.meta.dirname, "guest", `${name}.c`)]);
+  if (!existsSync(target)) buildGuest(target, join(import.meta.dirname, "guest", `${name}.c`), flags);
+}
+
+export function buildGuest(target: string, source: string, flags: readonly string[] = []): void {
+  execFileSync("gcc", ["-static", "-O1", "-Wall", "-Wextra", "-Werror", ...flags, "-o", target, source]);
 }
 
