@@ -92,22 +92,27 @@ export class TracedCall {
   readonly #block = permanentBlock(pt.REGISTERS.size);
   readonly #view = this.#block.view;
   readonly #info = permanentBlock(SIGINFO_SIZE);
-  /** Whether the caller's memory may have been written to since `load`. */
+  /** Whether somebody else can come to have the caller's id while it is at the call. */
+  #contested = false;
+  /** Whether the memory of whoever has the id then may have been written to. */
   written = false;
 
   /**
    * Reads the registers.
    * @returns whether the task is at a trapped call: it may have been killed, and then its id taken over by a thread that has executed a program
    * (ptrace(2), "execve(2) under ptrace"), whose registers are zeros. Only at a call's entry is there ENOSYS where its result will be.
+   * @param contested whether there are other threads that could. The id of any other task is its own until `waitAny` has told of its end.
    */
-  load(pid: number): boolean {
+  load(pid: number, contested: boolean): boolean {
     this.pid = pid;
+    this.#contested = contested;
     this.written = false;
     return syscall(SYS.ptrace, pt.PTRACE_GETREGS, pid, 0, this.#block.address) === 0 && this.#view.getInt32(pt.REGISTERS.ax, true) === -ENOSYS;
   }
 
   /** Whether it still is: what was read of its memory before was the caller's. Asked before memory is written to, too. */
   isWaiting(): boolean {
+    if (!this.#contested) return true;
     this.written = true;
     return syscall(SYS.ptrace, pt.PTRACE_GETSIGINFO, this.pid, 0, this.#info.address) === 0 && this.#info.view.getInt32(SI_CODE_OFFSET, true) === CALL_STOP;
   }

@@ -1,4 +1,4 @@
-import process from "node:process";
+import type { PLATFORM } from "./support.ts";
 
 /** What the programs of test/guest/areas observe otherwise in a sandbox than natively, all of it, and why. */
 export interface AreaDifference {
@@ -8,9 +8,6 @@ export interface AreaDifference {
   readonly sandbox: string;
   readonly reason: string;
 }
-
-/** The platform that this run of the tests is about. */
-export const PLATFORM = process.env["TSSANDBOX_PLATFORM"] === "ptrace" ? "ptrace" : "notify";
 
 /** Areas that a platform does not have, whose program then prints one thing only. */
 export const MISSING_AREAS: Readonly<Record<typeof PLATFORM, Readonly<Record<string, { readonly sandbox: string; readonly reason: string }>>>> = {

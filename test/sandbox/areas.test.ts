@@ -4,8 +4,8 @@ import { chmodSync, readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { removeWorkDir } from "../support/paths.ts";
-import { AREA_DIFFERENCES, MISSING_AREAS, PLATFORM } from "./area-differences.ts";
-import { freshDirectory, runBoth } from "./support.ts";
+import { AREA_DIFFERENCES, MISSING_AREAS } from "./area-differences.ts";
+import { freshDirectory, PLATFORM, runBoth } from "./support.ts";
 
 afterAll(removeWorkDir);
 

@@ -10,6 +10,9 @@ import { Call } from "../support/runtime.ts";
 import type { Spec } from "../support/spec.ts";
 import { until } from "../support/until.ts";
 
+/** The platform that this run of the tests is about. */
+export const PLATFORM = process.env["TSSANDBOX_PLATFORM"] === "ptrace" ? "ptrace" : "notify";
+
 export interface Command {
   readonly args: readonly string[];
   /** Runs on a terminal, of which this is typed: each text once its pattern has appeared. */

@@ -1,5 +1,5 @@
 /** What becomes of the stops of the guest's tasks. What a stop is about, it says itself; only whose task it is has to be known, where there are several containers. */
-import { PTRACE_EVENT_EXEC, PTRACE_EVENT_SECCOMP, PTRACE_EVENT_STOP } from "../../../linux/abi/ptrace.ts";
+import { PTRACE_EVENT_CLONE, PTRACE_EVENT_EXEC, PTRACE_EVENT_SECCOMP, PTRACE_EVENT_STOP } from "../../../linux/abi/ptrace.ts";
 import { SIGNALS } from "../../../linux/abi/signal.ts";
 import { eventMessage, hasStopped, killTask, leaveStopped, letGo, stopEvent, stopSignal, TracedCall } from "../../../linux/seccomp-trace.ts";
 import type { Tasks } from "../../tasks.ts";
@@ -12,6 +12,8 @@ export class Tracer {
   /** Tasks of the others. */
   readonly #others = new Map<number, Handle>();
   readonly #call = new TracedCall();
+  /** Processes, by their ids, that may have more threads than one. */
+  readonly #threaded = new Set<number>();
   /** Process ids whose next program may have got what was meant for the one before; see `#answer`. */
   readonly #mixedUp = new Set<number>();
 
@@ -37,6 +39,10 @@ export class Tracer {
       case PTRACE_EVENT_STOP:
         // A group's stop, in which it stays until SIGCONT; else the end of one, or a new task's first.
         return stopSignal(status) === SIGNALS.SIGTRAP ? this.#begin(pid) : leaveStopped(pid);
+      case PTRACE_EVENT_CLONE:
+        // Before it is let go: it makes no call until its thread is known of.
+        this.#threaded.add(pid);
+        return letGo(pid);
       case PTRACE_EVENT_EXEC:
         return this.#executed(pid);
       case 0:
@@ -47,6 +53,7 @@ export class Tracer {
   }
 
   #forget(pid: number): void {
+    this.#threaded.delete(pid);
     this.#mixedUp.delete(pid);
     this.#others.delete(pid);
   }
@@ -66,6 +73,7 @@ export class Tracer {
 
   /** The thread that did so has its leader's id now, and nobody is told of the end of its own. */
   #executed(pid: number): void {
+    this.#threaded.delete(pid);
     const former = this.#others.size > 0 ? eventMessage(pid) : pid;
     if (former !== pid) this.#others.delete(former);
     if (this.#mixedUp.delete(pid)) killTask(pid);
@@ -75,7 +83,7 @@ export class Tracer {
   #serve(pid: number): void {
     const call = this.#call;
     const handle = this.#others.get(pid) ?? this.#first;
-    if (handle === undefined || !call.load(pid)) return;
+    if (handle === undefined || !call.load(pid, this.#threaded.has(pid))) return;
     const result = handle(call);
     if (result === CONTINUE) letGo(pid);
     else this.#answer(pid, result);
