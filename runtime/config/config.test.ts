@@ -35,6 +35,7 @@ describe("refused", () => {
     [`{"mode":"none"}`, "c.json: mode: must be one of namespace, sentry, vm"],
     [`{"root":"run"}`, "c.json: root: must be an absolute path"],
     [`{"systemdCgroup":"yes"}`, `c.json: systemdCgroup: must be a boolean, is "yes"`],
+    [`{"network":{"egress":"permit x"}}`, `c.json: network.egress: "permit x": a rule is`],
     [`{"vm":{"memoryMiB":64}}`, "c.json: vm.memoryMiB: must be a whole number from 128 to 1048576"],
     [`{"mode":"namespace","floor":"sentry"}`, "c.json: mode: namespace is below the floor, sentry"],
   ])("%s", (text, message) => expect(() => parseConfig(text, "c.json")).toThrow(message));

@@ -1,6 +1,8 @@
 /** The administrator's configuration: /etc/tssandbox/config.json, and the file that names a handler of containerd's. docs/configuration.md tells each key. */
-import { check, type InferOutput, integer, maxValue, minValue, number, optional, picklist, pipe, regex, strictObject, string, boolean } from "valibot";
+import { check, type InferOutput, integer, maxValue, minValue, number, optional, picklist, pipe, rawCheck, regex, strictObject, string, boolean } from "valibot";
+import { messageOf } from "../../linux/errors.ts";
 import { POLICY_NAMES } from "../../policies/syscalls/trapped.ts";
+import { parseEgress } from "../network/egress-rules.ts";
 import { MODES } from "../sandbox/mode.ts";
 
 export const MEMORY_MIB = { least: 128, most: 1 << 20 } as const;
@@ -17,6 +19,15 @@ const within = ({ least, most }: { readonly least: number; readonly most: number
   return pipe(number(message), integer(message), minValue(least, message), maxValue(most, message));
 };
 
+function problemOf(parse: () => unknown): string | undefined {
+  try {
+    parse();
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
 export const ConfigSchema = strictObject({
   mode: optional(mode),
   floor: optional(mode),
@@ -24,6 +35,19 @@ export const ConfigSchema = strictObject({
   root: optional(path),
   systemdCgroup: optional(boolean()),
   hostSockets: optional(picklist(["annotation", "never"], "must be one of annotation, never")),
+  network: optional(
+    strictObject({
+      egress: optional(
+        pipe(
+          string(),
+          rawCheck(({ dataset, addIssue }) => {
+            const problem = dataset.typed ? problemOf(() => parseEgress(dataset.value)) : undefined;
+            if (problem !== undefined) addIssue({ message: problem });
+          }),
+        ),
+      ),
+    }),
+  ),
   log: optional(
     strictObject({
       file: optional(path),

@@ -14,6 +14,9 @@
 import { isIP } from "node:net";
 import { parseIp } from "../../linux/netlink/ip.ts";
 
+/** The annotation. */
+export const EGRESS = "dev.tssandbox.egress";
+
 export interface Ports {
   readonly first: number;
   readonly last: number;

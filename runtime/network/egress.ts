@@ -35,14 +35,12 @@ import { SandboxLog } from "../sandbox/log.ts";
 import type { LinuxNamespace, Spec } from "../spec/config.ts";
 import { ConfigError } from "../spec/report.ts";
 import { ownProcess } from "../sandbox/record.ts";
-import { parseEgress, type EgressRules } from "./egress-rules.ts";
+import { EGRESS, parseEgress, type EgressRules } from "./egress-rules.ts";
 import { within, writeEgressRecord } from "./end.ts";
 import { PACKET_BYTES } from "./packet.ts";
 import { proxyCalls } from "./policy.ts";
 import { Proxy } from "./proxy.ts";
 import { LOG_GROUP, rulesetOf, tableOf } from "./ruleset.ts";
-
-export const EGRESS = "dev.tssandbox.egress";
 
 export interface EgressPlan extends Disposable {
   readonly rules: EgressRules;

@@ -77,6 +77,38 @@ describeRuntime("egress rules", ({ test, make }) => {
     expect(told()).toEqual([`tcp ${ONE}:8081`, `tcp ${TWO}:8080`, `tcp ${THREE}:8081`, `udp ${TWO}:9999`].toSorted());
   });
 
+  test("of the host's configuration: they hold without an annotation, which may only take away", async () => {
+    const configured = (c: Container): CommandOptions => {
+      const file = c.bundle.path("host.json");
+      writeFileSync(file, JSON.stringify({ network: { egress: `allow ${ONE}:8080; allow ${TWO}:8081` } }));
+      return { ...SENTRY, global: [...(SENTRY.global ?? []), "--config", file] };
+    };
+    const words = [`tcp:${ONE}:8080`, `tcp:${TWO}:8081`, `tcp:${THREE}:8081`];
+    {
+      await using plain = withRules("", { edit: (spec) => void delete spec.annotations });
+      await plain.mustBegin(configured(plain));
+      expect(await attempt(plain, ...words)).toEqual({ [`tcp:${ONE}:8080`]: "ok", [`tcp:${TWO}:8081`]: "ok", [`tcp:${THREE}:8081`]: "EHOSTUNREACH" });
+    }
+    await using less = withRules(`allow ${TWO}:8081`);
+    await less.mustBegin(configured(less));
+    expect(await attempt(less, ...words)).toEqual({ [`tcp:${ONE}:8080`]: "EHOSTUNREACH", [`tcp:${TWO}:8081`]: "ok", [`tcp:${THREE}:8081`]: "EHOSTUNREACH" });
+    await using more = withRules(`allow ${THREE}`);
+    expect(await more.create(configured(more))).toMatchObject({ code: 1, stderr: expect.stringContaining("may only take away from") as string });
+    await using elsewhere = withRules("", { edit: (spec) => void delete spec.annotations });
+    expect(await elsewhere.create({ ...configured(elsewhere), global: ["--mode", "namespace", "--config", elsewhere.bundle.path("host.json")] })).toMatchObject({ code: 1, stderr: expect.stringContaining("it takes sentry mode") as string });
+  });
+
+  test("a sandbox's further containers have its first one's, whose network they share, and can have no others", async () => {
+    await using first = withRules(`allow ${ONE}:8080`);
+    await first.mustBegin(SENTRY);
+    const joining = (egress: string) => withRules(egress, { stateRoot: first.stateRoot, edit: (spec) => void (spec.annotations = { ...spec.annotations, "dev.tssandbox.sandbox": first.id }) });
+    await using second = joining(`allow ${ONE}:8080`);
+    await second.mustBegin(SENTRY);
+    expect(await attempt(second, `tcp:${ONE}:8080`, `tcp:${TWO}:8081`)).toEqual({ [`tcp:${ONE}:8080`]: "ok", [`tcp:${TWO}:8081`]: "EHOSTUNREACH" });
+    await using third = joining(`allow ${TWO}:8081`);
+    expect(await third.create(SENTRY)).toMatchObject({ code: 1, stderr: expect.stringContaining(`the network is that of ${first.id}, whose rules are others`) as string });
+  });
+
   test("names: nothing else is looked up; an address is open from its lookup on, for as long as the name server says", async () => {
     await using c = withRules("allow good.example:8080; allow *.good.example");
     await c.mustBegin(SENTRY);
