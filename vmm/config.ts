@@ -16,7 +16,7 @@ const device = v.variant("kind", [
     bytesPerSecond: v.optional(positive), operationsPerSecond: v.optional(positive),
   }),
   v.strictObject({
-    kind: v.literal("net"), tap: v.string(), mac: v.pipe(v.string(), v.regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/)),
+    kind: v.literal("net"), tap: v.union([v.string(), v.strictObject({ fd: descriptor })]), mac: v.pipe(v.string(), v.regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/)),
     mtu: v.optional(v.pipe(positive, v.minValue(68), v.maxValue(65535))), bytesPerSecond: v.optional(positive),
   }),
   v.strictObject({ kind: v.literal("vsock"), cid: v.pipe(positive, v.minValue(3)), socket }),

@@ -54,7 +54,7 @@ export function addDevice(machine: Machine, config: DeviceConfig): Balloon | Rem
     }
     case "net": {
       const mac = Uint8Array.from(config.mac.split(":"), (byte) => Number.parseInt(byte, 16));
-      machine.addDevice(new Net({ tap: openTap(config.tap).release(), mac, ...given({ mtu: config.mtu, bytesPerSecond: config.bytesPerSecond }) }));
+      machine.addDevice(new Net({ tap: typeof config.tap === "string" ? openTap(config.tap).release() : config.tap.fd, mac, ...given({ mtu: config.mtu, bytesPerSecond: config.bytesPerSecond }) }));
       return undefined;
     }
     case "vsock":

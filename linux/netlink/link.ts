@@ -76,6 +76,16 @@ export function setLinkUp(socket: RouteSocket, name: string): void {
   socket.change(rt.RTM_NEWLINK, 0, concat([header, nameAttribute(name)]), `link ${name} up`);
 }
 
+/** @param mtu bytes. @throws SysError EINVAL where the link cannot have that */
+export function setLinkMtu(socket: RouteSocket, name: string, mtu: number): void {
+  socket.change(rt.RTM_NEWLINK, 0, concat([rt.encodeIfInfo(nobody), nameAttribute(name), u32Attribute(rt.IFLA_MTU, mtu)]), `link ${name} mtu ${mtu}`);
+}
+
+/** Gives a link, which is down, another name. @throws SysError EEXIST, EBUSY where it is up */
+export function renameLink(socket: RouteSocket, { index, name }: Link, newName: string): void {
+  socket.change(rt.RTM_NEWLINK, 0, concat([rt.encodeIfInfo({ index, flags: 0, change: 0 }), nameAttribute(newName)]), `rename link ${name} to ${newName}`);
+}
+
 /**
  * Moves a link into another network namespace, under a new name, in one step: there it is down, has lost its addresses and routes, and
  * may have another index. A new name with `%d` gets the first free number there. `loopback` and other links bound to their namespace are refused with EINVAL.

@@ -10,6 +10,8 @@ export interface Route {
   readonly destination: string;
   readonly prefixLength: number;
   readonly gateway?: string | undefined;
+  /** Our own address on packets that take it. */
+  readonly source?: string | undefined;
   /** Number of the link it leaves by. */
   readonly link?: number | undefined;
   /** Metric; the kernel's own default where it is left out. */
@@ -23,6 +25,7 @@ function decodeRoute(message: NetlinkMessage): { readonly main: boolean; readonl
   const attributes = decodeAttributes(message.body.subarray(rt.RTMSG_SIZE));
   const destination = attributes.get(rt.RTA_DST);
   const gateway = attributes.get(rt.RTA_GATEWAY);
+  const source = attributes.get(rt.RTA_PREFSRC);
   const table = u32Of(attributes, rt.RTA_TABLE) ?? header.table;
   return {
     main: table === rt.RT_TABLE_MAIN && header.type === rt.RTN_UNICAST,
@@ -30,6 +33,7 @@ function decodeRoute(message: NetlinkMessage): { readonly main: boolean; readonl
       destination: destination === undefined ? (UNSPECIFIED[header.family] ?? "") : formatIp(destination),
       prefixLength: header.prefixLength,
       gateway: gateway === undefined ? undefined : formatIp(gateway),
+      source: source === undefined ? undefined : formatIp(source),
       link: u32Of(attributes, rt.RTA_OIF),
       priority: u32Of(attributes, rt.RTA_PRIORITY),
     },
@@ -60,6 +64,7 @@ export function addRoute(socket: RouteSocket, route: Route): void {
   const attributes = [
     route.prefixLength === 0 ? undefined : attribute(rt.RTA_DST, destination),
     route.gateway === undefined ? undefined : attribute(rt.RTA_GATEWAY, parseIp(route.gateway)),
+    route.source === undefined ? undefined : attribute(rt.RTA_PREFSRC, parseIp(route.source)),
     route.link === undefined ? undefined : u32Attribute(rt.RTA_OIF, route.link),
     route.priority === undefined ? undefined : u32Attribute(rt.RTA_PRIORITY, route.priority),
   ].filter((part) => part !== undefined);

@@ -31,6 +31,7 @@ import { findMachine, machineDirectory, membershipOf } from "./group.ts";
 import { guestSpec, joinedNamespaces } from "./guest-spec.ts";
 import { JoinedMachine } from "./join.ts";
 import { HostMachine } from "./machine.ts";
+import { connectNetwork, NO_NETWORK, type NetworkCard } from "./network.ts";
 import { vmmFiles } from "./program-files.ts";
 import type { NewContainer } from "./protocol.ts";
 import { machineSettings, type MachineSettings } from "./settings.ts";
@@ -136,7 +137,8 @@ function standIn({ container, spec, console, plan, channel, start, inherited }: 
   const reported = reporting(channel, () => {
     newSession();
     const terminal = console === undefined ? undefined : openTerminal(console);
-    const machine = enterMachine(container, spec, plan, inherited);
+    const network = plan.machine.kind === "joined" ? NO_NETWORK : inStep("network", () => connectNetwork(spec));
+    const machine = enterMachine(container, spec, plan, network.cards, inherited);
     try {
       const alive = () => {
         machine.check();
@@ -144,7 +146,7 @@ function standIn({ container, spec, console, plan, channel, start, inherited }: 
         if (poll([{ fd: channel, events: 0 }], 0)[0] !== 0) throw new PeerGone("the runtime is gone");
       };
       const agent = inStep("agent", () => connectToAgent(machineDirectory(container), BOOT_TIMEOUT_MS, alive));
-      request(agent, { kind: "create", id: container.record.id, spec: plan.guest, rootWrites: rootWritesOf(spec), loans: machine.tags, joins: plan.joins, ...fresh() }, alive);
+      request(agent, { kind: "create", id: container.record.id, spec: plan.guest, rootWrites: rootWritesOf(spec), loans: machine.tags, joins: plan.joins, network: network.interfaces, ...fresh() }, alive);
       rendezvous(channel, { kind: "ready" });
       channel.close();
       const ended = new StandIn({ channel: agent, terminal, start }, signals).run();
@@ -158,12 +160,12 @@ function standIn({ container, spec, console, plan, channel, start, inherited }: 
   return reported === 0 ? code : reported;
 }
 
-function enterMachine({ directory, record }: Container, spec: Spec, { machine }: MachinePlan, resources: NodeResources): HostMachine | JoinedMachine {
+function enterMachine({ directory, record }: Container, spec: Spec, { machine }: MachinePlan, cards: readonly NetworkCard[], resources: NodeResources): HostMachine | JoinedMachine {
   const volumes = `${directory}/volumes`;
   mkdirSync(volumes, { mode: 0o700 });
   const loans = inStep("files", () => lend(spec, record.rootfs, volumes));
   if (machine.kind === "joined") return JoinedMachine.join({ machine: machine.directory, loans, directory, resources });
-  return HostMachine.start({ ...machine, loans, directory, resources });
+  return HostMachine.start({ ...machine, cards, loans, directory, resources });
 }
 
 /** The caller's terminal ends here, and passes everything on: the guest's has the settings. @returns our end. */

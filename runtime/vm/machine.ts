@@ -27,6 +27,7 @@ import { JAIL_PATHS, startJailed } from "../../vmm/jail/start.ts";
 import { claimIds } from "../sandbox/ids.ts";
 import { VSOCK } from "./connect.ts";
 import { CONTROL } from "./control.ts";
+import type { NetworkCard } from "./network.ts";
 import type { MachineSettings } from "./settings.ts";
 
 export interface MachineRequest {
@@ -37,6 +38,7 @@ export interface MachineRequest {
   readonly loans: ReadonlyMap<string, Loan>;
   /** File systems that containers which come later can be lent. */
   readonly places: number;
+  readonly cards: readonly NetworkCard[];
   /** The container's state directory. */
   readonly directory: string;
   readonly resources: NodeResources;
@@ -135,7 +137,7 @@ function lastLine(directory: string): string {
 }
 
 /** @param user the VMM's alone. */
-function startVmm({ settings, files, directory, places }: MachineRequest, user: UserIds, links: readonly { readonly tag: string; readonly fd: Fd }[], log: Fd): number {
+function startVmm({ settings, files, cards, directory, places }: MachineRequest, user: UserIds, links: readonly { readonly tag: string; readonly fd: Fd }[], log: Fd): number {
   const kept: Fd[] = [];
   const keep = (fd: Fd) => {
     kept.push(fd);
@@ -147,6 +149,7 @@ function startVmm({ settings, files, directory, places }: MachineRequest, user: 
     { kind: "pmem", file: file(settings.image), readOnly: true },
     { kind: "vsock", cid: GUEST_CID, socket: keep(listenUnix(`${path.procPath}/${VSOCK}`)) },
     { kind: "rng" },
+    ...cards.map(({ tap, mac, mtu }) => ({ kind: "net" as const, tap: keep(tap), mac, mtu })),
     ...links.map(({ tag, fd }) => ({ kind: "remote-fs" as const, tag, ...keep(fd) })),
     ...Array.from({ length: places }, (_, i) => ({ kind: "remote-fs" as const, tag: `place-${i}` })),
   ];

@@ -21,6 +21,7 @@
  */
 import * as v from "valibot";
 import type { LinuxResources, Process, Spec } from "../spec/config.ts";
+import type { GuestInterface } from "./guest-network.ts";
 import type { SharedNamespace } from "./guest-spec.ts";
 
 /** Where the agent listens, of the guest's vsock ports. */
@@ -62,6 +63,8 @@ export interface NewContainer {
   readonly loans: Readonly<Record<string, string>>;
   /** Namespaces that it has in common with a container which runs in the guest already. */
   readonly joins: readonly { readonly type: SharedNamespace; readonly container: string }[];
+  /** The machine's, which its first container brings along. */
+  readonly network: readonly GuestInterface[];
 }
 
 export type FromHost =

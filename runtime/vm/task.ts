@@ -27,6 +27,7 @@ import { Container } from "../container/store.ts";
 import type { ConsoleTarget } from "../init/launch.ts";
 import type { Logger } from "../log.ts";
 import { Channel } from "./channel.ts";
+import { configureNetwork } from "./guest-network.ts";
 import { shareOf } from "./guest-spec.ts";
 import { CHUNK, FRAME, type FromHost } from "./protocol.ts";
 import { answerQuestion } from "./questions.ts";
@@ -79,6 +80,7 @@ function watchOom(channel: Channel, cgroup: Cgroup): void {
 
 function runProcess(channel: Channel, request: ProcessRequest, root: string, log: Logger): void {
   refresh(request);
+  if (request.kind === "create") configureNetwork(request.network);
   using undo = new DisposableStack();
   if (request.kind === "create") undo.adopt(mountLoans(request), unmountLoans);
   new Task(channel, request, root, log).run();

@@ -16,18 +16,23 @@ interface BundleOptions {
   /** Whether it has the first one's host name: PID stands for that one's. */
   readonly joins?: boolean;
   readonly terminal?: boolean;
+  /** Path of a network namespace. */
+  readonly network?: string;
   /** Bytes. */
   readonly memory?: number;
 }
 
+/** For ping and a port below 1024. */
+const NETWORK_RIGHTS = Object.fromEntries(["bounding", "effective", "permitted"].map((set) => [set, ["CAP_NET_RAW", "CAP_NET_BIND_SERVICE"]]));
+
 /** Shell commands that write a bundle to /run/NAME, which reads nothing of the host's but its root and the volume. */
-function bundle(name: string, command: string, { sandbox, joins = false, terminal = false, memory }: BundleOptions = {}): string {
+function bundle(name: string, command: string, { sandbox, joins = false, terminal = false, network, memory }: BundleOptions = {}): string {
   const config = {
     ociVersion: "1.2.0",
     root: { path: "/run/rootfs" },
     ...(joins ? {} : { hostname: name }),
     annotations: sandbox === undefined ? {} : { "dev.tssandbox.sandbox": sandbox },
-    process: { terminal, args: ["sh", "-c", command], cwd: "/", env: ["PATH=/bin"], user: { uid: 0, gid: 0 } },
+    process: { terminal, args: ["sh", "-c", command], cwd: "/", env: ["PATH=/bin"], user: { uid: 0, gid: 0 }, ...(network === undefined ? {} : { capabilities: NETWORK_RIGHTS }) },
     mounts: [
       { destination: "/proc", type: "proc", source: "proc" },
       { destination: "/dev", type: "tmpfs", source: "tmpfs" },
@@ -35,7 +40,7 @@ function bundle(name: string, command: string, { sandbox, joins = false, termina
       { destination: "/volume", type: "bind", source: "/run/volume", options: ["rbind", "rw"] },
     ],
     linux: {
-      namespaces: [...["pid", "mount", "ipc", "network"].map((type) => ({ type })), { type: "uts", ...(joins ? { path: "/proc/PID/ns/uts" } : {}) }],
+      namespaces: [...["pid", "mount", "ipc"].map((type) => ({ type })), { type: "network", ...(network === undefined ? {} : { path: network }) }, { type: "uts", ...(joins ? { path: "/proc/PID/ns/uts" } : {}) }],
       resources: memory === undefined ? {} : { memory: { limit: memory } },
     },
   };
@@ -50,6 +55,12 @@ chroot /run/rootfs /bin/busybox --install -s /bin
 head -c 100000000 /dev/urandom >/run/volume/big; head -c 300000 /run/volume/big >/run/volume/small
 ${bundle("one", "echo out; echo err >&2; uname -r; hostname; sha256sum /volume/big; cat >/volume/written; echo lost >/lost; exit 7")}
 ${bundle("two", "trap 'echo caught; exit 3' TERM; echo ready; while :; do sleep 0.1; done")}
+ip netns add pod
+ip link add veth0 type veth peer name eth0 netns pod
+ip addr add 10.99.0.1/24 dev veth0; ip link set veth0 up; ip addr add 192.0.2.1/32 dev lo
+ip -n pod addr add 10.99.0.2/24 dev eth0; ip -n pod link set eth0 up mtu 1400; ip -n pod route add default via 10.99.0.1
+mkdir -p /run/www; echo from the host >/run/www/index.html; busybox httpd -p 8099 -h /run/www
+${bundle("net", "ip -o addr show dev eth0; ip -o link show dev eth0; ping -c 2 -W 10 10.99.0.1; wget -qO- http://192.0.2.1:8099/; mkdir /www; echo from the guest >/www/index.html; httpd -p 80 -h /www; echo serving; read line; echo $line", { network: "/run/netns/pod" })}
 ${bundle("first", "trap 'exit 3' TERM; echo ready; while :; do sleep 0.1; done", { sandbox: "first" })}
 ${bundle("member", "hostname; sha256sum /volume/small | cut -c1-64; cat >/volume/written; echo lost >/lost; ps | grep -c [s]leep; exit 7", { sandbox: "first", joins: true })}
 ${bundle("terminal", "tty; stty size; while [ \"$(stty size)\" = '31 97' ]; do sleep 0.2; done; stty size; read line; echo got $line; exit 4", { sandbox: "first", terminal: true })}
@@ -143,4 +154,19 @@ test("several containers in one machine: each with its own files and processes, 
     "first", sum, "0", "member 7", "typed", lines[1], "0", "mine", "1", "paused", "first", "running", "1", "1",
     '"limit":77', "stopped", "Killed", "137", '"type":"oom"', "/dev/pts/0", "31 97", "41 131", "word", "got word", "run 4", "stopped", "stopped", "stopped", "late 1", "ready",
   ]);
+});
+
+test("the pod's network: addresses, MTU, ping and HTTP to the host by the default route, HTTP from the host", async () => {
+  const { stdout, stderr } = await script(`
+    mkfifo /run/net.in; exec 3<>/run/net.in
+    bin/tssandbox --mode vm run --bundle /run/net net </run/net.in >/run/net.out 2>&1 &
+    for i in $(seq 2000); do grep -q serving /run/net.out && break; kill -0 $! 2>/dev/null || break; sleep 0.1; done
+    busybox wget -qO- http://10.99.0.2/
+    echo done >&3; wait $!; echo status $?; exec 3>&-
+    cat /run/net.out; ip -n pod -o link show | sed -n 's/^[0-9]*: \\([a-z0-9]*\\).*/\\1/p'`);
+  const lines = stdout.trim().split("\n");
+  expect([stderr, ...lines.slice(0, 2)], stdout).toEqual(["", "from the guest", "status 0"]);
+  expect(stdout).toMatch(/eth0 +inet 10\.99\.0\.2\/24 .*eth0: <.*> mtu 1400 .* 0% packet loss.*\nfrom the host\nserving\ndone\n/s);
+  // The tap is gone with its machine.
+  expect(lines.slice(-2)).toEqual(["lo", "eth0"]);
 });

@@ -41,7 +41,7 @@ test("routes are listed with those that the kernel added for the prefixes", () =
     unreachable: "ENETUNREACH",
     ipv4: [
       { destination: "0.0.0.0", prefixLength: 0, gateway: "10.9.0.254", link: true },
-      { destination: "10.9.0.0", prefixLength: 24, link: true },
+      { destination: "10.9.0.0", prefixLength: 24, source: "10.9.0.1", link: true },
       { destination: "192.0.2.0", prefixLength: 24, link: true, priority: 50 },
     ],
     ipv6: [
@@ -80,4 +80,12 @@ test("a list longer than one datagram is complete", () => {
 
 test("without CAP_NET_ADMIN over the namespace links can be seen and not changed", () => {
   expect(run("unprivileged")).toEqual({ list: ["lo"], change: "EPERM" });
+});
+
+test("what one link receives leaves by the other, and a new rule takes the place of an old one", () => {
+  expect(run("redirect")).toEqual({ before: "nothing", redirected: true, elsewhere: true, first: "nothing" });
+});
+
+test("permanent neighbours are listed as they were added", () => {
+  expect(run("neighbours")).toEqual([{ address: "10.9.0.7", hardware: [2, 0, 0, 0, 0, 7] }, { address: "2001:db8::7", hardware: [2, 0, 0, 0, 0, 8] }]);
 });

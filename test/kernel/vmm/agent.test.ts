@@ -85,7 +85,7 @@ class Client implements AsyncDisposable {
 const fresh = { time: Date.now(), seed: Buffer.alloc(64, 1).toString("base64") };
 
 async function created(client: Client, bundle: Bundle, rootWrites: "memory" | "host" = "host", joins: NewContainer["joins"] = []): Promise<void> {
-  client.say({ kind: "create", id: bundle.id, spec: { ...bundle.spec, root: { path: bundle.rootfs } } as never, rootWrites, loans: {}, joins, ...fresh });
+  client.say({ kind: "create", id: bundle.id, spec: { ...bundle.spec, root: { path: bundle.rootfs } } as never, rootWrites, loans: {}, network: [], joins, ...fresh });
   await client.expect("created");
 }
 
@@ -152,7 +152,7 @@ test("throw-away writes leave the lent root as it was", async () => {
 test("what cannot be made is told, and the agent goes on", async () => {
   using bundle = new Bundle({ args: ["/no/such/program"] });
   await using client = new Client();
-  client.say({ kind: "create", id: bundle.id, spec: { ...bundle.spec, root: { path: bundle.rootfs } } as never, rootWrites: "host", loans: {}, joins: [], ...fresh });
+  client.say({ kind: "create", id: bundle.id, spec: { ...bundle.spec, root: { path: bundle.rootfs } } as never, rootWrites: "host", loans: {}, network: [], joins: [], ...fresh });
   await until("an answer", () => client.messages.length > 0);
   expect(client.messages[0]).toEqual({ kind: "failed", message: expect.stringContaining("/no/such/program") });
 });

@@ -1,11 +1,16 @@
 import { O_RDONLY } from "../../../../linux/abi/fcntl.ts";
 import type { Fd } from "../../../../linux/fd.ts";
-import { open } from "../../../../linux/file.ts";
+import { open, read, writeAll } from "../../../../linux/file.ts";
 import { CLONE_NEW, unshare } from "../../../../linux/namespace.ts";
 import { addAddress, type Address, listAddresses } from "../../../../linux/netlink/address.ts";
 import { moveDevice } from "../../../../linux/netlink/device.ts";
 import { createVethPair, deleteLink, getLink, listLinks, moveLink, setLinkUp } from "../../../../linux/netlink/link.ts";
 import { addRoute, listRoutes } from "../../../../linux/netlink/route.ts";
+import { addNeighbour, listNeighbours } from "../../../../linux/netlink/neighbour.ts";
+import { redirectAll } from "../../../../linux/netlink/traffic.ts";
+import { POLLIN } from "../../../../linux/abi/poll.ts";
+import { openTap } from "../../../../linux/kvm-tap.ts";
+import { poll } from "../../../../linux/poll.ts";
 import { openRoute, type RouteSocket } from "../../../../linux/netlink/route-socket.ts";
 import { defineCases, messageOf, refusal } from "../../../support/forked.ts";
 
@@ -101,6 +106,41 @@ defineCases({
     const { socket } = newNamespace();
     for (let i = 0; i < 100; i++) createVethPair(socket, `left${i}`, `right${i}`);
     return new Set(names(socket)).size;
+  },
+  "redirect": () => {
+    const { socket } = newNamespace();
+    const [from, to, other] = ["from", "to", "other"].map((name) => {
+      const tap = openTap(name);
+      setLinkUp(socket, name);
+      return { tap, index: getLink(socket, name).index };
+    });
+    if (from === undefined || to === undefined || other === undefined) throw new Error("no taps");
+    const frame = new Uint8Array(12 + 60);
+    // Broadcast, from a made-up address, of a made-up protocol.
+    frame.set([255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, 1, 0x88, 0xb5], 12);
+    /** Whether the frame arrives there; what the kernel itself says on a new link is passed over. */
+    const arrives = (at: typeof to) => {
+      writeAll(from.tap, frame);
+      for (let tries = 0; tries < 100 && poll([{ fd: at.tap, events: POLLIN }], 50)[0] !== 0; tries++) {
+        if (Buffer.from(read(at.tap, 2048)).subarray(12, 26).equals(Buffer.from(frame.subarray(12, 26)))) return true;
+      }
+      return "nothing";
+    };
+    const before = arrives(to);
+    redirectAll(socket, from.index, to.index);
+    const redirected = arrives(to);
+    redirectAll(socket, from.index, other.index);
+    return { before, redirected, elsewhere: arrives(other), first: arrives(to) };
+  },
+  "neighbours": () => {
+    const { socket } = newNamespace();
+    createVethPair(socket, "left", "right");
+    for (const name of ["left", "right"]) setLinkUp(socket, name);
+    const [left, right] = ["left", "right"].map((name) => getLink(socket, name).index);
+    addNeighbour(socket, right ?? 0, { address: "10.9.0.9", hardware: Uint8Array.of(2, 0, 0, 0, 0, 9) });
+    addNeighbour(socket, left ?? 0, { address: "10.9.0.7", hardware: Uint8Array.of(2, 0, 0, 0, 0, 7) });
+    addNeighbour(socket, left ?? 0, { address: "2001:db8::7", hardware: Uint8Array.of(2, 0, 0, 0, 0, 8) });
+    return listNeighbours(socket, left ?? 0).map(({ address, hardware }) => ({ address, hardware: [...hardware] }));
   },
   "unprivileged": () => {
     const { socket } = newNamespace();
