@@ -4,9 +4,10 @@ import { O_RDWR } from "../../linux/abi/fcntl.ts";
 import { SIGNALS } from "../../linux/abi/signal.ts";
 import { check, messageOf } from "../../linux/errors.ts";
 import { createExecStub, prepareExec } from "../../linux/exec.unsafe.ts";
-import type { FdLike } from "../../linux/fd.ts";
+import type { Fd, FdLike } from "../../linux/fd.ts";
 import { closeOnExecFrom, duplicateOnto, open, pipe, readAll, setCloseOnExec, writeAll } from "../../linux/file.ts";
 import { tryClone } from "../../linux/fork.unsafe.ts";
+import { poll } from "../../linux/poll.ts";
 import { setParentDeathSignal } from "../../linux/prctl.ts";
 import { waitPid } from "../../linux/process.ts";
 import { NO_SIGNALS, setSignalMask } from "../../linux/signal.ts";
@@ -37,7 +38,8 @@ export function startJailed(options: JailedOptions): number {
   const [failure, report] = pipe();
   const pid = check(tryClone({ namespaces: VMM_NAMESPACES, cgroup: undefined }, () => {
     try {
-      return become(options);
+      failure.close();
+      return become(options, report);
     } catch (error) {
       writeAll(report, messageOf(error));
       return 1;
@@ -51,7 +53,8 @@ export function startJailed(options: JailedOptions): number {
   throw new Error(reason);
 }
 
-function become({ jail, args, kept, log }: JailedOptions): never {
+/** @param parent has a reader for as long as the caller lives. */
+function become({ jail, args, kept, log }: JailedOptions, parent: Fd): never {
   // A distribution may keep them where the loader looks only by a cache, which is not in the jail.
   const libraries = [...new Set([...jail.files.keys()].map((path) => dirname(path)))].join(":");
   const execute = prepareExec(createExecStub(), JAIL_PATHS.node, ["tssandbox-vmm", ...NODE_FLAGS, ...args], [`LD_LIBRARY_PATH=${libraries}`]);
@@ -63,6 +66,7 @@ function become({ jail, args, kept, log }: JailedOptions): never {
   enterVmmJail(jail);
   // Not before: a change of ids takes it back. Source: prctl(2).
   setParentDeathSignal(SIGNALS.SIGKILL);
+  if (poll([{ fd: parent, events: 0 }], 0)[0] !== 0) throw new Error("whoever starts the VMM is gone");
   setSignalMask(NO_SIGNALS);
   return execute();
 }

@@ -166,3 +166,11 @@ test("it is paused, resumed and stopped, with forced collection, compilation and
   expect(answers).toEqual(Array(6).fill('{"ok":true}'));
   expect([ended, log]).toEqual([{ kind: "exited", code: 4 }, ""]);
 });
+
+test("it ends with whoever started it", () => {
+  expect(run("its parent is killed")).toBe(true);
+});
+
+test("a jail that cannot be made is told, with the step", () => {
+  expect(run("no such file")).toBe("root: open_tree /nowhere: no such file or directory (ENOENT)");
+});

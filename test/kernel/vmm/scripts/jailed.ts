@@ -7,19 +7,22 @@ import { compile } from "seccomp-bpf-ts";
 import { O_RDONLY } from "../../../../linux/abi/fcntl.ts";
 import { SIGNALS } from "../../../../linux/abi/signal.ts";
 import { AT_FDCWD, Fd } from "../../../../linux/fd.ts";
-import { listDirectory, open, readAll, readLinkAt, rewind, writeAll } from "../../../../linux/file.ts";
+import { listDirectory, open, pipe, read, readAll, readLinkAt, rewind, writeAll } from "../../../../linux/file.ts";
+import { fork } from "../../../../linux/fork.unsafe.ts";
+import { poll } from "../../../../linux/poll.ts";
+import { POLLIN } from "../../../../linux/abi/poll.ts";
 import { openKvm } from "../../../../linux/kvm.ts";
 import { createMemfd } from "../../../../linux/memfd.ts";
-import { kill, tryWaitPid, waitPid } from "../../../../linux/process.ts";
+import { kill, pidfdOpen, tryWaitPid, waitPid } from "../../../../linux/process.ts";
 import { seccompFilters } from "../../../../linux/ptrace.ts";
-import { waitUntil } from "../../../../linux/sleep.ts";
+import { sleepMs, waitUntil } from "../../../../linux/sleep.ts";
 import { connectUnix, listenUnix } from "../../../../linux/socket.ts";
 import type { DeviceConfig } from "../../../../vmm/config.ts";
 import { JAIL_PATHS, startJailed } from "../../../../vmm/jail/start.ts";
 import { compileVmmFilter } from "../../../../vmm/jail/policy.ts";
 import { startPolicy } from "../../../../vmm/jail/start-policy.ts";
 import { vmmFiles } from "../../../../runtime/vm/program-files.ts";
-import { defineCases } from "../../../support/forked.ts";
+import { defineCases, messageOf } from "../../../support/forked.ts";
 import { asm, pvhKernel } from "../tiny-kernel.ts";
 
 // What the built program would have: its folder is where the VMM's bundle is.
@@ -32,7 +35,7 @@ const TIMEOUT_MS = 20_000;
 /** A jailed VMM with a kernel that consists of `code`. */
 class Jailed implements Disposable {
   readonly pid: number;
-  readonly #folder = mkdtempSync(join(tmpdir(), "tssandbox-vmm-jail-"));
+  readonly folder = mkdtempSync(join(tmpdir(), "tssandbox-vmm-jail-"));
 
   constructor(code: readonly number[], flags: readonly string[] = [], devices: readonly DeviceConfig[] = []) {
     writeFileSync(this.#path("kernel"), pvhKernel([...code, ...asm.powerOff(), ...asm.halt()]));
@@ -55,7 +58,7 @@ class Jailed implements Disposable {
   }
 
   #path(name: string): string {
-    return join(this.#folder, name);
+    return join(this.folder, name);
   }
 
   get serial(): string {
@@ -88,7 +91,7 @@ class Jailed implements Disposable {
 
   [Symbol.dispose](): void {
     if (kill(this.pid, SIGNALS.SIGKILL)) waitPid(this.pid);
-    rmSync(this.#folder, { recursive: true });
+    rmSync(this.folder, { recursive: true });
   }
 }
 
@@ -151,6 +154,23 @@ defineCases({
       mounts: mountsOf(vmm.pid),
     };
   },
+  "its parent is killed": () => {
+    const [told, tell] = pipe();
+    const parent = fork(() => {
+      const vmm = new Jailed([...asm.print("ready\n"), ...asm.spin()]);
+      vmm.waitFor("ready");
+      writeAll(tell, `${vmm.pid} ${vmm.folder}`);
+      sleepMs(TIMEOUT_MS);
+      return 0;
+    });
+    const [pid, folder = ""] = Buffer.from(read(told, 256)).toString().split(" ");
+    const pidfd = pidfdOpen(Number(pid));
+    kill(parent, SIGNALS.SIGKILL);
+    waitPid(parent);
+    rmSync(folder, { recursive: true });
+    return poll([{ fd: pidfd, events: POLLIN }], TIMEOUT_MS)[0] !== 0;
+  },
+  "no such file": () => messageOf(() => startJailed({ jail: { user: USER, files: new Map([["/node", "/nowhere"]]), guestMemory: 0, vcpus: 1 }, args: [], kept: [], log: 2 })),
   "is told what to do": (...flags) => {
     using vmm = new Jailed([...asm.print("ready\n"), ...asm.spin()], flags);
     vmm.waitFor("ready");
