@@ -59,9 +59,13 @@ function answers(path: string): boolean {
 }
 
 /** containerd finds the shim by this file after its own restart. */
-export function writeAddress(bundle: string, path: string): void {
-  const file = join(bundle, "address");
-  writeFileSync(`${file}.new`, SCHEME + path, { mode: 0o600 });
+export const writeAddress = (bundle: string, path: string): void => replace(join(bundle, "address"), SCHEME + path);
+
+/** The launcher finds a pod's shim by this one, which is in the bundle that the shim was started for. */
+export const writePid = (bundle: string, pid: number): void => replace(join(bundle, "shim.pid"), `${pid}\n`);
+
+function replace(file: string, text: string): void {
+  writeFileSync(`${file}.new`, text, { mode: 0o600 });
   renameSync(`${file}.new`, file);
 }
 

@@ -12,7 +12,7 @@ import { setChildSubreaper } from "../linux/prctl.ts";
 import { exitNow, newSession } from "../linux/process.ts";
 import { logLine } from "../runtime/log.ts";
 import { VERSION } from "../runtime/version.ts";
-import { addressOf, claimSocket, groupOf, socketPath, writeAddress } from "./address.ts";
+import { addressOf, claimSocket, groupOf, socketPath, writeAddress, writePid } from "./address.ts";
 import type { ShimArguments } from "./arguments.ts";
 import { Publisher } from "./events.ts";
 import { prepareOperations } from "./operation.ts";
@@ -27,6 +27,7 @@ export function start(args: ShimArguments): void {
   const path = socketPath(args, groupOf(bundle, args.id));
   const listener = claimSocket(path);
   writeAddress(bundle, path);
+  if (listener !== undefined) writePid(bundle, process.pid);
   if (listener !== undefined) beShim(args, listener, path);
   writeSync(1, addressOf(path));
   if (listener !== undefined) leaveCaller();
