@@ -49,8 +49,12 @@ function decodeWaitStatus(word: number): ExitStatus {
   return signal === 0 ? { kind: "exited", code: (word >> 8) & 0xff } : { kind: "signaled", signal };
 }
 
-/** kill(2). @returns false where there is no such process. @throws SysError on any other refusal. */
+/**
+ * kill(2). @param pid negative: a process group. @returns false where there is no such process. @throws SysError on any other refusal; RangeError for 0,
+ * which would be the caller's own group: a pid that nobody has filled in.
+ */
 export function kill(pid: number, signal: number): boolean {
+  if (pid === 0) throw new RangeError("kill(2) of pid 0");
   const result = syscall(SYS.kill, pid, signal);
   if (result === -ESRCH) return false;
   check(result, "kill", String(pid));

@@ -23,6 +23,24 @@ describeRuntime("containers of a sandbox", ({ test, make }) => {
   };
   const join = (first: Container, options?: MemberOptions) => begin(joining(first, options));
 
+  /** Whatever ends the sandbox `ms` after the state of one that joins has appeared. @returns whether creating that one has failed; it is gone then. */
+  async function whileCreating(ms: number, end: (first: Container) => Promise<unknown>): Promise<boolean> {
+    await using first = await begin();
+    await using member = make(joining(first));
+    const call = member.call("create", [member.id], { ...SENTRY, flags: ["--bundle", member.bundle.dir] });
+    await until("its state", () => existsSync(`${first.stateRoot}/${member.id}`));
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    await end(first);
+    const { code, stderr } = await call.result();
+    if (code === 0) {
+      await until("its end", async () => (await member.status()) === "stopped");
+      return false;
+    }
+    expect(stderr).toMatch(/^tssandbox: [^\n]*(the sandbox \S+, which annotations\["dev\.tssandbox\.sandbox"\] names, has ended|the sandbox \S+ cannot be joined)[^\n]*\n$/);
+    expect(cleanOf(member)).toEqual([]);
+    return true;
+  }
+
   test("have one sentry, and each its own processes, ids, mounts, names and limits", async () => {
     await using first = await begin({ edit: ({ linux }) => void (linux.resources = { memory: { limit: 200 << 20 } }) });
     await using member = await join(first, { edit: (spec) => {
@@ -167,22 +185,15 @@ describeRuntime("containers of a sandbox", ({ test, make }) => {
     });
 
     test("of the sentry while one is being created: it fails, says why, and leaves nothing", async () => {
-      let failed = 0;
-      for (const ms of [0, 20, 60, 120, 200]) {
-        await using first = await begin();
-        const sentry = await sentryOf(first);
-        await using member = make(joining(first));
-        const call = member.call("create", [member.id], { ...SENTRY, flags: ["--bundle", member.bundle.dir] });
-        await until("its state", () => existsSync(`${first.stateRoot}/${member.id}`));
-        await new Promise((resolve) => setTimeout(resolve, ms));
-        process.kill(sentry, "SIGKILL");
-        const { code, stderr } = await call.result();
-        if (code === 0) continue;
-        failed++;
-        expect(stderr).toMatch(/^tssandbox: [^\n]*the sandbox \S+, which annotations\["dev\.tssandbox\.sandbox"\] names, has ended[^\n]*\n$/);
-        expect(cleanOf(member)).toEqual([]);
-      }
-      expect(failed).toBeGreaterThan(1);
+      const failed = [];
+      for (const ms of [0, 20, 60, 120, 200]) failed.push(await whileCreating(ms, async (first) => process.kill(await sentryOf(first), "SIGKILL")));
+      expect(failed).toContain(true);
+    });
+
+    test("by delete of the first while one is being created: the same", async () => {
+      const failed = [];
+      for (const ms of [0, 60, 150]) failed.push(await whileCreating(ms, async (first) => expect(await first.delete("--force")).toMatchObject({ code: 0 })));
+      expect(failed).toContain(true);
     });
   });
 
