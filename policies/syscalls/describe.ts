@@ -1,6 +1,7 @@
 /** The table for readers: `tssandbox syscalls`, docs/syscalls.md. */
 import { syscallClasses } from "./row.ts";
 import type { Case, Outcome, SyscallClass, SyscallRow } from "./row.ts";
+import { changedUnderTracer } from "./platform.ts";
 import { handlersOf } from "./policy.ts";
 import type { SyscallPolicy } from "./policy.ts";
 import { areas } from "./table.ts";
@@ -47,10 +48,12 @@ export function describePolicy(policy: SyscallPolicy): object {
 
 const cell = (text: string): string => text.replaceAll("|", "\\|");
 
-function rowLine({ nr, name, class: kind, cases, otherwise, reason }: SyscallRow): string {
+const rowLine = (row: SyscallRow): string => `| ${row.nr} | ${cellsOf(row)} |`;
+
+function cellsOf({ name, class: kind, cases, otherwise, reason }: SyscallRow): string {
   const rest = cases.length > 0 ? `all else: ${outcomeText(otherwise)}` : kind === "denied" ? outcomeText(otherwise) : "";
   const details = [...cases.map(caseText), rest].filter((text) => text !== "").join("<br>");
-  return `| ${nr} | ${name} | ${kind} | ${cell(details)} | ${cell(reason)} |`;
+  return `${name} | ${kind} | ${cell(details)} | ${cell(reason)}`;
 }
 
 const legend: Readonly<Record<SyscallClass, string>> = {
@@ -71,6 +74,13 @@ function areaLines(area: string, rows: readonly SyscallRow[]): string[] {
   return [...head, ...rows.filter((row) => row.area === area).map(rowLine)];
 }
 
+/** There is no tracer under the other policies, whose descriptors it could not hand over. */
+function platformLines(policy: SyscallPolicy): string[] {
+  if (policy.name !== "balanced") return [];
+  const head = ["", "## On platform ptrace", "", "All that traps goes to the sentry as a tracer (decision 0040), and these calls differ:", "", "| call | class | by argument | reason |", "|---|---|---|---|"];
+  return [...head, ...changedUnderTracer(policy).map((row) => `| ${cellsOf(row)} |`)];
+}
+
 /** The page. A call counts in the least confined class that any of its arguments lead to. */
 export function toMarkdown(policy: SyscallPolicy): string {
   const { name, rows } = policy;
@@ -88,6 +98,7 @@ export function toMarkdown(policy: SyscallPolicy): string {
     "Where several arguments are told apart, the first that holds decides. Arguments that the kernel takes as `int` are compared by their lower 32 bits.",
     "Numbers without a row, later ones too, answer ENOSYS, and so do all of x32's. A call through the 32-bit entry ends the process with SIGSYS.",
     ...areas.flatMap(({ title }) => areaLines(title, rows)),
+    ...platformLines(policy),
     "",
   ].join("\n");
 }

@@ -15,13 +15,16 @@ const CLONE_UNTRACED = 0x0080_0000;
 function underTracer(row: SyscallRow): SyscallRow {
   switch (row.name) {
     case "ptrace":
-      return { ...row, class: "denied", cases: [], otherwise: denied("EPERM") };
+      return { ...row, class: "denied", cases: [], otherwise: denied("EPERM"), reason: "Every task has the sentry for its tracer, and can have but one" };
     case "clone":
-      return { ...row, cases: [...row.cases, when("flags with CLONE_UNTRACED", [bits(0, CLONE_UNTRACED, CLONE_UNTRACED)], denied("EPERM"))] };
+      return { ...row, cases: [...row.cases, when("flags with CLONE_UNTRACED", [bits(0, CLONE_UNTRACED, CLONE_UNTRACED)], denied("EPERM"))], reason: "As otherwise; and no child without the tracer" };
     default:
       return row;
   }
 }
+
+/** The rows that are not those of the other platform. */
+export const changedUnderTracer = ({ rows }: SyscallPolicy): SyscallRow[] => rows.filter((row) => underTracer(row) !== row).map(underTracer);
 
 export function onPlatform(policy: SyscallPolicy, platform: PlatformName): SyscallPolicy {
   return platform === "notify" ? policy : { ...policy, rows: policy.rows.map(underTracer) };

@@ -1,11 +1,11 @@
 // Platform ptrace on real sandboxes: what a tracer could change for its tasks and must not; who gets in, and who does not. Decision 0040.
-import { chmodSync } from "node:fs";
+import { chmodSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import type { Container } from "../../support/container.ts";
 import { describeRuntime } from "../../support/contract.ts";
-import { isAlive } from "../../support/host.ts";
+import { isAlive, statusField } from "../../support/host.ts";
 import { until } from "../../support/until.ts";
 import { buildGuest, inspect, installGuest, stateFile } from "./support.ts";
 
@@ -67,6 +67,18 @@ describeRuntime("platform ptrace", ({ test, make }) => {
     expect(await c.mustExec(["uname", "-r"], { global: ["--platform", "notify"] })).toBe("6.12.0-tssandbox\n");
     const { platform, calls } = await inspect(c);
     expect([platform, calls.find(({ name }) => name === "uname")?.count]).toEqual(["ptrace", 1]);
+  });
+
+  test("the bell is confined as the sentry is, and has nothing but the set that it waits with and the log", async () => {
+    await using c = make({ args: ["sleep", "1013"] });
+    await c.mustBegin(PTRACE);
+    const { sentry } = await inspect(c);
+    const [bell, ...others] = readFileSync(`/proc/${sentry.pid}/task/${sentry.pid}/children`, "utf8").trim().split(" ").map(Number);
+    expect(others).toEqual([]);
+    for (const name of ["Uid", "Gid", "CapEff", "CapPrm", "NoNewPrivs", "Seccomp", "Seccomp_filters"]) expect(statusField(bell!, name)).toBe(statusField(sentry.pid, name));
+    expect([statusField(bell!, "Seccomp"), statusField(bell!, "Seccomp_filters")]).toEqual(["2", "1"]);
+    const descriptors = readdirSync(`/proc/${bell}/fd`).map((fd) => readlinkSync(`/proc/${bell}/fd/${fd}`)).filter((target) => target !== "anon_inode:[eventfd]");
+    expect(descriptors.map((target) => target.replace(/^.*\//, ""))).toEqual(["anon_inode:[eventpoll]", "null", "sandbox.log"]);
   });
 
   test("many enter at the same time, while others make calls", async () => {
