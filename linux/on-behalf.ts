@@ -58,3 +58,8 @@ export function isSameFile(pid: number, number: number, other: number, otherNumb
 export const close = (fd: number): number => syscall(SYS.close, fd);
 export const getFlags = (fd: number): number => syscall(SYS.fcntl, fd, F_GETFL, 0);
 export const setFlags = (fd: number, flags: number): number => syscall(SYS.fcntl, fd, F_SETFL, flags);
+export const makeTimer = (clock: number, flags: number): number => syscall(SYS.timerfd_create, clock, flags);
+export const setTimer = (fd: number, flags: number, value: Addr, old: Addr): number => syscall(SYS.timerfd_settime, fd, flags, value, old);
+export const getTimer = (fd: number, value: Addr): number => syscall(SYS.timerfd_gettime, fd, value);
+export const makeMemoryFile = (name: Addr, flags: number): number => syscall(SYS.memfd_create, name, flags);
+export const seal = (fd: number, command: number, seals: number): number => syscall(SYS.fcntl, fd, command, seals);

@@ -61,6 +61,13 @@ export function kill(pid: number, signal: number): boolean {
   return true;
 }
 
+/** Has the directory be the caller's root and its working directory. Source: chroot(2). @throws SysError */
+export function changeRoot(directory: FdLike): void {
+  changeDirectoryTo(directory);
+  using s = scratch();
+  check(syscall(SYS.chroot, s.cstr(".")), "chroot");
+}
+
 /** tgkill(2): a signal to one thread. @returns whether it was there. @throws SysError */
 export function killThread(process: number, thread: number, signal: number): boolean {
   const result = syscall(SYS.tgkill, process, thread, signal);

@@ -73,6 +73,8 @@ export function serveSandbox({ first, platform, channel, admit, strict }: Sentry
       remove(i);
       removed = true;
     }
+    // Its mounts, and with them its gofers, end when nobody is in them.
+    if (removed && entries.every(({ kind }) => kind !== "source")) strict?.leave();
     return removed;
   }
 

@@ -63,10 +63,13 @@ const nativeGroups: readonly Group[] = [
 const continuedGroups: readonly Group[] = [
   { reason: "The name leads to a file of the guest's own mounts, whoever changes it meanwhile; the process's image is the kernel's work", names: "execve execveat", outcome: continued },
   { reason: "The kernel's working directory of a task is the one that the sentry resolves from", names: "chdir umask", outcome: continued },
+  { reason: "As poll and select; under another signal mask the kernel waits, for placeholders that the sentry makes readable", names: "ppoll pselect6", outcome: continued },
   { reason: "As chdir; the directory takes the placeholder's place for as long as the call lasts", names: "fchdir", outcome: continued },
   { reason: "Ids inside the guest's user namespace; the sentry asks anew for who the caller is", names: "setuid setreuid setresuid setgid setregid setresgid setgroups setfsuid setfsgid capset", outcome: continued },
   { reason: "About the calling process or those of its sandbox, and seldom", names: "getresuid getresgid getgroups capget getpgid getpgrp setpgid getsid setsid getpriority setpriority getrusage times prlimit64 getrlimit setrlimit getitimer getcpu tkill rt_sigqueueinfo rt_tgsigqueueinfo", outcome: continued },
   { reason: "The guest may confine itself further", names: "seccomp", cases: continuedOf("seccomp"), outcome: denied("EINVAL") },
+  { reason: "About memory of the process itself, and seldom", names: "mlock mlock2 munlock mlockall munlockall mincore pkey_alloc pkey_free pkey_mprotect", outcome: continued },
+  { reason: "Turning off the randomisation of own addresses, and asking", names: "personality", cases: continuedOf("personality"), outcome: denied("EPERM") },
   { reason: "Timers of the calling process", names: "timer_create timer_settime timer_gettime timer_getoverrun timer_delete", outcome: continued },
   { reason: "Within the cpuset", names: "sched_setaffinity sched_getscheduler sched_setscheduler sched_getparam sched_setparam sched_get_priority_max sched_get_priority_min sched_rr_get_interval", outcome: continued },
 ];
@@ -82,12 +85,18 @@ const emulatedGroups: readonly Group[] = [
   },
   { reason: "Of an open file of the sentry's", names: "fstat fstatfs fchmod fchown ftruncate fsync fdatasync syncfs fallocate fadvise64 flock getdents64 lseek", outcome: emulated },
   { reason: "The sentry moves the data, by its own memory", names: "read write pread64 pwrite64 readv writev preadv pwritev preadv2 pwritev2 sendfile", outcome: emulated },
-  { reason: "The sentry's own object behind a placeholder", names: "pipe pipe2", outcome: emulated },
-  { reason: "The sentry knows what is ready, and answers then", names: "poll ppoll select pselect6", outcome: emulated },
+  { reason: "The sentry's own object behind a placeholder", names: "pipe pipe2 eventfd eventfd2 timerfd_create timerfd_settime timerfd_gettime epoll_create epoll_create1 epoll_ctl", outcome: emulated },
+  { reason: "The sentry knows what is ready, and answers then", names: "poll select epoll_wait epoll_pwait epoll_pwait2", outcome: emulated },
+  { reason: "A file in memory, which is the sentry's until it is mapped", names: "memfd_create", cases: casesOf("memfd_create").map((one) => (one.outcome.kind === "native" ? { ...one, outcome: emulated } : one)), outcome: emulated },
   { reason: "By command: what the sentry knows for the kind of descriptor; ENOTTY otherwise", names: "ioctl", outcome: emulated },
 ];
 
-const groups = new Map([...nativeGroups, ...continuedGroups, ...emulatedGroups].flatMap((group) => group.names.split(" ").map((name) => [name, group])));
+const deniedGroups: readonly Group[] = [
+  { reason: "The sentry looks names up below the guest's root, and below no other", names: "chroot", outcome: denied("EPERM") },
+  { reason: "Would tell of, and change, calls that the sentry answers; debuggers do not work under this policy", names: "ptrace process_vm_readv process_vm_writev", outcome: denied("EPERM") },
+];
+
+const groups = new Map([...deniedGroups, ...nativeGroups, ...continuedGroups, ...emulatedGroups].flatMap((group) => group.names.split(" ").map((name) => [name, group])));
 
 function strictRow({ nr, name, area, class: kind, cases, otherwise, reason }: SyscallRow): SyscallRow {
   const group = groups.get(name);

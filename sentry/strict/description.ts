@@ -12,11 +12,20 @@ import type { Waiting } from "./waiting.ts";
 /** Where the description's own position counts. */
 export const HERE = -1;
 
+/** Who waits for several descriptions at once. */
+export interface Watcher {
+  changed(file: Description): void;
+  closed(file: Description): void;
+  /** POLL* that it waits for. */
+  eventsOf(file: Description): number;
+}
+
 export abstract class Description {
   /** O_* as F_GETFL tells them. */
   flags: number;
   /** Calls that wait for it to become ready. */
   readonly waiting = new Set<Waiting>();
+  readonly watchers = new Set<Watcher>();
 
   constructor(flags: number) {
     this.flags = flags;

@@ -1,5 +1,5 @@
 /** Calls about an open file, other than moving its data. */
-import { EBADF, EINVAL, ENOTDIR, ENOTTY, EOPNOTSUPP } from "../../linux/abi/errno.ts";
+import { EAGAIN, EBADF, EINVAL, ENOTDIR, ENOTTY, EOPNOTSUPP } from "../../linux/abi/errno.ts";
 import { O_APPEND, O_NONBLOCK, S_IFDIR, S_IFMT } from "../../linux/abi/fcntl.ts";
 import * as kernel from "../../linux/on-behalf.ts";
 import type { Description } from "./description.ts";
@@ -51,16 +51,19 @@ export const fadvise64 = onFile(() => 0);
 
 const LOCK_NB = 4;
 
-/** The sentry's open file is the description's alone, so its lock is the description's. One that must wait is refused: nobody would wake it. */
+/** How often a lock that another has is tried again, in milliseconds: the kernel tells nobody when it is free. */
+const RETRY = 20;
+
+/** The sentry's open file is the description's alone, so its lock is the description's. */
 export const flock: Handler = (call, strict) => {
   const file = strict.file(call, call.int(0));
   if (file === undefined) return -EBADF;
   if (!(file instanceof HostFile)) return -EINVAL;
   const result = kernel.lock(file.fd.number, call.int(1) | LOCK_NB);
-  return result === -11 && (call.int(1) & LOCK_NB) === 0 ? -ENOLCK : result;
+  return result === -EAGAIN && (call.int(1) & LOCK_NB) === 0 ? strict.retryIn(call, RETRY) : result;
 };
 
-const F = { getFlags: 3, setFlags: 4, getLock: 5, setLock: 6, setLockWaiting: 7, setOwner: 8, getOwner: 9, setSignal: 10, getSignal: 11, getPipeSize: 1032, setPipeSize: 1031 } as const;
+const F = { getFlags: 3, setFlags: 4, getLock: 5, setLock: 6, setLockWaiting: 7, getPipeSize: 1032, addSeals: 1033, getSeals: 1034 } as const;
 /** What F_SETFL changes; O_DIRECT and O_NOATIME it does not here. */
 const CHANGEABLE = O_APPEND | O_NONBLOCK;
 
@@ -76,6 +79,9 @@ export const fcntl: Handler = (call, strict) => {
     case F.setLockWaiting:
     case F.getLock:
       return -ENOLCK;
+    case F.addSeals:
+    case F.getSeals:
+      return file instanceof HostFile ? kernel.seal(file.fd.number, call.int(1), call.int(2)) : -EINVAL;
     case F.getPipeSize:
       return file.capacity ?? -EBADF;
     default:

@@ -2,11 +2,15 @@
 import { strictlyContinued, type StrictlyAnswered } from "../../policies/syscalls/trapped.ts";
 import { CONTINUE } from "../platform/platform.ts";
 import * as descriptors from "./descriptors.ts";
+import * as epolls from "./epoll.ts";
+import { eventfd, eventfd2 } from "./eventfd.ts";
 import { fchdir, mmap, execveat } from "./mapping.ts";
 import * as names from "./names.ts";
 import { creat, open, openat, openat2 } from "./open.ts";
 import { pipe, pipe2 } from "./pipes.ts";
+import { memfd_create } from "./memfd.ts";
 import { poll, ppoll, pselect6, select } from "./poll.ts";
+import { timerfd_create, timerfd_gettime, timerfd_settime } from "./timerfd.ts";
 import * as transfer from "./transfer.ts";
 import type { Handler } from "./trapped.ts";
 
@@ -14,14 +18,16 @@ import type { Handler } from "./trapped.ts";
 type Shared = "sync" | "sysinfo" | "uname";
 
 const { fadvise64, fallocate, fcntl, fdatasync, flock, fsync, ftruncate, getdents64, ioctl, lseek, syncfs } = descriptors;
+const { epoll_create, epoll_create1, epoll_ctl, epoll_pwait, epoll_pwait2, epoll_wait } = epolls;
 const { access, chmod, chown, faccessat, faccessat2, fchmod, fchmodat, fchmodat2, fchown, fchownat, fstat, fstatfs, futimesat, getcwd, lchown, link, linkat, lstat, mkdir, mkdirat } = names;
 const { newfstatat, readlink, readlinkat, rename, renameat, renameat2, rmdir, stat, statfs, statx, symlink, symlinkat, truncate, unlink, unlinkat, utime, utimensat, utimes } = names;
 const { pread64, preadv, preadv2, pwrite64, pwritev, pwritev2, read, readv, sendfile, write, writev } = transfer;
 
 const answered: Readonly<Record<Exclude<StrictlyAnswered, Shared>, Handler>> = {
   access, chmod, chown, creat, faccessat, faccessat2, fadvise64, fallocate, fchdir, fchmod, fchmodat, fchmodat2, fchown, fchownat, fcntl, fdatasync, flock, fstat, fstatfs, fsync,
-  ftruncate, futimesat, getcwd, getdents64, ioctl, lchown, link, linkat, lseek, lstat, mkdir, mkdirat, mmap, newfstatat, open, openat, openat2, pipe, pipe2, poll, ppoll,
+  ftruncate, futimesat, getcwd, getdents64, ioctl, lchown, link, linkat, lseek, lstat, memfd_create, mkdir, mkdirat, mmap, newfstatat, open, openat, openat2, pipe, pipe2, poll, ppoll,
   pread64, preadv, preadv2, pselect6, pwrite64, pwritev, pwritev2, read, readlink, readlinkat, readv, rename, renameat, renameat2, rmdir, select, sendfile, stat, statfs, statx,
+  epoll_create, epoll_create1, epoll_ctl, epoll_pwait, epoll_pwait2, epoll_wait, eventfd, eventfd2, timerfd_create, timerfd_gettime, timerfd_settime,
   symlink, symlinkat, syncfs, truncate, unlink, unlinkat, utime, utimensat, utimes, write, writev,
 };
 

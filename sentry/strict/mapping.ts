@@ -4,7 +4,8 @@
  * placeholder, and takes it in again (Strict.file), with the position and locks that it has, since it is the same open file.
  */
 import { EBADF, ENODEV, ENOTDIR } from "../../linux/abi/errno.ts";
-import { AT_EMPTY_PATH, S_IFDIR, S_IFMT } from "../../linux/abi/fcntl.ts";
+import { AT_EMPTY_PATH, O_NOCTTY, O_NONBLOCK, O_PATH, O_RDONLY, S_IFDIR, S_IFMT } from "../../linux/abi/fcntl.ts";
+import { Fd } from "../../linux/fd.ts";
 import { CONTINUE } from "../platform/platform.ts";
 import { HostFile } from "./files.ts";
 import type { Strict } from "./strict.ts";
@@ -17,7 +18,19 @@ function lend(call: Trapped, strict: Strict, number: number, isFit: (file: HostF
   if (found.kind === "foreign") return CONTINUE;
   const file = found.description;
   if (!(file instanceof HostFile) || !isFit(file)) return errno;
-  const result = call.replaceDescriptor(file.fd, number, strict.isClosedOnExec(call, number));
+  const closes = strict.isClosedOnExec(call, number);
+  if ((file.flags & O_PATH) !== 0) return lendOpened(call, strict, file, number, closes);
+  const result = call.replaceDescriptor(file.fd, number, closes);
+  return result < 0 ? result : CONTINUE;
+}
+
+/** The kernel gives nobody a descriptor of O_PATH: it becomes an ordinary one, where the caller may read what it stands for. */
+function lendOpened(call: Trapped, strict: Strict, { fd }: HostFile, number: number, closes: boolean): number {
+  strict.asCaller(call);
+  const opened = strict.reopen(fd, O_RDONLY | O_NOCTTY | O_NONBLOCK);
+  if (opened < 0) return opened;
+  using readable = new Fd(opened);
+  const result = call.replaceDescriptor(readable, number, closes);
   return result < 0 ? result : CONTINUE;
 }
 

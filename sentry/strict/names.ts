@@ -1,5 +1,5 @@
 /** Calls that take a path and change or tell something about what it names. */
-import { EBADF, EINVAL, ERANGE } from "../../linux/abi/errno.ts";
+import { EBADF, EINVAL, ENOENT, ERANGE } from "../../linux/abi/errno.ts";
 import { AT_EMPTY_PATH, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW } from "../../linux/abi/fcntl.ts";
 import { permanentBlock } from "../../linux/memory.unsafe.ts";
 import * as kernel from "../../linux/on-behalf.ts";
@@ -29,9 +29,14 @@ function take(call: Trapped, strict: Strict, at: At, path: number, flags = 0): n
 function statInto(call: Trapped, strict: Strict, at: At, path: number, into: number, flags: number): number {
   const taken = take(call, strict, at, path, flags);
   if (taken < 0) return taken;
-  const followed = name.file !== undefined && (flags & AT_SYMLINK_NOFOLLOW) === 0;
-  const result = followed ? (name.file?.stat(small) ?? -EBADF) : kernel.stat(name.dir, name.path, small.address, flags);
+  const result = statNamed(call, strict, flags);
   return result < 0 ? result : copyOut(call, call.arg(into), small, STAT_SIZE);
+}
+
+function statNamed(call: Trapped, strict: Strict, flags: number): number {
+  if (name.file !== undefined && (flags & AT_SYMLINK_NOFOLLOW) === 0) return name.file.stat(small);
+  const result = kernel.stat(name.dir, name.path, small.address, flags);
+  return result === -ENOENT && (flags & AT_SYMLINK_NOFOLLOW) === 0 && name.follow(call, strict) ? statNamed(call, strict, flags) : result;
 }
 
 export const stat: Handler = (call, strict) => statInto(call, strict, undefined, 0, 1, 0);
@@ -108,10 +113,23 @@ export const getcwd: Handler = (call, strict) => {
   const length = strict.directoryOf(call, buffer);
   if (length < 0) return length;
   if (length + 1 > size) return -ERANGE;
+  if (isDeleted(call, strict, length)) return -ENOENT;
   buffer.bytes[length] = 0;
   const copied = copyOut(call, call.arg(0), buffer, length + 1);
   return copied < 0 ? copied : length + 1;
 };
+
+/** The kernel says it behind the path, where a name could as well. */
+function isDeleted(call: Trapped, strict: Strict, length: number): boolean {
+  const mark = " (deleted)";
+  if (Buffer.from(buffer.bytes.subarray(Math.max(length - mark.length, 0), length)).toString("latin1") !== mark) return false;
+  const directory = strict.openDirectory(call);
+  if (directory < 0) return true;
+  const result = kernel.stat(directory, kernel.EMPTY_PATH, small.address, AT_EMPTY_PATH);
+  kernel.close(directory);
+  const NLINK = 16;
+  return result < 0 || small.view.getUint32(NLINK, true) === 0;
+}
 
 function makeDirectory(call: Trapped, strict: Strict, at: At, path: number): number {
   const taken = take(call, strict, at, path);
@@ -146,10 +164,15 @@ export const rename: Handler = (call, strict) => renamed(takeTwo(call, strict, [
 export const renameat: Handler = (call, strict) => renamed(takeTwo(call, strict, [0, 1], [2, 3]), 0);
 export const renameat2: Handler = (call, strict) => renamed(takeTwo(call, strict, [0, 1], [2, 3]), call.int(4));
 
-const linked = (taken: number, flags: number): number => (taken < 0 ? taken : kernel.link(name.dir, name.path, secondName.dir, secondName.path, flags));
+function linked(strict: Strict, taken: number, flags: number): number {
+  if (taken < 0) return taken;
+  const AT_SYMLINK_FOLLOW = 0x400;
+  if (name.file instanceof HostFile && (flags & AT_SYMLINK_FOLLOW) !== 0) return strict.linkOpened(name.file, secondName.dir, secondName.path);
+  return kernel.link(name.dir, name.path, secondName.dir, secondName.path, flags);
+}
 
-export const link: Handler = (call, strict) => linked(takeTwo(call, strict, [undefined, 0], [undefined, 1]), 0);
-export const linkat: Handler = (call, strict) => linked(takeTwo(call, strict, [0, 1], [2, 3], call.int(4)), call.int(4));
+export const link: Handler = (call, strict) => linked(strict, takeTwo(call, strict, [undefined, 0], [undefined, 1]), 0);
+export const linkat: Handler = (call, strict) => linked(strict, takeTwo(call, strict, [0, 1], [2, 3], call.int(4)), call.int(4));
 
 function makeLink(call: Trapped, strict: Strict, at: At, path: number): number {
   const length = copyString(call, call.arg(0), content, 0, PATH_MAX);

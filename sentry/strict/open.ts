@@ -1,5 +1,5 @@
 /** open(2) and its kin. */
-import { EACCES, EFAULT, EINVAL, ENXIO, EOPNOTSUPP } from "../../linux/abi/errno.ts";
+import { EACCES, EFAULT, EINVAL, ELOOP, ENOENT, ENXIO, EOPNOTSUPP } from "../../linux/abi/errno.ts";
 import { E2BIG } from "../../linux/abi/errno.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { Fd } from "../../linux/fd.ts";
@@ -16,6 +16,9 @@ const AT_FDCWD = -100;
 const O_TMPFILE = 0o20200000;
 /** Those that concern opening alone: F_GETFL does not tell of them. */
 const CREATION = fcntl.O_CREAT | fcntl.O_EXCL | fcntl.O_NOCTTY | fcntl.O_TRUNC | fcntl.O_CLOEXEC;
+/** What openat2(2), by which we open, takes; open(2) ignores the rest. Source: Linux include/linux/fcntl.h, fs/open.c. */
+const KNOWN = 0o27777703 & ~fcntl.O_CLOEXEC & ~fcntl.O_PATH;
+const WITH_PATH = fcntl.O_PATH | fcntl.O_DIRECTORY | fcntl.O_NOFOLLOW;
 const O_LARGEFILE = 0o100000;
 /** Links to open files are followed by us (paths.ts), and never by the kernel: behind them are placeholders. */
 const OWN_LINKS = fcntl.RESOLVE_NO_MAGICLINKS;
@@ -42,14 +45,21 @@ export const openat2: Handler = (call, strict) => {
 function openAt(call: Trapped, strict: Strict, at: number, path: number, flags: number, mode: number, resolve: number): number {
   if (path === 0) return -EFAULT;
   const copied = name.copy(call, strict, at, path);
-  if (copied < 0) return copied;
+  return copied < 0 ? copied : openCopied(call, strict, flags, mode, resolve);
+}
+
+/** What `name` has. */
+function openCopied(call: Trapped, strict: Strict, flags: number, mode: number, resolve: number): number {
   const known = name.file;
+  if ((known !== undefined || name.isMagic) && (resolve & (OWN_LINKS | fcntl.RESOLVE_NO_SYMLINKS)) !== 0) return -ELOOP;
   if (known !== undefined && !(known instanceof HostFile)) return strict.give(call, known, (flags & fcntl.O_CLOEXEC) !== 0);
   const makes = (flags & fcntl.O_CREAT) !== 0 || (flags & O_TMPFILE) === O_TMPFILE;
   if (makes) kernel.setMask(strict.umask(call));
   strict.asCaller(call);
-  const wanted = (flags & ~fcntl.O_CLOEXEC) | fcntl.O_NOCTTY | fcntl.O_NONBLOCK;
-  const opened = known === undefined ? openName(strict, call, wanted, makes ? mode & 0o7777 : 0, resolve) : reopen(strict, known, wanted);
+  const wanted = (flags & fcntl.O_PATH) === 0 ? (flags & KNOWN) | fcntl.O_NOCTTY | fcntl.O_NONBLOCK : flags & WITH_PATH;
+  const opened = known === undefined ? openName(strict, call, wanted, makes ? mode & 0o7777 : 0, resolve) : strict.reopen(known.fd, wanted);
+  const isElsewhere = (opened === -ENOENT || opened === -ELOOP) && known === undefined && (flags & fcntl.O_NOFOLLOW) === 0 && name.follow(call, strict);
+  if (isElsewhere) return openCopied(call, strict, flags, mode, resolve);
   if (opened < 0) return opened;
   const fd = new Fd(opened);
   const file = describe(strict, fd, flags);
@@ -62,6 +72,7 @@ function openAt(call: Trapped, strict: Strict, at: number, path: number, flags: 
 
 /** The kernel resolves; a relative name starts in the working directory, to which a link of /proc leads. */
 function openName(strict: Strict, call: Trapped, flags: number, mode: number, resolve: number): number {
+  if (name.isMagic) return openBehindLink(strict, call, flags, mode, resolve);
   const directory = name.isBelowDirectory ? strict.openDirectory(call) : undefined;
   if (directory !== undefined && directory < 0) return directory;
   const result = kernel.open(directory ?? name.dir, name.ownPath, flags, mode, resolve | OWN_LINKS);
@@ -71,6 +82,14 @@ function openName(strict: Strict, call: Trapped, flags: number, mode: number, re
   return isRefused ? -EACCES : result;
 }
 
+/** The kernel follows links to other tasks' files for whom it lets look into them: the caller, not us. */
+function openBehindLink(strict: Strict, call: Trapped, flags: number, mode: number, resolve: number): number {
+  strict.asCallerAlone(call);
+  const result = kernel.open(name.dir, name.path, flags, mode, resolve);
+  strict.asCaller(call);
+  return result;
+}
+
 /** What a file of /proc tells of another task is that task's own and its tracers': the sentry may trace every task, the caller may not. */
 function mayOpen(strict: Strict, call: Trapped, directory: number, flags: number): boolean {
   if (!strict.asCallerAlone(call)) return true;
@@ -78,11 +97,6 @@ function mayOpen(strict: Strict, call: Trapped, directory: number, flags: number
   strict.asCaller(call);
   if (again >= 0) kernel.close(again);
   return again >= 0;
-}
-
-/** Through /proc/self/fd: another open file of the same inode. */
-function reopen(strict: Strict, known: HostFile, flags: number): number {
-  return strict.reopen(known.fd, flags);
 }
 
 /** What an open file is to the guest. */

@@ -6,10 +6,10 @@
 import { EBADF, EINVAL, ENOENT, ENOTDIR } from "../../linux/abi/errno.ts";
 import { AT_EMPTY_PATH } from "../../linux/abi/fcntl.ts";
 import { permanentBlock, type Addr, type Block } from "../../linux/memory.unsafe.ts";
-import { EMPTY_PATH } from "../../linux/on-behalf.ts";
+import { EMPTY_PATH, readLink } from "../../linux/on-behalf.ts";
 import type { Description } from "./description.ts";
 import { HostFile } from "./files.ts";
-import { copyString } from "./memory.ts";
+import { copyString, small } from "./memory.ts";
 import type { Strict } from "./strict.ts";
 import type { Trapped } from "./trapped.ts";
 
@@ -18,6 +18,7 @@ const PATH_MAX = 4096;
 const ROOM = 64;
 const AT_FDCWD = -100;
 const SLASH = 0x2f;
+const LONGEST_LINK = 256;
 
 /** A name that has been copied, as `dir` and `path` of a call of our own. Used again and again. */
 export class Name {
@@ -28,6 +29,8 @@ export class Name {
   /** Whether the path is relative to the working directory; then `ownPath` is without the way there. */
   isBelowDirectory = false;
   ownPath: Addr = 0;
+  /** Whether it goes through a link of /proc that leads to a file of the guest's mounts, and which the kernel has to follow. */
+  isMagic = false;
   readonly #block: Block = permanentBlock(ROOM + PATH_MAX + 8);
 
   /**
@@ -37,7 +40,7 @@ export class Name {
    */
   copy(call: Trapped, strict: Strict, at: number, address: Addr, flags = 0): number {
     this.file = undefined;
-    this.isBelowDirectory = false;
+    this.isBelowDirectory = this.isMagic = false;
     this.ownPath = this.#block.address + ROOM;
     if (address === 0 && (flags & AT_EMPTY_PATH) !== 0) return this.#isDescriptor(call, strict, at);
     const length = copyString(call, address, this.#block, ROOM, PATH_MAX);
@@ -97,7 +100,36 @@ export class Name {
       this.file = strict.file(call, Number(descriptor[1]));
       if (this.file === undefined) return -ENOENT;
     }
+    const below = guestPid === task?.guestPid ? this.#belowDescriptor(call, strict, rest) : undefined;
+    if (below !== undefined) return below;
+    this.isMagic = /^\/+(?:task\/+\d+\/+)?(?:exe|cwd|root)(?=\/|$)/.test(rest);
     return this.#put(`/proc/${guestPid}${rest}`);
+  }
+
+  /** A name below a directory's descriptor, as /dev/fd/3/name. @returns the negative errno, undefined where it is none. */
+  #belowDescriptor(call: Trapped, strict: Strict, rest: string): number | undefined {
+    const [, number, below] = /^\/+fd\/+(\d+)\/+([^/].*)$/.exec(rest) ?? [];
+    if (number === undefined || below === undefined) return undefined;
+    const directory = strict.file(call, Number(number));
+    if (!(directory instanceof HostFile)) return -ENOENT;
+    this.dir = directory.fd.number;
+    return this.#put(below);
+  }
+
+  /**
+   * Where the name is that of a symbolic link into /proc/self, as /etc/mtab and /dev/stdout mostly are, has it be what that leads to: the kernel
+   * has found nothing there, because it has looked for us. Preconditions: the caller's identity. @returns whether it is worth another try.
+   */
+  follow(call: Trapped, strict: Strict): boolean {
+    const length = readLink(this.dir, this.path, small.address, LONGEST_LINK);
+    if (length <= 0) return false;
+    const target = Buffer.from(small.bytes.subarray(0, length)).toString("latin1").replace(/^(?:\.\.\/+)+(?=proc\/)/, "/");
+    if (!/^\/+(?:proc\/+(?:self|thread-self)|dev\/+(?:fd|stdin|stdout|stderr))(?:\/|$)/.test(target)) return false;
+    this.#block.bytes.set(Buffer.from(`${target}\0`, "latin1"), ROOM);
+    this.isBelowDirectory = false;
+    const found = this.#absolute(call, strict, target.length) === 0;
+    strict.asCaller(call);
+    return found;
   }
 
   #put(text: string): number {

@@ -2,18 +2,20 @@
  * What a guest really has in its descriptor table: one end of a pipe for each of its open file descriptions. Nothing can be done with it, for
  * every call that would use it traps, but what concerns the number alone: dup, close, close-on-exec, fork. The table stays the kernel's.
  *
- *   guest's descriptors ---> write end === pipe === read end <--- the sentry, which the kernel tells (EPOLLHUP) when the last one is closed
+ *   guest's descriptors ---> read end === pipe === write end <--- the sentry, which the kernel tells (EPOLLERR) when the last one is closed
+ *
+ * Where a call must wait in the kernel itself (poll.ts), a byte in the pipe makes the guest's end readable.
  *
  * Which description a descriptor stands for is asked of the kernel as well: the pipe's inode number, through /proc/TASK/fd/NUMBER.
  */
-import { AT_STATX_DONT_SYNC } from "../../linux/abi/fcntl.ts";
+import { AT_STATX_DONT_SYNC, O_NONBLOCK, O_RDONLY } from "../../linux/abi/fcntl.ts";
 import { EACCES, EBADF } from "../../linux/abi/errno.ts";
 import { STATX_SIZE } from "../../linux/abi/statx.ts";
 import type { Epoll } from "../../linux/epoll.ts";
 import { fdNumber, type Fd } from "../../linux/fd.ts";
-import { pipe, statAt } from "../../linux/file.ts";
+import { openAt, pipe, statAt } from "../../linux/file.ts";
 import { permanentBlock } from "../../linux/memory.unsafe.ts";
-import { statx } from "../../linux/on-behalf.ts";
+import { read, statx, write } from "../../linux/on-behalf.ts";
 import type { Description } from "./description.ts";
 
 const STATX_INO = 0x100;
@@ -29,6 +31,8 @@ interface Placeholder {
   readonly inode: number;
   /** Our end. */
   readonly watch: Fd;
+  /** Whether a byte is in it. */
+  isMarked: boolean;
 }
 
 /** What a descriptor that is no placeholder refers to. */
@@ -39,6 +43,8 @@ export class Placeholders {
   readonly #epoll: Epoll;
   readonly #byInode = new Map<number, Placeholder>();
   readonly #byWatch = new Map<number, Placeholder>();
+  /** One, mostly: opening /proc/self/fd/NUMBER of a pipe makes a second. */
+  readonly #byDescription = new Map<Description, Placeholder[]>();
   readonly #path = permanentBlock(LONGEST);
   readonly #statx = permanentBlock(STATX_SIZE);
   #device = "";
@@ -50,10 +56,13 @@ export class Placeholders {
 
   /** @returns what is to be given to the guest, and then closed here: if the guest has no copy by then, the description is closed. @throws SysError EMFILE */
   create(description: Description): Fd {
-    const [watch, given] = pipe();
+    const [given, watch] = pipe();
     const { ino, dev } = statAt(watch);
     this.#device = `${dev.major}:${dev.minor}`;
-    const placeholder = { description, inode: Number(ino), watch };
+    const placeholder = { description, inode: Number(ino), watch, isMarked: false };
+    const others = this.#byDescription.get(description);
+    if (others === undefined) this.#byDescription.set(description, [placeholder]);
+    else others.push(placeholder);
     this.#byInode.set(placeholder.inode, placeholder);
     this.#byWatch.set(watch.number, placeholder);
     this.#epoll.add(watch, 0);
@@ -82,6 +91,10 @@ export class Placeholders {
     return statx(fdNumber(this.#proc), address, AT_STATX_DONT_SYNC, STATX_INO, this.#statx.address);
   }
 
+  isOurs(watch: number): boolean {
+    return this.#byWatch.has(watch);
+  }
+
   /** The kernel has told of a descriptor of ours. @returns the description whose last descriptor is gone, if it was that. */
   ended(watch: number): Description | undefined {
     const placeholder = this.#byWatch.get(watch);
@@ -89,6 +102,25 @@ export class Placeholders {
     this.#byWatch.delete(watch);
     this.#byInode.delete(placeholder.inode);
     placeholder.watch.close();
-    return placeholder.description;
+    const { description } = placeholder;
+    const others = this.#byDescription.get(description)?.filter((other) => other !== placeholder) ?? [];
+    if (others.length > 0) this.#byDescription.set(description, others);
+    else this.#byDescription.delete(description);
+    return others.length > 0 ? undefined : description;
+  }
+
+  /** Makes the guest's ends readable for the kernel, or not. */
+  mark(description: Description, isReadable: boolean): void {
+    for (const placeholder of this.#byDescription.get(description) ?? []) {
+      if (placeholder.isMarked === isReadable) continue;
+      if (isReadable) write(placeholder.watch.number, this.#path.address, 1);
+      else this.#drain(placeholder);
+      placeholder.isMarked = isReadable;
+    }
+  }
+
+  #drain({ watch }: Placeholder): void {
+    using reader = openAt(this.#proc, `self/fd/${watch.number}`, O_RDONLY | O_NONBLOCK);
+    read(reader.number, this.#path.address, 1);
   }
 }

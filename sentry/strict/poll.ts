@@ -1,6 +1,7 @@
 /** poll(2), select(2): what of several descriptions is ready. */
 import { EBADF, EFAULT, EINVAL, ENOSYS } from "../../linux/abi/errno.ts";
 import { POLLERR, POLLFD_SIZE, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI } from "../../linux/abi/poll.ts";
+import { CONTINUE } from "../platform/platform.ts";
 import type { Description } from "./description.ts";
 import { buffer, copyIn, copyOut, signed, small, wide } from "./memory.ts";
 import type { Strict } from "./strict.ts";
@@ -10,7 +11,7 @@ const ALWAYS = POLLERR | POLLHUP;
 const MAX_FDS = 65_536;
 
 /** @param timeout milliseconds; Infinity for none. */
-function pollSet(call: Trapped, strict: Strict, timeout: number): number {
+function pollSet(call: Trapped, strict: Strict, timeout: number, wait: Wait = waitHere): number {
   const count = call.int(1);
   if (count < 0 || count > MAX_FDS) return -EINVAL;
   const copied = count === 0 ? 0 : copyIn(call, call.arg(0), buffer, count * POLLFD_SIZE);
@@ -29,7 +30,7 @@ function pollSet(call: Trapped, strict: Strict, timeout: number): number {
     if (file !== undefined) files.push(file);
     events |= wanted;
   }
-  if (ready === 0 && timeout > 0 && !strict.isOver) return strict.waitFor(call, files, events, timeout);
+  if (ready === 0 && timeout > 0 && !strict.isOver) return wait(call, strict, files, events, timeout);
   const told = count === 0 ? 0 : copyOut(call, call.arg(0), buffer, count * POLLFD_SIZE);
   return told < 0 ? told : ready;
 }
@@ -48,26 +49,41 @@ function copyTimeout(call: Trapped, address: number, unit: number): number {
 const NANOSECONDS = 1e6;
 const MICROSECONDS = 1e3;
 
-/** A signal mask for the time of the call is not ours to set. Left out, or what the caller has anyhow, it means nothing. */
+/**
+ * A signal mask for the time of the call is not ours to set: then the kernel waits itself, for placeholders that become readable when the
+ * descriptions are. Left out, or what the caller has anyhow, it means nothing.
+ */
 export const ppoll: Handler = (call, strict) => {
   const timeout = copyTimeout(call, call.arg(2), NANOSECONDS);
   if (timeout < 0) return timeout;
   const mask = call.arg(3);
-  const checked = mask === 0 ? 0 : checkMask(call, strict, mask);
-  return checked < 0 ? checked : pollSet(call, strict, timeout);
+  const wait = mask === 0 ? waitHere : waitUnder(call, strict, mask);
+  return typeof wait === "number" ? wait : pollSet(call, strict, timeout, wait);
 };
 
-function checkMask(call: Trapped, strict: Strict, address: number): number {
+/** How a call waits. @param events what for. */
+type Wait = (call: Trapped, strict: Strict, files: readonly Description[], events: number, timeout: number) => number;
+
+const waitHere: Wait = (call, strict, files, events, timeout) => strict.waitFor(call, files, events, timeout);
+
+/** A placeholder cannot become writable. */
+const waitInKernel: Wait = (_call, strict, files, events) => {
+  if ((events & POLLOUT) !== 0) return -ENOSYS;
+  strict.mirror(files);
+  return CONTINUE;
+};
+
+function waitUnder(call: Trapped, strict: Strict, address: number): Wait | number {
   const copied = copyIn(call, address, small, 8);
   if (copied < 0) return copied;
-  return small.view.getBigUint64(0, true) === strict.blockedSignals(call) ? 0 : -ENOSYS;
+  return small.view.getBigUint64(0, true) === strict.blockedSignals(call) ? waitHere : waitInKernel;
 }
 
 /** What select(2) asks of the three sets, as poll(2) knows it. Source: Linux fs/select.c. */
 const SETS = [POLLIN | POLLHUP | POLLERR, POLLOUT | POLLERR, POLLPRI] as const;
 const WANTED = [POLLIN, POLLOUT, POLLPRI] as const;
 
-function selectSet(call: Trapped, strict: Strict, timeout: number): number {
+function selectSet(call: Trapped, strict: Strict, timeout: number, wait: Wait = waitHere): number {
   const count = call.int(0);
   if (count < 0 || count > MAX_FDS) return -EINVAL;
   const size = Math.ceil(count / 64) * 8;
@@ -93,7 +109,7 @@ function selectSet(call: Trapped, strict: Strict, timeout: number): number {
       ready++;
     }
   }
-  if (ready === 0 && timeout > 0 && !strict.isOver) return strict.waitFor(call, files, events, timeout);
+  if (ready === 0 && timeout > 0 && !strict.isOver) return wait(call, strict, files, events, timeout);
   for (const [i, set] of found.entries()) {
     if (set === undefined) continue;
     buffer.bytes.set(set);
@@ -121,6 +137,6 @@ export const pselect6: Handler = (call, strict) => {
   const copied = call.arg(5) === 0 ? 0 : copyIn(call, call.arg(5), small, 16);
   if (copied < 0) return copied;
   const mask = call.arg(5) === 0 ? 0 : wide(small, 0);
-  const checked = mask === 0 ? 0 : checkMask(call, strict, mask);
-  return checked < 0 ? checked : selectSet(call, strict, timeout);
+  const wait = mask === 0 ? waitHere : waitUnder(call, strict, mask);
+  return typeof wait === "number" ? wait : selectSet(call, strict, timeout, wait);
 };

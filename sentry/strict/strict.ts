@@ -7,15 +7,16 @@
  */
 import { EAGAIN, EMFILE, ENOENT, EPIPE, ESRCH } from "../../linux/abi/errno.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_PATH, S_IFDIR, S_IFMT, S_IFREG } from "../../linux/abi/fcntl.ts";
+import { POLLERR, POLLHUP, POLLIN } from "../../linux/abi/poll.ts";
 import { Epoll } from "../../linux/epoll.ts";
 import { isErrno } from "../../linux/errors.ts";
 import { Fd, type FdLike } from "../../linux/fd.ts";
-import { fileSystemMagic, openAt, read, statAt } from "../../linux/file.ts";
-import { scratch, type Block } from "../../linux/memory.unsafe.ts";
+import { fileSystemMagic, open, openAt, read, statAt } from "../../linux/file.ts";
+import { scratch, type Addr, type Block } from "../../linux/memory.unsafe.ts";
 import { CLONE_NEW, setNamespace } from "../../linux/namespace.ts";
 import * as kernel from "../../linux/on-behalf.ts";
 import { PollSet } from "../../linux/poll-set.ts";
-import { killThread } from "../../linux/process.ts";
+import { changeRoot, killThread } from "../../linux/process.ts";
 import { Listener } from "../../linux/seccomp-notify.ts";
 import { now } from "../../linux/sleep.ts";
 import { CONTINUE, type Call, type Handle, type Platform, type Source } from "../platform/platform.ts";
@@ -30,6 +31,7 @@ import { ANSWERED, WAITS, type Trapped } from "./trapped.ts";
 import { WaitingCalls } from "./waiting.ts";
 
 const PROC_SUPER_MAGIC = 0x9fa0;
+const READABLE = POLLIN | POLLHUP | POLLERR;
 
 export class Strict implements Platform {
   readonly name = "notify";
@@ -40,6 +42,8 @@ export class Strict implements Platform {
   readonly #tasks: GuestTasks;
   readonly #acting = new Acting();
   #entered = false;
+  #ownRoot: Fd | undefined;
+  #offsets = "";
   #inode = 1;
   #deadline: number | undefined;
   #undo: (() => void) | undefined;
@@ -86,6 +90,7 @@ export class Strict implements Platform {
 
   /** Makes what has been woken again. */
   resume(handle: Handle): void {
+    if (this.waiting.mirroredWoken.size > 0) this.#markMirrored();
     for (let waiting = this.waiting.take(); waiting !== undefined; waiting = this.waiting.take()) {
       waiting.call.resume(waiting.saved);
       if (!waiting.call.isWaiting()) continue;
@@ -114,22 +119,76 @@ export class Strict implements Platform {
 
   #happenedTo(fd: number): void {
     if (fd === this.waiting.timer.number) return this.waiting.expire();
-    const closed = this.#placeholders.ended(fd);
-    if (closed !== undefined) return closed.close();
+    if (this.#placeholders.isOurs(fd)) return this.#close(this.#placeholders.ended(fd));
     const task = this.#tasks.ended(fd);
     if (task !== undefined) return this.waiting.forget(task);
     const stream = this.#streams.get(fd);
     if (stream !== undefined) this.waiting.wake(stream);
   }
 
-  /** Enters the guest's namespaces, from where its names mean what they mean to it. Before its first execve there is nothing to look up. */
+  #close(file: Description | undefined): void {
+    if (file === undefined) return;
+    for (const watcher of file.watchers) watcher.closed(file);
+    file.watchers.clear();
+    this.waiting.mirrored.delete(file);
+    if (file instanceof HostStream) {
+      this.waiting.watch(file);
+      this.#streams.delete(file.fd.number);
+    }
+    file.close();
+  }
+
+  /**
+   * A call waits in the kernel for its descriptors to become readable: they will be when the descriptions are. How long is not known, so it
+   * lasts until the next such call.
+   */
+  mirror(files: readonly Description[]): void {
+    for (const file of files) {
+      const isReadable = (file.ready() & READABLE) !== 0;
+      this.#placeholders.mark(file, isReadable);
+      if (isReadable) continue;
+      this.waiting.mirrored.add(file);
+      this.waiting.watch(file);
+    }
+  }
+
+  #markMirrored(): void {
+    for (const file of this.waiting.mirroredWoken) if ((file.ready() & READABLE) !== 0) {
+      this.waiting.mirrored.delete(file);
+      this.#placeholders.mark(file, true);
+      this.waiting.watch(file);
+    }
+    this.waiting.mirroredWoken.clear();
+  }
+
+  /**
+   * Enters the guest's user namespace, whose mounts answer nobody else, and takes its root, from where its names mean what they mean to it. Not its
+   * mount namespace, which would not end before us, nor would the gofers then. Before its first execve there is nothing to look up.
+   */
   #enter(call: Trapped): void {
     if (this.#entered) return;
     const pidfd = kernel.pidfd(call.pid);
     if (pidfd < 0) return;
     using guest = new Fd(pidfd);
-    setNamespace(guest, CLONE_NEW.user | CLONE_NEW.mnt, "guest");
+    if (this.#ownRoot === undefined) {
+      const own = open("/", O_PATH | O_DIRECTORY);
+      setNamespace(guest, CLONE_NEW.user, "guest");
+      this.#ownRoot = own;
+    }
+    this.asSentry();
+    using root = openAt(this.proc, `${call.pid}/root`, O_PATH | O_DIRECTORY);
+    changeRoot(root);
     this.#entered = true;
+    using offsets = openAt(this.proc, `${call.pid}/timens_offsets`, 0);
+    this.#offsets = Buffer.from(read(offsets, 256)).toString("latin1");
+  }
+
+  /** No task of the guest's is left: its file systems are let go. */
+  leave(): void {
+    if (!this.#entered || this.#ownRoot === undefined) return;
+    this.asSentry();
+    changeRoot(this.#ownRoot);
+    this.#entered = false;
   }
 
   get hasEntered(): boolean {
@@ -201,8 +260,19 @@ export class Strict implements Platform {
 
   stream(fd: Fd, flags: number, mode: number): HostStream {
     const stream = new HostStream(fd, flags, mode, this.epoll);
-    this.#streams.set(fd.number, stream);
+    this.addStream(stream);
     return stream;
+  }
+
+  /** The kernel will tell of its readiness. */
+  addStream(stream: HostStream): void {
+    this.#streams.set(stream.fd.number, stream);
+  }
+
+  /** What a clock of the guest's is ahead of the host's, in nanoseconds. Source: time_namespaces(7). */
+  clockOffset(clock: "monotonic" | "boottime"): bigint {
+    const [, seconds = "0", nanoseconds = "0"] = new RegExp(`^${clock}\\s+(-?\\d+)\\s+(\\d+)$`, "m").exec(this.#offsets) ?? [];
+    return BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds);
   }
 
   isStream(call: Trapped, number: number): boolean {
@@ -270,6 +340,12 @@ export class Strict implements Platform {
     return WAITS;
   }
 
+  /** The call is made again after so many milliseconds. */
+  retryIn(call: Trapped, milliseconds: number): number {
+    this.waiting.add(call, [], 0, now() + milliseconds);
+    return WAITS;
+  }
+
   /** Whether the call has waited for as long as it wanted to. */
   get isOver(): boolean {
     return this.#deadline !== undefined && this.#deadline <= now();
@@ -316,6 +392,13 @@ export class Strict implements Platform {
   reopen(fd: FdLike & Fd, flags: number): number {
     using s = scratch();
     return kernel.open(this.proc.number, s.cstr(`self/fd/${fd.number}`), flags, 0, 0);
+  }
+
+  /** Another name for a file of ours, as the current identity. */
+  linkOpened({ fd }: HostFile, dir: number, path: Addr): number {
+    const AT_SYMLINK_FOLLOW = 0x400;
+    using s = scratch();
+    return kernel.link(this.proc.number, s.cstr(`self/fd/${fd.number}`), dir, path, AT_SYMLINK_FOLLOW);
   }
 
   /** Whether a file of ours lies in a procfs. */

@@ -3,6 +3,7 @@
  * call is then made again, or fails with EINTR, as the signal's handler has it (signal(7)); its notification is no longer valid.
  */
 import { createTimer, setTimer } from "../../linux/timerfd.ts";
+import { POLLIN } from "../../linux/abi/poll.ts";
 import { now } from "../../linux/sleep.ts";
 import type { Description } from "./description.ts";
 import type { Trapped } from "./trapped.ts";
@@ -19,17 +20,22 @@ export interface Waiting {
   readonly deadline: number;
 }
 
-function watch(file: Description): void {
-  let events = 0;
-  for (const waiting of file.waiting) events |= waiting.events;
-  file.watch(events);
-}
-
 export class WaitingCalls {
   readonly timer = createTimer();
   readonly #byPid = new Map<number, Waiting>();
   readonly #woken = new Set<Waiting>();
   #next = Infinity;
+  /** Descriptions for which calls wait in the kernel (Strict.mirror), and those among them that have changed. */
+  readonly mirrored = new Set<Description>();
+  readonly mirroredWoken = new Set<Description>();
+
+  /** Has the description learn of what is waited for. */
+  watch(file: Description): void {
+    let events = this.mirrored.has(file) ? POLLIN : 0;
+    for (const waiting of file.waiting) events |= waiting.events;
+    for (const watcher of file.watchers) events |= watcher.eventsOf(file);
+    file.watch(events);
+  }
 
   /** Keeps the call until one of `files` may have become ready, or the deadline has passed. */
   add(call: Trapped, files: readonly Description[], events: number, deadline: number): void {
@@ -37,7 +43,7 @@ export class WaitingCalls {
     this.#byPid.set(waiting.pid, waiting);
     for (const file of files) {
       file.waiting.add(waiting);
-      watch(file);
+      this.watch(file);
     }
     if (deadline < this.#next) this.#setTimer(deadline);
   }
@@ -51,6 +57,8 @@ export class WaitingCalls {
   /** Something about the file has changed: whoever waits for it is to be asked again. */
   wake(file: Description): void {
     for (const waiting of file.waiting) this.#woken.add(waiting);
+    for (const watcher of file.watchers) watcher.changed(file);
+    if (this.mirrored.has(file)) this.mirroredWoken.add(file);
   }
 
   /** Takes one that is to be resumed; it waits no longer. */
@@ -78,7 +86,7 @@ export class WaitingCalls {
     this.#woken.delete(waiting);
     for (const file of waiting.files) {
       file.waiting.delete(waiting);
-      watch(file);
+      this.watch(file);
     }
   }
 

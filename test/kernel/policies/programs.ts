@@ -17,9 +17,9 @@ export class Programs implements Disposable {
   readonly directory = mkdtempSync(join(tmpdir(), "tssandbox-policies-"));
 
   /** @returns the path of the executable made from test/guest/NAME.c. */
-  build(name: string): string {
+  build(name: string, ...flags: readonly string[]): string {
     const target = this.path(name);
-    execFileSync("gcc", ["-O2", "-Wall", "-Wextra", "-Werror", "-o", target, join(sources, `${name}.c`)], { stdio: "inherit" });
+    execFileSync("gcc", ["-O2", "-Wall", "-Wextra", "-Werror", ...flags, "-o", target, join(sources, `${name}.c`)], { stdio: "inherit" });
     return target;
   }
 

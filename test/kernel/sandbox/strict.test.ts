@@ -15,7 +15,9 @@ const shell = (script: string, edit: (spec: Spec, bundle: Container["bundle"]) =
 
 async function run(script: string): Promise<string> {
   await using c = shell(script);
-  return await c.mustRun(STRICT);
+  const output = await c.mustRun(STRICT);
+  await c.expectNothingLeft();
+  return output;
 }
 
 describe("files", () => {

@@ -1,0 +1,24 @@
+/** memfd_create(2): a file in memory of the kernel's, which is the sentry's alone until it is mapped. */
+import { EINVAL } from "../../linux/abi/errno.ts";
+import { O_RDWR, S_IFREG } from "../../linux/abi/fcntl.ts";
+import { Fd } from "../../linux/fd.ts";
+import * as kernel from "../../linux/on-behalf.ts";
+import { HostFile } from "./files.ts";
+import { copyString, small } from "./memory.ts";
+import type { Handler } from "./trapped.ts";
+
+const MFD_CLOEXEC = 1;
+/** Besides, MFD_ALLOW_SEALING, MFD_NOEXEC_SEAL, MFD_EXEC; not MFD_HUGETLB. */
+const KNOWN = MFD_CLOEXEC | 2 | 8 | 16;
+const LONGEST_NAME = 250;
+const O_LARGEFILE = 0o100000;
+
+export const memfd_create: Handler = (call, strict) => {
+  const flags = call.int(1);
+  const length = copyString(call, call.arg(0), small, 0, LONGEST_NAME);
+  if (length < 0) return length;
+  if ((flags & ~KNOWN) !== 0) return -EINVAL;
+  const made = kernel.makeMemoryFile(small.address, flags | MFD_CLOEXEC);
+  if (made < 0) return made;
+  return strict.give(call, new HostFile(new Fd(made), O_RDWR | O_LARGEFILE, S_IFREG), (flags & MFD_CLOEXEC) !== 0);
+};
