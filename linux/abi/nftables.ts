@@ -46,7 +46,7 @@ export const NF_NAT_RANGE_PROTO_SPECIFIED = 2;
 
 export const NFULNL_MSG_PACKET = 0;
 export const NFULNL_MSG_CONFIG = 1;
-export const NFULA_CFG = { command: 1, mode: 2 } as const;
+export const NFULA_CFG = { command: 1, mode: 2, threshold: 5 } as const;
 export const NFULNL_CFG_CMD_BIND = 1;
 export const NFULNL_COPY_PACKET = 2;
 export const NFULA_PAYLOAD = 9;

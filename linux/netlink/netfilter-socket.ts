@@ -18,6 +18,7 @@ const SOL_SOCKET = 1;
 const SO_RCVTIMEO = 20;
 const RECEIVE_SIZE = 65536;
 const TIMEOUT_SECONDS = 10;
+const MOST_PACKETS = 64;
 const MSG_DONTWAIT = 0x40;
 
 /** One message of a batch, without its header. */
@@ -70,19 +71,24 @@ export class NetfilterSocket implements Disposable {
 
   /** Has what rules log to `group` come here, each packet with its first `bytes`. @throws SysError EBUSY where somebody else gets it. */
   listenTo(group: number, bytes: number): void {
-    const mode = new Uint8Array(6);
+    const [mode, one] = [new Uint8Array(6), new Uint8Array([0, 0, 0, 1])];
     viewOf(mode).setUint32(0, bytes, false);
     mode[4] = nf.NFULNL_COPY_PACKET;
-    for (const attributes of [attribute(nf.NFULA_CFG.command, new Uint8Array([nf.NFULNL_CFG_CMD_BIND])), attribute(nf.NFULA_CFG.mode, mode)]) {
+    // The kernel would collect them, for up to a second.
+    for (const attributes of [attribute(nf.NFULA_CFG.command, new Uint8Array([nf.NFULNL_CFG_CMD_BIND])), attribute(nf.NFULA_CFG.mode, mode), attribute(nf.NFULA_CFG.threshold, one)]) {
       this.#send(this.#message((nf.NFNL_SUBSYS_ULOG << 8) | nf.NFULNL_MSG_CONFIG, nl.NLM_F_ACK, generic(0, group), [attributes]), "nflog");
       this.#awaitAnswers(this.#sequence, this.#sequence, "nflog");
     }
   }
 
-  /** Packets that have been logged, from their IP header on; an empty list where there are none at the moment. */
+  /** Packets that have been logged, from their IP header on; what comes while it takes them may be left for the next time. */
   packets(): Uint8Array[] {
-    const messages = this.#receive(MSG_DONTWAIT, "nflog").filter(({ type }) => type === ((nf.NFNL_SUBSYS_ULOG << 8) | nf.NFULNL_MSG_PACKET));
-    return messages.flatMap(({ body }) => decodeAttributes(body.subarray(GENERIC_SIZE)).get(nf.NFULA_PAYLOAD) ?? []);
+    const all: Uint8Array[] = [];
+    for (let messages = this.#receive(MSG_DONTWAIT, "nflog"); messages.length > 0 && all.length < MOST_PACKETS; messages = this.#receive(MSG_DONTWAIT, "nflog")) {
+      const packets = messages.filter(({ type }) => type === ((nf.NFNL_SUBSYS_ULOG << 8) | nf.NFULNL_MSG_PACKET));
+      all.push(...packets.flatMap(({ body }) => decodeAttributes(body.subarray(GENERIC_SIZE)).get(nf.NFULA_PAYLOAD) ?? []));
+    }
+    return all;
   }
 
   #send(bytes: Uint8Array, what: string): void {

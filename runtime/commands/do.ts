@@ -20,6 +20,7 @@ export function registerDo({ program, action }: Registry): void {
     .option("--hostname <name>", "host name inside", hostname, "sandbox")
     .option("--user <uid[:gid]>", "ids inside (default: the caller's); always unprivileged ones on the host", user)
     .addOption(new Option("--network <kind>", "none: only a loopback of its own; host: the host's").choices(["none", "host"]).default("none"))
+    .option("--allow-net <host[:port]>", "let it reach this name, *.name, address or network on the network, and nothing else; may be repeated", collect)
     .option("--memory <bytes>", "limit, with a suffix k, m or g", bytes(1))
     .option("--cpus <number>", "limit, for example 1.5", cpus)
     .option("--pids <number>", "limit of processes and threads (default: 1024)", integer(1, 4_194_304))

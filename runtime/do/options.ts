@@ -3,6 +3,8 @@ import { realpathSync, statSync } from "node:fs";
 import { isAbsolute, normalize, resolve } from "node:path";
 import process from "node:process";
 import type { UserIds } from "../../linux/credentials.ts";
+import { messageOf } from "../../linux/errors.ts";
+import { parseTarget } from "../network/egress-rules.ts";
 import type { Loan } from "./lend.ts";
 import { topOf } from "./paths.ts";
 import type { Limits, Network } from "./spec.ts";
@@ -17,6 +19,7 @@ export interface DoFlags {
   readonly hostname: string;
   readonly user?: UserIds;
   readonly network: Network;
+  readonly allowNet?: readonly string[];
   readonly memory?: number;
   readonly cpus?: number;
   readonly pids?: number;
@@ -36,6 +39,8 @@ export interface DoOptions {
   readonly hostname: string;
   readonly user: UserIds | undefined;
   readonly network: Network;
+  /** Egress rules (runtime/network/egress-rules.ts) for a network of the sandbox's own; undefined: there is none. */
+  readonly egress: string | undefined;
   readonly limits: Limits;
   /** Infinity for none. */
   readonly timeoutMs: number;
@@ -58,6 +63,7 @@ export function decideOptions(args: readonly string[], flags: DoFlags): DoOption
     hostname: flags.hostname,
     user: flags.user,
     network: flags.network,
+    egress: allowed(flags),
     limits: { memory: flags.memory, cpus: flags.cpus, pids: flags.pids ?? DEFAULT_PIDS },
     timeoutMs: flags.timeout ?? Infinity,
   };
@@ -99,10 +105,24 @@ function sourceOf(path: string, option: string): string {
   }
 }
 
-/** With the host's network go its name servers; /etc/resolv.conf is often a link into /run, which is hidden. */
-function nameResolution({ network, rootfs }: DoFlags): Loan[] {
+/** @throws Error for what is neither an address, a network nor a name. */
+function allowed({ network, allowNet = [] }: DoFlags): string | undefined {
+  if (allowNet.length === 0) return undefined;
+  if (network === "host") throw new Error("--allow-net: the host's network, which --network host gives, has no bounds; leave that out");
+  for (const target of allowNet) {
+    try {
+      parseTarget(target);
+    } catch (error) {
+      throw new Error(`--allow-net: ${messageOf(error)}`, { cause: error });
+    }
+  }
+  return allowNet.map((target) => `allow ${target}`).join("; ");
+}
+
+/** With a network that leads somewhere go the host's name servers; /etc/resolv.conf is often a link into /run, which is hidden. */
+function nameResolution({ network, allowNet = [], rootfs }: DoFlags): Loan[] {
   const path = "/etc/resolv.conf";
-  if (network === "none" || statSync(path, { throwIfNoEntry: false }) === undefined) return [];
+  if ((network === "none" && allowNet.length === 0) || statSync(path, { throwIfNoEntry: false }) === undefined) return [];
   const source = realpathSync(path);
   if (rootfs !== undefined) return [{ source, destination: path, writable: false, option: path }];
   return source === path ? [] : [{ source, destination: source, writable: false, option: path }];

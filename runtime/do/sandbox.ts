@@ -24,6 +24,9 @@ import { loanMount, openLoan } from "./lend.ts";
 import type { DoOptions } from "./options.ts";
 import { hostRoot, imageRoot, type RootContext, type SandboxRoot } from "./root.ts";
 import { composeSpec } from "./spec.ts";
+import { openUserNetwork } from "./user-network.ts";
+import { EGRESS } from "../network/egress-rules.ts";
+import { deniedIn } from "../network/end.ts";
 import { removeStale, sandboxId } from "./stale.ts";
 import { givePipes } from "./streams.ts";
 import { superviseWithin } from "./time-limit.ts";
@@ -76,12 +79,15 @@ async function runIn(sandbox: SandboxRoot, session: Session): Promise<number> {
   const interactive = isTerminal(0) && isTerminal(1);
   let relay: Relay | undefined;
   using signals = catchSignals(killAtSecondRequest());
+  if (options.egress !== undefined && mode !== "sentry") throw new Error("--allow-net needs sentry mode");
+  using networks = new DisposableStack();
+  const network = options.egress === undefined ? undefined : networks.use(openUserNetwork());
   givePipes(sandbox.identity);
   const container = createContainer({
     root,
     id,
     bundle: root,
-    composed: compose(sandbox, session, interactive),
+    composed: compose(sandbox, session, interactive, network?.path),
     mode,
     config: globals.config,
     policy: globals.policy,
@@ -104,12 +110,25 @@ async function runIn(sandbox: SandboxRoot, session: Session): Promise<number> {
     return await superviseWithin(options.timeoutMs, container.record.pid, () => supervise(container.record.pid, signals, terminal));
   } finally {
     terminal?.restore();
+    networks.dispose();
     reapSandbox(container);
+    tellDenied(container, globals);
     destroyContainer(container, globals.log);
   }
 }
 
-function compose(sandbox: SandboxRoot, { globals, mode, options, range }: Session, interactive: boolean): Composed {
+/** The log goes with the container; who has been refused something wants to know what. */
+function tellDenied({ directory }: Container, { log }: Globals): void {
+  const denied = deniedIn(directory);
+  const [first, rest] = [denied.slice(0, MOST_TOLD), denied.length - MOST_TOLD];
+  if (denied.length === 0) return;
+  log.warn(`--allow-net has refused: ${first.join(", ")}${rest > 0 ? ` and ${rest} more` : ""}`);
+  log.flush();
+}
+
+const MOST_TOLD = 10;
+
+function compose(sandbox: SandboxRoot, { globals, mode, options, range }: Session, interactive: boolean, networkPath: string | undefined): Composed {
   const { identity } = sandbox;
   const own = identity.rangeStart !== undefined;
   const loans = options.loans.map((loan) => [loanMount(loan), loan] as const);
@@ -120,12 +139,13 @@ function compose(sandbox: SandboxRoot, { globals, mode, options, range }: Sessio
     hostname: options.hostname,
     identity,
     network: options.network,
+    networkPath,
     limits: options.limits,
     cgroup: own,
     terminal: interactive ? getWindowSize(0) : undefined,
     loans: loans.map(([mount]) => mount),
     masked: sandbox.masked,
-    annotations: own ? { [RANGE]: String(range) } : {},
+    annotations: { ...(own && { [RANGE]: String(range) }), ...(options.egress !== undefined && { [EGRESS]: options.egress }) },
   });
   const sentry = mode === "sentry";
   // Opened with root's rights; an ordinary user's are opened in the sandbox's own namespaces.

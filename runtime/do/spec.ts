@@ -25,6 +25,8 @@ export interface SpecRequest {
   readonly hostname: string;
   readonly identity: Identity;
   readonly network: Network;
+  /** Of the network namespace in the place of a new one. */
+  readonly networkPath: string | undefined;
   readonly limits: Limits;
   /** Whether there is a cgroup to hold `limits.pids`. */
   readonly cgroup: boolean;
@@ -68,12 +70,12 @@ function resourceLimits({ cgroup, limits }: SpecRequest): POSIXRlimit[] {
   return cgroup ? [core] : [core, { type: "RLIMIT_NPROC", soft: limits.pids, hard: limits.pids }];
 }
 
-function linux({ identity, network, limits, cgroup, masked }: SpecRequest): Linux {
+function linux({ identity, network, networkPath, limits, cgroup, masked }: SpecRequest): Linux {
   return {
     uidMappings: [...identity.uidMappings],
     gidMappings: [...identity.gidMappings],
     resources: resources(limits, cgroup),
-    namespaces: namespaces(network),
+    namespaces: namespaces(network, networkPath),
     maskedPaths: [...HIDDEN_PROC.map(({ path }) => path), ...masked],
     readonlyPaths: [...READONLY_PROC],
     seccomp: sandboxFilter(),
@@ -91,11 +93,11 @@ function resources({ memory, cpus, pids }: Limits, cgroup: boolean): LinuxResour
   };
 }
 
-function namespaces(network: Network): LinuxNamespace[] {
+function namespaces(network: Network, path: string | undefined): LinuxNamespace[] {
   const own = ["user", "pid", "mount", "ipc", "uts", "cgroup"] as const;
   switch (network) {
     case "none":
-      return [...own, "network" as const].map((type) => ({ type }));
+      return [...own.map((type) => ({ type })), { type: "network", ...(path !== undefined && { path }) }];
     case "host":
       return own.map((type) => ({ type }));
     default:

@@ -23,6 +23,13 @@ interface EgressRecord {
   readonly proxy?: OwnProcess;
 }
 
+/** What has been refused to a container, as the proxy has it in the sandbox's log (proxy.ts). */
+export function deniedIn(directory: string): string[] {
+  if (readRecord(directory) === undefined) return [];
+  const text = readFileSync(`${directory}/sandbox.log`, "utf8");
+  return [...text.matchAll(/msg="egress: denied: ([^";]+)/g)].map(([, what = ""]) => what);
+}
+
 export function writeEgressRecord(directory: string, record: EgressRecord): void {
   writeFileSync(`${directory}/${FILE}`, JSON.stringify(record), { mode: 0o600 });
 }

@@ -69,9 +69,10 @@ export class Proxy {
   run(): never {
     const { listeners, upstreams, denied } = this.#request;
     const sources = [
+      // First: who has been refused something may have no more to do after the next answer, and end.
+      { fd: denied.fd, take: () => denied.packets().forEach((packet) => this.#tellPacket(packet)) },
       ...listeners.map((fd) => ({ fd, take: () => this.#takeQuery(fd) })),
       ...upstreams.map((fd) => ({ fd, take: () => this.#takeAnswer(fd) })),
-      { fd: denied.fd, take: () => denied.packets().forEach((packet) => this.#tellPacket(packet)) },
     ];
     for (;;) {
       const ready = poll(sources.map(({ fd }) => ({ fd, events: POLLIN })), Infinity);
