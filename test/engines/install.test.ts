@@ -68,6 +68,7 @@ describe("containerd", () => {
 
   test("its file keeps every line, and the handlers that it had", async () => {
     expect(await tssandbox("install", "--containerd")).toMatchObject({ code: 0, stdout: expect.stringMatching(/containerd takes notice after: systemctl restart containerd\ncontainerd: a container has run\n$/) as string });
+    expect(await machine.ok("ctr", "namespaces", "list", "--quiet")).not.toContain("install");
     const text = (await machine.read(FILE)) ?? "";
     expect(text.startsWith(OWN)).toBe(true);
     const dump = await machine.ok("containerd", "config", "dump");

@@ -8,11 +8,15 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import { HANDLERS, MARK, type Change, type Engine } from "./engine.ts";
 import { ownFile, textOf } from "./files.ts";
 
 const FILE = "/etc/containerd/config.toml";
 const handlerFile = (name: string): string => `/etc/tssandbox/handlers/${name}.json`;
+
+/** Of the container that is run to see whether it runs. */
+const NAMESPACE = "tssandbox-install-check";
 
 const BEGIN = `# tssandbox: begin (${MARK})`;
 const END = "# tssandbox: end";
@@ -103,5 +107,8 @@ export const containerdEngine: Engine = {
   install,
   uninstall,
   restart: ["systemctl", "restart", "containerd"],
-  runs: (root, program) => ({ command: ["ctr", "--namespace", "tssandbox-install-check", "run", "--rm", "--runtime", "io.containerd.tssandbox.v1", "--rootfs", root, "tssandbox-install-check", program] }),
+  runs: (root, program) => ({
+    command: ["ctr", "--namespace", NAMESPACE, "run", "--rm", "--runtime", "io.containerd.tssandbox.v1", "--rootfs", root, `check-${process.pid}`, program],
+    after: ["ctr", "namespaces", "remove", NAMESPACE],
+  }),
 };
