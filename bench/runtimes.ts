@@ -114,7 +114,7 @@ export function knownRuntimes(wanted: (name: string) => boolean): readonly (Comm
     ours("namespace", "--mode", "namespace"),
     ours("sentry", "--mode", "sentry", "--platform", "notify"),
     ours("ptrace", "--mode", "sentry", "--platform", "ptrace"),
-    { name: "tssandbox-vm", absent: "this version has no mode vm" },
+    ours("vm", "--mode", "vm"),
   ];
   return known.filter(({ name }) => wanted(name));
 }

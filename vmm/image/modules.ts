@@ -1,12 +1,16 @@
 /** Kernel modules of a distribution's package: which files, in which order. Source: modules.dep(5). */
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, extname, join } from "node:path";
+import { gunzipSync, zstdDecompressSync } from "node:zlib";
 
 /** What the guest needs, and no more; what is built into the kernel is passed over. */
 export const GUEST_MODULES = [
   "virtio_mmio", "virtio_blk", "virtio_net", "virtio_console", "virtio-rng", "vmw_vsock_virtio_transport", "virtiofs", "virtio_balloon",
   "virtio_pmem", "nd_pmem", "overlay", "ext4",
 ] as const;
+
+const MAX_MODULE = 64 << 20;
 
 export interface Module {
   /** Of its file. */
@@ -35,11 +39,21 @@ export function loadOrder(modulesDep: string, builtin: string, names: readonly s
   return [...new Set(paths)];
 }
 
-/** @param folder /lib/modules/RELEASE. @throws Error where a module is compressed: the guest's loader does not unpack. */
+/** Of a module's file: busybox's insmod unpacks nothing. @throws Error for a compression that we do not know; where xz(1) fails */
+export function unpacked(path: string, content: Uint8Array): Uint8Array {
+  switch (extname(path)) {
+    case ".ko": return content;
+    case ".gz": return gunzipSync(content);
+    case ".zst": return zstdDecompressSync(content);
+    case ".xz": return execFileSync("xz", ["-dc"], { input: content, maxBuffer: MAX_MODULE });
+    default: throw new Error(`${path}: not a kernel module's name`);
+  }
+}
+
+/** @param folder /lib/modules/RELEASE. @throws Error */
 export function readModules(folder: string, names: readonly string[] = GUEST_MODULES): Module[] {
   const read = (name: string) => readFileSync(join(folder, name), "utf8");
   return loadOrder(read("modules.dep"), read("modules.builtin"), names).map((path) => {
-    if (!path.endsWith(".ko")) throw new Error(`${path}: compressed modules are not supported`);
-    return { name: basename(path), content: readFileSync(join(folder, path)) };
+    return { name: basename(path).replace(/\.ko\.[a-z0-9]+$/, ".ko"), content: unpacked(path, readFileSync(join(folder, path))) };
   });
 }

@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync, zstdCompressSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ensurePackages } from "../../packages.ts";
 import { supportedCpuid, openKvm } from "../../../linux/kvm.ts";
@@ -13,7 +14,7 @@ import { memoryMap } from "../../../vmm/boot/memory-map.ts";
 import { checkVm, describeReadiness, judge } from "../../../vmm/check.ts";
 import { parseConfig } from "../../../vmm/config.ts";
 import { cpioArchive } from "../../../vmm/image/cpio.ts";
-import { loadOrder } from "../../../vmm/image/modules.ts";
+import { loadOrder, unpacked } from "../../../vmm/image/modules.ts";
 import { BIT_RULES, EMPTY_LEAVES, guestCpuid } from "../../../vmm/kvm/cpuid.ts";
 import { BOOT } from "../../../vmm/layout.ts";
 import { createGuestMemory } from "../../../vmm/memory.ts";
@@ -163,4 +164,11 @@ test("a configuration that is wrong is named", () => {
   expect(() => parseConfig(JSON.stringify({ ...good, vcpus: 0 }))).toThrow("vcpus");
   expect(() => parseConfig(JSON.stringify({ ...good, devices: [{ kind: "net", tap: "t", mac: "zz" }] }))).toThrow("devices.0.mac");
   expect(() => parseConfig(JSON.stringify({ ...good, extra: 1 }))).toThrow("extra");
+});
+
+test("compressed modules are unpacked", () => {
+  const content = Buffer.from("a module ".repeat(100));
+  const packed: Record<string, Uint8Array> = { "m.ko": content, "m.ko.gz": gzipSync(content), "m.ko.zst": zstdCompressSync(content), "m.ko.xz": execFileSync("xz", ["-c"], { input: content }) };
+  for (const [path, bytes] of Object.entries(packed)) expect(Buffer.from(unpacked(path, bytes)).equals(content), path).toBe(true);
+  expect(() => unpacked("m.o", content)).toThrow("not a kernel module's name");
 });
