@@ -58,7 +58,7 @@ class Connection {
   constructor(served: Served, request: Block, reply: Block) {
     this.#served = served;
     this.meter = served.meter;
-    this.transport = served.link === "socket" ? new FuseSocket(served.fuse) : new FuseDevice(served.fuse);
+    this.transport = served.link === "socket" ? new FuseSocket(served.fuse, { save: () => this.session.save(), restore: (state) => this.session.restore(state) }) : new FuseDevice(served.fuse);
     this.notifier = new Notifier(this.transport);
     this.session = new Session(served.fileSystem, request, reply);
   }

@@ -3,7 +3,7 @@
  *
  *   {"do":"pause"}                      {"ok":true}
  *   {"do":"resume"}                     {"ok":true}
- *   {"do":"snapshot","path":"/x"}       {"ok":true}          only while paused
+ *   {"do":"snapshot","path":"/x"}       {"ok":true}          only while paused; or without a path, and a descriptor of an empty file
  *   {"do":"balloon","megabytes":64}     {"ok":true}          what the guest is to give back
  *   {"do":"attach"}, and a descriptor   {"ok":true,"tag":"x"}   a gofer's connection, for a file system device that has none
  *   {"do":"power-button"}               {"ok":true}
@@ -26,7 +26,7 @@ import type { Loop } from "./threads/loop.ts";
 const command = v.variant("do", [
   v.strictObject({ do: v.literal("pause") }),
   v.strictObject({ do: v.literal("resume") }),
-  v.strictObject({ do: v.literal("snapshot"), path: v.string() }),
+  v.strictObject({ do: v.literal("snapshot"), path: v.optional(v.string()) }),
   v.strictObject({ do: v.literal("balloon"), megabytes: v.pipe(v.number(), v.integer(), v.minValue(0)) }),
   v.strictObject({ do: v.literal("attach") }),
   v.strictObject({ do: v.literal("power-button") }),

@@ -71,8 +71,11 @@ function restoreMachine(config: VmConfig, options: Options): Machine {
   return machine;
 }
 
-function saveMachine(machine: Machine, path: string): void {
-  using file = new Fd(openSync(path, "wx", 0o600));
+/** A sealed process opens nothing. */
+function saveMachine(machine: Machine, path: string | undefined, [given]: readonly Fd[]): void {
+  using opened = path === undefined ? undefined : new Fd(openSync(path, "wx", 0o600));
+  const file = opened ?? given;
+  if (file === undefined) throw new Error("snapshot comes with a path or a descriptor");
   writeSnapshot(file, machine.saveState(), machine.memory);
 }
 
@@ -93,7 +96,7 @@ function prepare(machine: Machine, { devices, control }: VmConfig): void {
         return undefined;
       case "snapshot":
         if (!paused) throw new Error("the machine is running: pause it first");
-        saveMachine(machine, command.path);
+        saveMachine(machine, command.path, fds);
         return undefined;
       case "balloon":
         if (balloon === undefined) throw new Error("the machine has no balloon");

@@ -168,6 +168,11 @@ export interface FileSystem {
   readonly features: Features;
   readonly changes?: Changes | undefined;
 
+  /** What a connection that goes on elsewhere needs to know: JSON. */
+  save?(): unknown;
+  /** The same, before anything else. @throws Error */
+  restore?(state: unknown): void;
+
   lookup(parent: number, name: CString, out: Entry): number;
   /** The kernel gives `count` references back. */
   forget(node: number, count: number): void;

@@ -2,6 +2,7 @@
  * One FUSE connection: takes a request that lies in a buffer, asks the file system, leaves the reply in another buffer. It knows nothing of
  * where requests come from (see transport.ts), and takes every byte for hostile: in `vm` mode a guest kernel writes them.
  */
+import * as v from "valibot";
 import { EAGAIN, EINTR, EINVAL, EIO, ENOSYS, EROFS } from "../../linux/abi/errno.ts";
 import type { Block } from "../../linux/memory.unsafe.ts";
 import { INIT_IN, INTERRUPT_IN, OP, type OpName } from "./abi.ts";
@@ -32,6 +33,8 @@ const MUTATING: readonly number[] = [
 /** More than that get EAGAIN, as if they had not wanted to wait. */
 const MAX_WAITING = 1024;
 
+const savedSession = v.strictObject({ agreement: v.optional(v.strictObject({ minor: v.number(), flags: v.number() })), fileSystem: v.optional(v.unknown()) });
+
 type State = { readonly kind: "new" } | { readonly kind: "open"; readonly agreement: Agreement } | { readonly kind: "ended" };
 
 export class Session {
@@ -54,6 +57,22 @@ export class Session {
   /** What FUSE_INIT has led to; undefined before it and after the end. */
   get agreement(): Agreement | undefined {
     return this.#state.kind === "open" ? this.#state.agreement : undefined;
+  }
+
+  /** What another session needs to go on from here: JSON. @throws Error where that cannot be */
+  save(): unknown {
+    if (this.hasWaiting) throw new Error("somebody waits for a file lock");
+    const { agreement } = this;
+    return { agreement, fileSystem: agreement === undefined ? undefined : this.fileSystem.save?.() };
+  }
+
+  /** Goes on from what another has saved. @throws Error where it is no such thing, or this session has begun */
+  restore(state: unknown): void {
+    const { agreement, fileSystem } = v.parse(savedSession, state);
+    if (this.#state.kind !== "new") throw new Error("the session has begun");
+    if (agreement === undefined) return;
+    this.#state = { kind: "open", agreement };
+    this.fileSystem.restore?.(fileSystem);
   }
 
   /**

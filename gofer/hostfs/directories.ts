@@ -23,7 +23,7 @@ export function openDirectory(host: Host, id: number, out: Opened): number {
   if (node === undefined) return -ESTALE;
   const fd = host.openListing(node);
   if (fd < 0) return fd;
-  out.handle = host.handles.add(fd, node);
+  out.handle = host.handles.add(fd, node, 0);
   return out.handle === 0 ? -24 : 0;
 }
 

@@ -15,6 +15,7 @@ import { Host } from "./host.ts";
 import * as locks from "./locks.ts";
 import * as names from "./names.ts";
 import type { Limits } from "./node-table.ts";
+import { restoreHost, saveHost } from "./persist.ts";
 import * as xattrs from "./xattrs.ts";
 
 export class HostFileSystem implements FileSystem {
@@ -40,6 +41,14 @@ export class HostFileSystem implements FileSystem {
       flockLocks: !exclusive,
       killsPrivileges: true,
     };
+  }
+
+  save(): unknown {
+    return saveHost(this.host);
+  }
+
+  restore(state: unknown): void {
+    restoreHost(this.host, state);
   }
 
   lookup(parent: number, name: CString, out: Entry): number {

@@ -1,6 +1,6 @@
 /** Contents of regular files. */
 import { EBADF, EEXIST, EINVAL } from "../../linux/abi/errno.ts";
-import { O_EXCL, O_TRUNC } from "../../linux/abi/fcntl.ts";
+import { O_EXCL, O_RDWR, O_TRUNC } from "../../linux/abi/fcntl.ts";
 import type { CString } from "../../linux/c-string.ts";
 import { tryClose, tryCopyRange, tryReadAt, trySeek, trySync, tryWriteAt } from "../../linux/data.ts";
 import type { Block } from "../../linux/memory.unsafe.ts";
@@ -27,7 +27,7 @@ export function open(host: Host, id: number, flags: number, kill: boolean, out: 
   const fd = host.openData(node, flags & PASSED);
   if (fd < 0) return fd;
   if (kill && (flags & O_TRUNC) !== 0) killPrivileges(host, fd);
-  out.handle = host.handles.add(fd, node);
+  out.handle = host.handles.add(fd, node, flags & PASSED & ~O_TRUNC);
   return out.handle === 0 ? -EMFILE : 0;
 }
 
@@ -36,7 +36,7 @@ export function create(host: Host, parent: number, name: CString, flags: number,
   if (fd === -EEXIST && (flags & O_EXCL) === 0) return openExisting(host, parent, name, flags, out, opened);
   if (fd < 0) return fd;
   const node = host.nodes.get(out.node);
-  opened.handle = node === undefined ? 0 : host.handles.add(fd, node);
+  opened.handle = node === undefined ? 0 : host.handles.add(fd, node, O_RDWR | (flags & (O_APPEND | O_DSYNC | O_SYNC)));
   if (opened.handle !== 0) return 0;
   host.nodes.forget(out.node, 1);
   return -EMFILE;

@@ -148,6 +148,35 @@ export class NodeTable {
     this.#count--;
   }
 
+  /** The nodes that have a name, the root first, and each after its directory; others cannot be found again. */
+  *named(): Iterable<HostNode> {
+    const done = new Set<HostNode>();
+    const within = function* (node: HostNode): Iterable<HostNode> {
+      if (done.has(node)) return;
+      done.add(node);
+      if (node.parent !== undefined) yield* within(node.parent);
+      if (node.parent !== undefined || node.id === ROOT_NODE) yield node;
+    };
+    for (const node of this.#nodes) if (node !== undefined) yield* within(node);
+  }
+
+  /**
+   * Takes a node of another table's by its number: it is found, and looked at, when it is first used. Preconditions: nothing but the root is here; the
+   * numbers come in any order. @throws RangeError for one that cannot be
+   */
+  restore(node: HostNode): void {
+    if (!Number.isSafeInteger(node.id) || node.id <= ROOT_NODE || node.id > this.#limit || this.#nodes[node.id] !== undefined) throw new RangeError(`node ${node.id} cannot be restored`);
+    this.#nodes[node.id] = node;
+    this.#generations[node.id] = node.generation;
+    this.#byKey.set(node.key, node);
+    this.#count++;
+  }
+
+  /** The numbers that nobody has, after `restore`. */
+  closeGaps(): void {
+    for (let id = ROOT_NODE + 1; id < this.#nodes.length; id++) if (this.#nodes[id] === undefined) this.#free.push(id);
+  }
+
   /** Closes everything, the root too. */
   clear(): void {
     for (const node of this.#nodes) if (node !== undefined) this.remove(node);

@@ -10,8 +10,8 @@ export class HostNode extends CachedFd {
   readonly key: number | string;
   /** `S_IF*`; a file keeps it for life. */
   readonly type: number;
-  readonly #birthSeconds: number;
-  readonly #birthNanoseconds: number;
+  readonly birthSeconds: number;
+  readonly birthNanoseconds: number;
   /** References that the kernel holds. */
   lookups = 0;
   /** Where it was found last, to open it again; undefined for the root and for what has lost that name. */
@@ -31,14 +31,14 @@ export class HostNode extends CachedFd {
   /** Forgotten, or found to be another file. */
   dead = false;
 
-  constructor(id: number, generation: number, key: number | string, stat: StatBuffer) {
+  constructor(id: number, generation: number, key: number | string, { mode, birthSeconds, birthNanoseconds }: Pick<StatBuffer, "mode" | "birthSeconds" | "birthNanoseconds">) {
     super();
     this.id = id;
     this.generation = generation;
     this.key = key;
-    this.type = stat.mode & S_IFMT;
-    this.#birthSeconds = stat.birthSeconds;
-    this.#birthNanoseconds = stat.birthNanoseconds;
+    this.type = mode & S_IFMT;
+    this.birthSeconds = birthSeconds;
+    this.birthNanoseconds = birthNanoseconds;
   }
 
   get isDirectory(): boolean {
@@ -52,7 +52,7 @@ export class HostNode extends CachedFd {
   /** Whether `stat`, of the same device and inode number, is this file, and not a later one that has got its number. */
   isSameFile(stat: StatBuffer): boolean {
     return (
-      (stat.mode & S_IFMT) === this.type && stat.birthSeconds === this.#birthSeconds && stat.birthNanoseconds === this.#birthNanoseconds
+      (stat.mode & S_IFMT) === this.type && stat.birthSeconds === this.birthSeconds && stat.birthNanoseconds === this.birthNanoseconds
     );
   }
 }

@@ -1,4 +1,5 @@
 import { rmSync } from "node:fs";
+import type { Command } from "commander";
 import { createContainer } from "../container/create.ts";
 import { destroyContainer } from "../container/delete.ts";
 import { catchSignals, openRelay, reapSandbox, supervise, type Relay, type Terminal } from "../container/foreground.ts";
@@ -12,20 +13,25 @@ import { addCreateOptions, createOptions, type CreateFlags } from "./create.ts";
 /** What a shell makes of SIGKILL, by which the kernel ends a sandbox's guest. */
 const KILLED = 137;
 
-interface RunFlags extends CreateFlags {
+export interface RunFlags extends CreateFlags {
   readonly detach?: boolean;
   readonly keep?: boolean;
 }
 
 export function registerRun({ program, action }: Registry): void {
-  addCreateOptions(program.command("run").argument("<id>").description("create and start a container; in the foreground unless --detach"))
-    .option("-d, --detach", "do not wait for the process")
-    .option("--keep", "keep the container's state after its process has ended")
-    .option("--no-subreaper", "accepted for compatibility; without effect")
-    .action(action(runContainer));
+  addRunOptions(program.command("run").argument("<id>").description("create and start a container; in the foreground unless --detach"))
+    .action(action((globals, id: string, flags: RunFlags) => runContainer(globals, id, flags)));
 }
 
-async function runContainer(globals: Globals, id: string, flags: RunFlags): Promise<number> {
+export function addRunOptions(command: Command): Command {
+  return addCreateOptions(command)
+    .option("-d, --detach", "do not wait for the process")
+    .option("--keep", "keep the container's state after its process has ended")
+    .option("--no-subreaper", "accepted for compatibility; without effect");
+}
+
+/** @param snapshot a directory that the container goes on from. */
+export async function runContainer(globals: Globals, id: string, flags: RunFlags, snapshot?: string): Promise<number> {
   const detached = flags.detach === true;
   let relay: Relay | undefined;
   using signals = detached ? undefined : catchSignals();
@@ -34,7 +40,7 @@ async function runContainer(globals: Globals, id: string, flags: RunFlags): Prom
     if (target !== undefined || !terminal) return target;
     return (relay = openRelay()).target;
   };
-  const container = createContainer({ ...createOptions(globals, id, flags), console });
+  const container = createContainer({ ...createOptions(globals, id, flags), ...(snapshot === undefined ? {} : { mode: "vm", snapshot }), console });
   let terminal: Terminal | undefined;
   try {
     terminal = relay?.attach();

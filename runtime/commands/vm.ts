@@ -1,13 +1,18 @@
 /** `vm`: what the host can do for micro-VMs, and the image that they boot. */
+import { resolve } from "node:path";
 import { checkVm, describeReadiness } from "../../vmm/check.ts";
 import { buildImage } from "../../vmm/image/build.ts";
 import { listenUnix } from "../../linux/socket.ts";
 import { listenVsock } from "../../linux/vsock.ts";
+import { Container } from "../container/store.ts";
 import { runAgent } from "../vm/agent.ts";
 import { AGENT_PORT } from "../vm/protocol.ts";
 import { programFiles } from "../vm/program-files.ts";
+import { machineSettings } from "../vm/settings.ts";
+import { saveContainer } from "../vm/snapshot.ts";
 import { print } from "./print.ts";
 import type { Registry } from "./registry.ts";
+import { addRunOptions, runContainer, type RunFlags } from "./run.ts";
 
 interface BuildFlags {
   readonly kernel: string;
@@ -41,6 +46,20 @@ export function registerVm({ program, action }: Registry): void {
         return 0;
       }),
     );
+  vm
+    .command("snapshot")
+    .argument("<id>")
+    .argument("<dir>", "is made")
+    .description("save a running container with its machine; it goes on")
+    .action(
+      action((globals, id: string, folder: string) => {
+        const container = Container.open(globals.root, id);
+        saveContainer(container, machineSettings(container.spec(), globals.config.vm ?? {}), resolve(folder));
+        return 0;
+      }),
+    );
+  addRunOptions(vm.command("restore").argument("<dir>", "from snapshot").argument("<id>").description("a new container that goes on from a snapshot; in the foreground unless --detach"))
+    .action(action((globals, folder: string, id: string, flags: RunFlags) => runContainer(globals, id, { ...flags, bundle: resolve(folder) }, resolve(folder))));
   vm
     .command("agent", { hidden: true })
     .option("--listen <path>", "a unix socket instead of vsock: for tests")

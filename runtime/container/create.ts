@@ -32,7 +32,7 @@ import { deniesSetgroups, setgroupsDenied, writeIdMaps, type IdMaps } from "./id
 import { asGuest, sysctlsOf } from "../sandbox/guest.ts";
 import { givePipes } from "../do/streams.ts";
 import { planGuestFiles, type GuestFiles } from "../sandbox/files.ts";
-import { endOfGroup, findNamed, joinGroup, type Group } from "../sandbox/group.ts";
+import { endOfGroup, findNamed, joinGroup } from "../sandbox/group.ts";
 import { claimIds, type SandboxIds } from "../sandbox/ids.ts";
 import { lastWords } from "../sandbox/log.ts";
 import { decideMode, type Mode } from "../sandbox/mode.ts";
@@ -75,6 +75,8 @@ export interface CreateOptions {
   readonly bundle: string;
   /** In the place of the bundle's config.json and root file system. */
   readonly composed?: Composed;
+  /** A directory from `vm snapshot`, which the container goes on from. */
+  readonly snapshot?: string;
   /** Undefined: the configured one, or else the default. */
   readonly mode: Mode | undefined;
   /** The host's. */
@@ -125,7 +127,7 @@ function createOrDestroy(options: CreateOptions): Container {
   const rootfs = options.composed === undefined ? findRootfs(options.bundle, spec) : Container.directoryOf(options.root, options.id);
   if (ids !== undefined && effectiveUid() === 0) givePipes(hostIdentity(spec));
   using files = ids === undefined ? undefined : inStep("files", () => options.composed?.files ?? planGuestFiles(configured, spec, rootfs));
-  const machine = mode === "vm" ? planMachine(spec, options) : undefined;
+  const machine = mode === "vm" ? planMachine(spec, named, options) : undefined;
   const console = inStep("console socket", () => options.console(spec.process?.terminal === true));
   if (options.systemdCgroup) requireSystemd();
   const cgroup = inStep("cgroup", () =>
@@ -133,7 +135,7 @@ function createOrDestroy(options: CreateOptions): Container {
   );
   refuseWithoutSelinux("linux.mountLabel", spec.linux?.mountLabel);
   const rdt = planRdt(spec.linux?.intelRdt, options.id);
-  const { container, lock } = inStep("state directory", () => Container.create(options.root, newRecord({ ...options, mode, policy, group }, spec, rootfs, cgroup, rdt), text));
+  const { container, lock } = inStep("state directory", () => Container.create(options.root, newRecord({ ...options, mode, policy, first: group?.first ?? machine?.first }, spec, rootfs, cgroup, rdt), text));
   // Until this descriptor is closed the container is `creating`; the kernel closes it where we are killed.
   using _lock = lock;
   try {
@@ -179,13 +181,13 @@ function findRootfs(bundle: string, spec: Spec): string {
   return path;
 }
 
-function newRecord({ id, mode, policy, group, bundle, rootless }: CreateOptions & { readonly mode: Mode; readonly policy: PolicyName; readonly group: Group | undefined }, spec: Spec, rootfs: string, cgroup: CgroupPlan, rdt: RdtPlan | undefined): ContainerRecord {
+function newRecord({ id, mode, policy, first, bundle, rootless }: CreateOptions & { readonly mode: Mode; readonly policy: PolicyName; readonly first: Container | undefined }, spec: Spec, rootfs: string, cgroup: CgroupPlan, rdt: RdtPlan | undefined): ContainerRecord {
   return {
     ociVersion: OCI_VERSION,
     id,
     mode,
     policy,
-    sandbox: group?.first.record.id,
+    sandbox: first?.record.id,
     pid: 0,
     startTime: "",
     bundle,

@@ -4,7 +4,7 @@ import { POLLIN } from "../../linux/abi/poll.ts";
 import type { OomNews, OomSource } from "../cgroups/index.ts";
 import type { Container } from "../container/store.ts";
 import { connectToAgent, talk } from "./connect.ts";
-import { machineDirectory } from "./group.ts";
+import { guestIdOf, machineDirectory } from "./group.ts";
 import { parseFromAgent, type Question } from "./protocol.ts";
 
 /** Milliseconds: the guest runs already. */
@@ -20,7 +20,7 @@ export type ProcessLine = v.InferOutput<typeof processLine>;
 export function askAgent(container: Container, question: Question): unknown {
   const channel = connectToAgent(machineDirectory(container), ANSWER_TIMEOUT_MS, () => undefined);
   using _socket = channel.fd;
-  const answer = talk(channel, { kind: "ask", id: container.record.id, question }, () => undefined);
+  const answer = talk(channel, { kind: "ask", id: guestIdOf(container.record), question }, () => undefined);
   if (answer.kind !== "answer") throw new Error("the agent in the guest answers what was not asked");
   return JSON.parse(answer.text);
 }
@@ -28,7 +28,7 @@ export function askAgent(container: Container, question: Question): unknown {
 /** What the agent tells of a container's processes that were killed for want of memory. @throws Error with the agent's reason */
 export function oomEventsInGuest(container: Container): OomSource {
   const channel = connectToAgent(machineDirectory(container), ANSWER_TIMEOUT_MS, () => undefined);
-  talk(channel, { kind: "ask", id: container.record.id, question: { do: "watch-oom" } }, () => undefined);
+  talk(channel, { kind: "ask", id: guestIdOf(container.record), question: { do: "watch-oom" } }, () => undefined);
   const take = (): OomNews => {
     channel.read();
     let news: OomNews = "none";

@@ -19,22 +19,24 @@ import type { CreateOptions } from "../container/create.ts";
 import { processInfo } from "../container/process-info.ts";
 import { writePidFile } from "../container/pid-file.ts";
 import { ociState } from "../container/status.ts";
-import { Container } from "../container/store.ts";
+import { Container, type ContainerRecord } from "../container/store.ts";
 import { runHooks } from "../hooks.ts";
 import type { ConsoleTarget } from "../init/launch.ts";
 import { fromWire, PeerGone, receive, rendezvous, reporting, send } from "../init/protocol.ts";
 import { rootWritesOf } from "../sandbox/files.ts";
+import type { Named } from "../sandbox/group.ts";
 import type { Spec } from "../spec/config.ts";
 import { connectToAgent, fresh, request } from "./connect.ts";
 import { checkVolumes, lend } from "./files.ts";
-import { findMachine, machineDirectory, membershipOf } from "./group.ts";
+import { guestIdOf, isOpen, machineDirectory, machineOf } from "./group.ts";
 import { guestSpec, joinedNamespaces } from "./guest-spec.ts";
 import { JoinedMachine } from "./join.ts";
 import { HostMachine } from "./machine.ts";
 import { connectNetwork, NO_NETWORK, type NetworkCard } from "./network.ts";
 import { vmmFiles } from "./program-files.ts";
-import type { NewContainer } from "./protocol.ts";
+import type { FromHost, NewContainer } from "./protocol.ts";
 import { machineSettings, type MachineSettings } from "./settings.ts";
+import { settingsFrom } from "./snapshot.ts";
 import { endAs, holdSignals, StandIn } from "./stand-in.ts";
 
 /** A guest's kernel boots in less than a second on hardware, and in ten where the hardware is emulated and idle. */
@@ -46,20 +48,27 @@ const PLACES = 16;
 export interface MachinePlan {
   readonly guest: Spec;
   /** A machine of its own, or another's: the state directory with its sockets. */
-  readonly machine: { readonly kind: "new"; readonly settings: MachineSettings; readonly files: JailFiles; readonly places: number } | { readonly kind: "joined"; readonly directory: string };
+  readonly machine: { readonly kind: "new"; readonly settings: MachineSettings; readonly files: JailFiles; readonly places: number; readonly snapshot: string | undefined } | { readonly kind: "joined"; readonly directory: string };
+  /** Whose machine it joins. */
+  readonly first: Container | undefined;
+  readonly stays: boolean;
   readonly joins: NewContainer["joins"];
 }
 
 /** Everything that can be refused before anything is made. @throws Error in plain words where this host cannot, ConfigError */
-export function planMachine(spec: Spec, { root, id, preserveFds, config }: CreateOptions): MachinePlan {
+export function planMachine(spec: Spec, named: Named | undefined, { root, id, preserveFds, config, snapshot }: CreateOptions): MachinePlan {
   const readiness = checkVm();
   if (readiness.kind !== "ready" && readiness.kind !== "nested") throw new Error(`mode vm: ${describeReadiness(readiness)}`);
   if (preserveFds > 0) throw new Error("--preserve-fds: a descriptor of the host's means nothing in a machine's guest");
-  const membership = membershipOf(spec.annotations ?? {}, id);
-  const guest = guestSpec(spec, id, membership.kind === "member");
+  const self = { id, annotations: spec.annotations ?? {} };
+  const first = machineOf(named);
+  const guest = guestSpec(spec, guestIdOf(self), first !== undefined);
   checkVolumes(spec);
-  if (membership.kind === "member") return { guest, machine: { kind: "joined", directory: findMachine(root, membership.of) }, joins: joinsOf(spec, root, membership.of) };
-  return { guest, machine: { kind: "new", settings: machineSettings(spec, config.vm ?? {}), files: vmmFiles(), places: membership.kind === "first" ? PLACES : 0 }, joins: [] };
+  if (first !== undefined) return { guest, machine: { kind: "joined", directory: first.directory }, first, stays: false, joins: joinsOf(spec, root, first.record.id) };
+  const settings = machineSettings(spec, config.vm ?? {});
+  const restored = snapshot === undefined ? undefined : settingsFrom(snapshot, settings);
+  const places = isOpen(self) ? PLACES : 0;
+  return { guest, machine: { kind: "new", settings: restored ?? settings, files: vmmFiles(), places, snapshot: restored?.snapshot }, first, stays: places === 0, joins: [] };
 }
 
 /** A path that names a process of another container's names that container; any other means the first one, which is whose the engine has told it. */
@@ -146,7 +155,7 @@ function standIn({ container, spec, console, plan, channel, start, inherited }: 
         if (poll([{ fd: channel, events: 0 }], 0)[0] !== 0) throw new PeerGone("the runtime is gone");
       };
       const agent = inStep("agent", () => connectToAgent(machineDirectory(container), BOOT_TIMEOUT_MS, alive));
-      request(agent, { kind: "create", id: container.record.id, spec: plan.guest, rootWrites: rootWritesOf(spec), loans: machine.tags, joins: plan.joins, network: network.interfaces, ...fresh() }, alive);
+      request(agent, introduction(container.record, spec, plan, machine.tags, network.interfaces), alive);
       rendezvous(channel, { kind: "ready" });
       channel.close();
       const ended = new StandIn({ channel: agent, terminal, start }, signals).run();
@@ -158,6 +167,12 @@ function standIn({ container, spec, console, plan, channel, start, inherited }: 
     }
   });
   return reported === 0 ? code : reported;
+}
+
+function introduction(record: ContainerRecord, spec: Spec, { guest, machine, stays, joins }: MachinePlan, loans: NewContainer["loans"], network: NewContainer["network"]): FromHost {
+  const id = guestIdOf(record);
+  if (machine.kind === "new" && machine.snapshot !== undefined) return { kind: "adopt", id, hostname: record.id, ...fresh() };
+  return { kind: "create", id, spec: guest, rootWrites: rootWritesOf(spec), loans, stays, joins, network, ...fresh() };
 }
 
 function enterMachine({ directory, record }: Container, spec: Spec, { machine }: MachinePlan, cards: readonly NetworkCard[], resources: NodeResources): HostMachine | JoinedMachine {

@@ -13,7 +13,7 @@ import { ContainerError, type Container } from "../container/store.ts";
 import { fromWire, receive, rendezvous, reporting, send } from "../init/protocol.ts";
 import { connectToAgent, fresh, request } from "./connect.ts";
 import { openTerminal } from "./create.ts";
-import { machineDirectory } from "./group.ts";
+import { guestIdOf, machineDirectory } from "./group.ts";
 import { endAs, holdSignals, StandIn } from "./stand-in.ts";
 
 /** The guest runs already. */
@@ -38,7 +38,7 @@ export function execInMachine(container: Container, options: ExecOptions): numbe
       newSession();
       const terminal = console === undefined ? undefined : openTerminal(console);
       const agent = inStep("agent", () => connectToAgent(machineDirectory(container), ANSWER_TIMEOUT_MS, () => undefined));
-      request(agent, { kind: "exec", id: container.record.id, process, ...fresh() }, () => undefined);
+      request(agent, { kind: "exec", id: guestIdOf(container.record), process, ...fresh() }, () => undefined);
       rendezvous(theirs, { kind: "ready" });
       theirs.close();
       code = endAs(new StandIn({ channel: agent, terminal }, signals).run());

@@ -1,55 +1,44 @@
 /**
  * Several containers in one machine. The first one's machine is the group's: the others find it by the first one's id, in its state directory, and it
- * ends with the first one.
+ * ends with the first one. Who may join is decided as for any sandbox (sandbox/group.ts).
  */
 import { dirname } from "node:path";
-import { effectiveUid } from "../../linux/credentials.ts";
 import { statusOf } from "../container/status.ts";
-import { Container, ContainerError } from "../container/store.ts";
+import { Container, ContainerError, type ContainerRecord } from "../container/store.ts";
+import type { Named } from "../sandbox/group.ts";
 import { validateId } from "../spec/id.ts";
 
-/** Kubernetes' engines tell a pod's first container from the others, and what its id is. */
-const ENGINES = [
-  { type: "io.kubernetes.cri.container-type", sandbox: "io.kubernetes.cri.sandbox-id" },
-  { type: "io.kubernetes.cri-o.ContainerType", sandbox: "io.kubernetes.cri-o.SandboxID" },
-] as const;
-/** Names the first container; on that itself it says that others may come. */
-const ANNOTATION = "dev.tssandbox.sandbox";
-
-/** Which part a container has in a machine. */
-export type Membership = { readonly kind: "alone" } | { readonly kind: "first" } | { readonly kind: "member"; readonly of: string };
+/** What a restored container is called in its guest: as the one that was saved. */
+export const GUEST_ID = "dev.tssandbox.vm.guest-id";
 
 /** @throws ConfigError for an id that is none */
-export function membershipOf(annotations: Readonly<Record<string, string>>, id: string): Membership {
-  const first = annotations[ANNOTATION] ?? sandboxOfEngine(annotations, id);
-  if (first === undefined) return { kind: "alone" };
-  if (first === id) return { kind: "first" };
-  validateId(first);
-  return { kind: "member", of: first };
+export function guestIdOf({ id, annotations }: Pick<ContainerRecord, "id" | "annotations">): string {
+  const guestId = annotations[GUEST_ID] ?? id;
+  validateId(guestId);
+  return guestId;
 }
 
-function sandboxOfEngine(annotations: Readonly<Record<string, string>>, id: string): string | undefined {
-  for (const { type, sandbox } of ENGINES) {
-    if (annotations[type] === "sandbox") return id;
-    if (annotations[type] === "container") return annotations[sandbox];
-  }
-  return undefined;
-}
+/** Who says of himself that others may come: a pod's first container by its engine's annotation, or any by ours with its own id. */
+const OPEN: Readonly<Record<string, (id: string) => string>> = {
+  "dev.tssandbox.sandbox": (id) => id, "io.kubernetes.cri.container-type": () => "sandbox", "io.kubernetes.cri-o.ContainerType": () => "sandbox",
+};
+
+/** Whether a machine has places for others. */
+export const isOpen = ({ annotations, id }: Pick<ContainerRecord, "id" | "annotations">): boolean => Object.entries(OPEN).some(([name, value]) => annotations[name] === value(id));
+
+/** Whether nobody else is in its machine, or can come. */
+export const isAlone = ({ record }: Container): boolean => record.sandbox === undefined && !isOpen(record);
 
 /** The state directory with the machine's sockets. */
-export function machineDirectory({ directory, record: { annotations, id } }: Container): string {
-  const membership = membershipOf(annotations, id);
-  return membership.kind === "member" ? Container.directoryOf(dirname(directory), membership.of) : directory;
-}
+export const machineDirectory = ({ directory, record: { sandbox } }: Container): string => (sandbox === undefined ? directory : Container.directoryOf(dirname(directory), sandbox));
 
-/** @returns the first container's state directory. @throws ContainerError where a container cannot join it */
-export function findMachine(root: string, first: string): string {
-  const container = Container.open(root, first);
-  const { record: { mode, ownerId, annotations }, directory } = container;
-  if (mode !== "vm") throw new ContainerError(`container ${first} has no virtual machine to join: its mode is ${mode}`);
-  if (ownerId !== effectiveUid()) throw new ContainerError(`container ${first} is another user's`);
-  if (membershipOf(annotations, first).kind !== "first") throw new ContainerError(`container ${first} has a machine for itself alone: its annotation ${ANNOTATION} would have to be ${first}`);
-  const status = statusOf(container);
-  if (status !== "running" && status !== "created") throw new ContainerError(`cannot join the machine of a ${status} container: ${first}`);
-  return directory;
+/** @returns the first container of the machine to join, if there is one. @throws ContainerError where it cannot be joined */
+export function machineOf(named: Named | undefined): Container | undefined {
+  if (named?.first.record.mode !== "vm") return undefined;
+  const { first, annotation } = named;
+  const { id } = first.record;
+  if (!isOpen(first.record)) throw new ContainerError(`${annotation}: ${id} has a machine for itself alone: it says nothing of others in its own annotations`);
+  const status = statusOf(first);
+  if (status !== "running" && status !== "created") throw new ContainerError(`${annotation}: cannot join the machine of a ${status} container: ${id}`);
+  return first;
 }

@@ -39,6 +39,8 @@ export interface MachineRequest {
   /** File systems that containers which come later can be lent. */
   readonly places: number;
   readonly cards: readonly NetworkCard[];
+  /** The VMM's snapshot, which the machine goes on from instead of booting. */
+  readonly snapshot?: string | undefined;
   /** The container's state directory. */
   readonly directory: string;
   readonly resources: NodeResources;
@@ -137,7 +139,7 @@ function lastLine(directory: string): string {
 }
 
 /** @param user the VMM's alone. */
-function startVmm({ settings, files, cards, directory, places }: MachineRequest, user: UserIds, links: readonly { readonly tag: string; readonly fd: Fd }[], log: Fd): number {
+function startVmm({ settings, files, cards, directory, places, snapshot }: MachineRequest, user: UserIds, links: readonly { readonly tag: string; readonly fd: Fd }[], log: Fd): number {
   const kept: Fd[] = [];
   const keep = (fd: Fd) => {
     kept.push(fd);
@@ -161,7 +163,9 @@ function startVmm({ settings, files, cards, directory, places }: MachineRequest,
     control: keep(listenUnix(`${path.procPath}/${CONTROL}`)),
     sealed: true,
     devices,
-    source: { kind: "boot", kernel: file(settings.kernel), initramfs: file(settings.initramfs), commandLine: COMMAND_LINE },
+    source: snapshot === undefined
+      ? { kind: "boot", kernel: file(settings.kernel), initramfs: file(settings.initramfs), commandLine: COMMAND_LINE }
+      : { kind: "snapshot", file: file(snapshot) },
   };
   using document = createMemfd("vm-config");
   writeAll(document, JSON.stringify(config));

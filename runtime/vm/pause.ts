@@ -2,9 +2,7 @@
 import type { Container } from "../container/store.ts";
 import { askAgent } from "./ask.ts";
 import { controlMachine } from "./control.ts";
-import { membershipOf } from "./group.ts";
-
-const isAlone = ({ record: { annotations, id } }: Container): boolean => membershipOf(annotations, id).kind === "alone";
+import { isAlone } from "./group.ts";
 
 /** @throws Error */
 export function pauseInMachine(container: Container): void {

@@ -2,7 +2,7 @@
  * What the host says to the agent in a guest, and the agent to the host: one connection for each process, which lives as long as the process.
  *
  *   host: a stand-in (stand-in.ts)                guest: a task of the agent's (task.ts)
- *      | create or exec ---------------------------->| sets the process up
+ *      | create, adopt, exec ----------------------->| sets the process up
  *      |<----------------------------- created or failed
  *      | start (for create) ------------------------>| lets it run
  *      |<----------------------------- started or failed
@@ -62,6 +62,8 @@ export interface NewContainer {
   /** The tags of virtio-fs devices by the names that the guest mounts them with, below the container's share. */
   readonly loans: Readonly<Record<string, string>>;
   /** Namespaces that it has in common with a container which runs in the guest already. */
+  /** Whether it outlives its connection: the machine is its own, and may be restored with another host. */
+  readonly stays: boolean;
   readonly joins: readonly { readonly type: SharedNamespace; readonly container: string }[];
   /** The machine's, which its first container brings along. */
   readonly network: readonly GuestInterface[];
@@ -71,6 +73,8 @@ export type FromHost =
   | ({ readonly kind: "create" } & NewContainer & Fresh)
   | ({ readonly kind: "exec"; readonly id: string; readonly process: Process } & Fresh)
   | { readonly kind: "ask"; readonly id: string; readonly question: Question }
+  /** To the task of a container that was restored: the connection is its new host. It stands still until it is started. */
+  | ({ readonly kind: "adopt"; readonly id: string; readonly hostname: string } & Fresh)
   | { readonly kind: "start" }
   | { readonly kind: "signal"; readonly signal: number }
   | { readonly kind: "resize"; readonly rows: number; readonly columns: number }

@@ -1,5 +1,5 @@
 /** The agent's side of one process: sets it up, passes its streams and signals on, tells how it ended. A forked process, all synchronous. */
-import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readlinkSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { EINVAL, ENOENT } from "../../linux/abi/errno.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { POLLIN, POLLOUT } from "../../linux/abi/poll.ts";
@@ -11,9 +11,10 @@ import type { Fd } from "../../linux/fd.ts";
 import { duplicateOnto, open, pipe } from "../../linux/file.ts";
 import { setNonBlocking } from "../../linux/fcntl.ts";
 import { MNT_DETACH, mount, unmount } from "../../linux/mount.ts";
-import { poll } from "../../linux/poll.ts";
+import { CLONE_NEW, setHostname, setNamespace } from "../../linux/namespace.ts";
+import { poll, type PollRequest } from "../../linux/poll.ts";
 import { kill, pidfdOpen, tryWaitPid, type ExitStatus } from "../../linux/process.ts";
-import { receiveMessage, socketPair } from "../../linux/socket.ts";
+import { acceptUnix, connectUnix, listenUnix, receiveMessage, sendMessage, socketPair } from "../../linux/socket.ts";
 import { setWindowSize } from "../../linux/tty.ts";
 import { tryReadInto, tryWriteFrom } from "../../vmm/devices/host-io.ts";
 import { NO_CONFIG } from "../config/schema.ts";
@@ -37,8 +38,8 @@ const DRAIN_LIMIT = 1 << 20;
 /** The clock is left alone where it is about right. */
 const CLOCK_TOLERANCE_MS = 500;
 
-type Request = Extract<FromHost, { kind: "create" | "exec" | "ask" }>;
-type ProcessRequest = Exclude<Request, { kind: "ask" }>;
+type Request = Extract<FromHost, { kind: "create" | "exec" | "ask" | "adopt" }>;
+type ProcessRequest = Extract<Request, { kind: "create" | "exec" }>;
 
 /** @returns the exit code of this process, which means nothing to anybody. */
 export function serveTask(connection: Fd, root: string, log: Logger): number {
@@ -46,6 +47,7 @@ export function serveTask(connection: Fd, root: string, log: Logger): number {
   try {
     const request = awaitRequest(channel);
     if (request === undefined) return 1;
+    if (request.kind === "adopt") return handOver(connection, request, root);
     if (request.kind === "ask") answerAsked(channel, request, root, log);
     else runProcess(channel, request, root, log);
   } catch (error) {
@@ -93,14 +95,14 @@ function awaitRequest(channel: Channel): Request | undefined {
     const frame = channel.next();
     if (frame === undefined) continue;
     const message = JSON.parse(Buffer.from(frame.content).toString()) as FromHost;
-    if (message.kind !== "create" && message.kind !== "exec" && message.kind !== "ask") throw new Error(`the agent was told to ${message.kind} first`);
+    if (message.kind !== "create" && message.kind !== "exec" && message.kind !== "ask" && message.kind !== "adopt") throw new Error(`the agent was told to ${message.kind} first`);
     return message;
   }
   return undefined;
 }
 
 /** Not in a user namespace of a test's, which may set neither. */
-function refresh({ time, seed }: ProcessRequest): void {
+function refresh({ time, seed }: Pick<ProcessRequest, "time" | "seed">): void {
   try {
     if (Math.abs(Date.now() - time) > CLOCK_TOLERANCE_MS) setClock(time);
     addEntropy(Buffer.from(seed, "base64"));
@@ -116,7 +118,10 @@ interface Output {
 }
 
 class Task {
-  readonly #channel: Channel;
+  #channel: Channel;
+  /** Where a new host comes from, for one that stays. */
+  readonly #adoption: Fd | undefined;
+  #adopted = false;
   readonly #log: Logger;
   readonly #container: Container;
   readonly #own: boolean;
@@ -135,6 +140,7 @@ class Task {
     const streams = terminal ? terminalStreams() : pipeStreams();
     const made = request.kind === "create" ? create(request, root, streams.console, log) : execute(request, root, streams.console, log);
     this.#container = made.container;
+    this.#adoption = request.kind === "create" && request.stays ? listenForHost(this.#container) : undefined;
     this.#pid = made.pid;
     const { input, outputs, master } = streams.take();
     this.#input = input;
@@ -160,23 +166,49 @@ class Task {
   #supervise(): ExitStatus | undefined {
     using process = pidfdOpen(this.#pid);
     for (;;) {
-      const open = this.#outputs.filter(({ ended }) => !ended);
-      const input = this.#pending.length > 0 ? this.#input : undefined;
-      const [fromHost = 0, ended, ...rest] = poll([
-        { fd: this.#channel.fd, events: this.#channel.events(true) },
-        { fd: process, events: POLLIN },
-        ...open.map(({ fd }) => ({ fd, events: this.#channel.idle ? POLLIN : 0 })),
-        ...(input === undefined ? [] : [{ fd: input, events: POLLOUT }]),
-      ], Infinity);
-      if ((fromHost & POLLOUT) !== 0) this.#channel.flush();
-      if ((fromHost & ~POLLOUT) !== 0) this.#hear();
-      if (this.#channel.gone) return undefined;
-      for (const [i, output] of open.entries()) if (rest[i] !== 0 && this.#channel.idle) this.#pass(output);
-      if (input !== undefined) this.#feed();
-      if (ended !== 0) {
-        for (let reaped = tryWaitPid(-1); reaped !== undefined; reaped = tryWaitPid(-1)) if (reaped.pid === this.#pid) return reaped.status;
+      const requests: (PollRequest & { readonly act: (happened: number) => ExitStatus | undefined | void })[] = [
+        { fd: process, events: POLLIN, act: () => this.#reap() },
+        ...(this.#channel.gone ? [] : this.#talking()),
+        ...(this.#adoption === undefined ? [] : [{ fd: this.#adoption, events: POLLIN, act: () => this.#adopt() }]),
+      ];
+      for (const [i, happened] of poll(requests, Infinity).entries()) {
+        const ended = happened === 0 ? undefined : requests[i]?.act(happened);
+        if (ended !== undefined) return ended;
       }
+      if (this.#channel.gone && this.#adoption === undefined) return undefined;
     }
+  }
+
+  #talking(): (PollRequest & { readonly act: (happened: number) => void })[] {
+    const outputs = this.#outputs.filter(({ ended }) => !ended);
+    return [
+      { fd: this.#channel.fd, events: this.#channel.events(true), act: (happened) => this.#channelReady(happened) },
+      ...outputs.map((output) => ({ fd: output.fd, events: this.#channel.idle ? POLLIN : 0, act: () => void (this.#channel.idle && this.#pass(output)) })),
+      ...(this.#pending.length === 0 || this.#input === undefined ? [] : [{ fd: this.#input, events: POLLOUT, act: () => this.#feed() }]),
+    ];
+  }
+
+  #channelReady(happened: number): void {
+    if ((happened & POLLOUT) !== 0) this.#channel.flush();
+    if ((happened & ~POLLOUT) !== 0) this.#hear();
+  }
+
+  #reap(): ExitStatus | undefined {
+    for (let reaped = tryWaitPid(-1); reaped !== undefined; reaped = tryWaitPid(-1)) if (reaped.pid === this.#pid) return reaped.status;
+    return undefined;
+  }
+
+  /** What was under way to the last host is its own: output that it had not read, input that it had sent. */
+  #adopt(): void {
+    if (this.#adoption === undefined) return;
+    using from = acceptUnix(this.#adoption);
+    const connection = receiveMessage(from)?.fds[0];
+    if (connection === undefined) return;
+    this.#channel.fd.close();
+    this.#channel = new Channel(connection);
+    this.#pending = [];
+    this.#adopted = true;
+    this.#channel.say({ kind: "created" });
   }
 
   #hear(): void {
@@ -199,6 +231,7 @@ class Task {
         return;
       case "create":
       case "exec":
+      case "adopt":
       case "ask": throw new Error("one process for each connection");
       default: assertNever(message);
     }
@@ -206,7 +239,8 @@ class Task {
 
   #start(): void {
     try {
-      startContainer(this.#container);
+      if (this.#adopted) cgroupOf(this.#container).thaw();
+      else startContainer(this.#container);
       this.#channel.say({ kind: "started" });
     } catch (error) {
       this.#channel.say({ kind: "failed", message: messageOf(error).slice(0, 4096) });
@@ -270,6 +304,38 @@ class Task {
     for (const path of sharesOf(this.#container.record.id)) sync(path);
   }
 }
+
+const ADOPTION = "adopt.sock";
+
+/** In the container's own state directory. */
+function listenForHost({ directory }: Container): Fd {
+  using path = open(directory, fcntl.O_PATH | fcntl.O_DIRECTORY);
+  return listenUnix(`${path.procPath}/${ADOPTION}`);
+}
+
+/** Gives the connection to the task of a container that was restored, which has randomness, a clock and a name of its own by then. */
+function handOver(connection: Fd, request: Extract<Request, { kind: "adopt" }>, root: string): number {
+  refresh(request);
+  const { directory, record } = Container.open(root, request.id);
+  rename(record.pid, request.hostname);
+  using path = open(directory, fcntl.O_PATH | fcntl.O_DIRECTORY);
+  using task = connectUnix(`${path.procPath}/${ADOPTION}`);
+  sendMessage(task, Buffer.from("host"), [connection]);
+  return 0;
+}
+
+const namespaceOf = (pid: number | "self") => readlinkSync(`/proc/${pid}/ns/uts`);
+
+/** In its UTS namespace, unless that is the guest's. */
+function rename(pid: number, hostname: string): void {
+  if (namespaceOf(pid) === namespaceOf("self")) return;
+  using namespace = open(`/proc/${pid}/ns/uts`, fcntl.O_RDONLY);
+  setNamespace(namespace, CLONE_NEW.uts, "uts");
+  setHostname(hostname.slice(0, MAX_HOSTNAME));
+}
+
+/** Source: sethostname(2). */
+const MAX_HOSTNAME = 64;
 
 type CreateRequest = Extract<Request, { kind: "create" }>;
 

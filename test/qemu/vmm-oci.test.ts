@@ -63,8 +63,9 @@ mkdir -p /run/www; echo from the host >/run/www/index.html; busybox httpd -p 809
 ${bundle("net", "ip -o addr show dev eth0; ip -o link show dev eth0; ping -c 2 -W 10 10.99.0.1; wget -qO- http://192.0.2.1:8099/; mkdir /www; echo from the guest >/www/index.html; httpd -p 80 -h /www; echo serving; read line; echo $line", { network: "/run/netns/pod" })}
 ${bundle("first", "trap 'exit 3' TERM; echo ready; while :; do sleep 0.1; done", { sandbox: "first" })}
 ${bundle("member", "hostname; sha256sum /volume/small | cut -c1-64; cat >/volume/written; echo lost >/lost; ps | grep -c [s]leep; exit 7", { sandbox: "first", joins: true })}
-${bundle("terminal", "tty; stty size; while [ \"$(stty size)\" = '31 97' ]; do sleep 0.2; done; stty size; read line; echo got $line; exit 4", { sandbox: "first", terminal: true })}
-${bundle("hungry", "while ! [ -e /volume/go ]; do sleep 0.2; done; tail /dev/zero; echo $?", { sandbox: "first", memory: 24 << 20 })}
+${bundle("terminal", "tty; stty size; while [ \"$(stty size)\" = '31 97' ]; do sleep 0.2; done; stty size; read line; echo got $line; exit 4", { sandbox: "first", joins: true, terminal: true })}
+${bundle("hungry", "while ! [ -e /volume/go ]; do sleep 0.2; done; tail /dev/zero; echo $?", { sandbox: "first", joins: true, memory: 24 << 20 })}
+${bundle("saved", "n=0; while :; do n=$((n+1)); echo $n >/count; sleep 0.1; done")}
 ${bundle("worker", "echo mine >/own; while :; do date +%s >/volume/worker; sleep 0.1; done", { sandbox: "first", joins: true })}
 `;
 
@@ -130,7 +131,7 @@ test("several containers in one machine: each with its own files and processes, 
   const { stdout, stderr } = await script(`
     bin/tssandbox --mode vm create --bundle /run/first --pid-file /run/first.pid first </dev/null >/run/first.out 2>&1 || { cat /run/first.out; exit; }
     bin/tssandbox start first
-    sed -i "s/PID/$(cat /run/first.pid)/" /run/member/config.json /run/worker/config.json
+    sed -i "s/PID/$(cat /run/first.pid)/" /run/{member,worker,hungry,terminal}/config.json
     echo typed | bin/tssandbox --mode vm run --bundle /run/member member; echo member $?
     cat /run/volume/written; sha256sum /run/volume/small | cut -c1-64; ls /run/rootfs | grep -c -e lost -e own
     for id in worker other; do bin/tssandbox --mode vm create --bundle /run/worker $id </dev/null >/run/$id.out 2>&1; bin/tssandbox start $id; done
@@ -147,7 +148,7 @@ test("several containers in one machine: each with its own files and processes, 
     bin/tssandbox kill first TERM; ended first; ended other
     bin/tssandbox --mode vm run --bundle /run/member late </dev/null; echo late $?
     bin/tssandbox delete other; bin/tssandbox delete first; cat /run/first.out; ls /run/tssandbox; pgrep -f ^tssandbox-vmm; true`);
-  expect(stderr).toMatch(/^.*cannot join the machine of a stopped container: first\n$/);
+  expect(stderr).toMatch(/^.*annotations\["dev.tssandbox.sandbox"\].*first: .*\n$/);
   const lines = stdout.trim().split("\n").map((line) => line.trim());
   const sum = expect.stringMatching(/^[0-9a-f]{64}$/) as string;
   expect(lines).toEqual([
@@ -169,4 +170,27 @@ test("the pod's network: addresses, MTU, ping and HTTP to the host by the defaul
   expect(stdout).toMatch(/eth0 +inet 10\.99\.0\.2\/24 .*eth0: <.*> mtu 1400 .* 0% packet loss.*\nfrom the host\nserving\ndone\n/s);
   // The tap is gone with its machine.
   expect(lines.slice(-2)).toEqual(["lo", "eth0"]);
+});
+
+test("a running container is saved and restored twice: both go on, with names, randomness and files of their own; the original too", async () => {
+  const { stdout, stderr } = await script(`
+    count() { bin/tssandbox exec $1 sh -c 'a=$(cat /count); while [ $(cat /count) = $a ]; do sleep 0.1; done; cat /count'; }
+    bin/tssandbox --mode vm run --detach --bundle /run/saved saved </dev/null >/run/saved.out 2>&1
+    bin/tssandbox exec saved sh -c 'echo kept >/kept; head -c 300000 /volume/big | sha256sum | cut -c1-64 >/sum; cat /sum'
+    count saved >/dev/null; bin/tssandbox vm snapshot saved /run/snapshot; echo snapshot $?; count saved >/run/count
+    bin/tssandbox kill saved KILL; ended saved; bin/tssandbox delete saved
+    for id in one-more another; do bin/tssandbox vm restore --detach /run/snapshot $id </dev/null >/run/$id.out 2>&1; echo restore $?; done
+    for id in one-more another; do
+      bin/tssandbox exec $id sh -c 'hostname; cat /kept; head -c 300000 /volume/big | sha256sum | cut -c1-64; ls /bin/busybox; head -c 32 /dev/urandom | sha256sum'
+      count $id >/run/count; bin/tssandbox exec $id date +%s >/run/date; [ $(($(date +%s) - $(cat /run/date))) -lt 60 ]; echo clock $?
+      echo $id >/run/volume/$id; bin/tssandbox exec $id cat /volume/$id
+    done
+    bin/tssandbox kill one-more TERM; bin/tssandbox kill one-more KILL; ended one-more; state another; bin/tssandbox delete --force one-more; bin/tssandbox delete --force another
+    cat /run/saved.out /run/one-more.out /run/another.out; ls /run/tssandbox; pgrep -f ^tssandbox-vmm; true`);
+  expect(stderr).toBe("");
+  const lines = stdout.trim().split("\n");
+  const hash = expect.stringMatching(/^[0-9a-f]{64}/) as string;
+  const clone = (id: string) => [id, "kept", lines[0], "/bin/busybox", hash, "clock 0", id];
+  expect(lines).toEqual([hash, "snapshot 0", "stopped", "restore 0", "restore 0", ...clone("one-more"), ...clone("another"), "stopped", "running"]);
+  expect(lines[9]).not.toBe(lines[16]);
 });

@@ -10,6 +10,8 @@
  */
 import { closeSync } from "node:fs";
 import { POLLIN, POLLOUT } from "../../linux/abi/poll.ts";
+import { MAX_STATE, RESTORE, SAVE } from "../../gofer/fuse/socket.ts";
+import { poll } from "../../linux/poll.ts";
 import { gather, scatter } from "../virtio/buffers.ts";
 import { guarded, serve, type DeviceHost, type VirtioDevice } from "../virtio/device.ts";
 import { QueueError, type Chain } from "../virtio/queue.ts";
@@ -28,6 +30,11 @@ const ENOTCONN = 107;
 interface Waiting {
   readonly queue: number;
   readonly chain: Chain;
+}
+
+interface SavedShare {
+  readonly mounted: boolean;
+  readonly gofer?: Uint8Array;
 }
 
 export class RemoteFs implements VirtioDevice {
@@ -77,6 +84,42 @@ export class RemoteFs implements VirtioDevice {
     this.#mounted = false;
     this.#waiting.clear();
     this.#waitingCount = 0;
+  }
+
+  /** With what the gofer needs to go on elsewhere. Waits for it. @throws Error where it cannot be saved now */
+  save(): SavedShare {
+    const socket = this.#socket;
+    if (socket === undefined) return { mounted: this.#mounted };
+    if (this.#replySize > 0) throw new Error("the file system's gofer is in the middle of a reply");
+    writeWaiting(socket, this.#rest);
+    this.#rest = new Uint8Array(0);
+    this.#watch?.setEvents(POLLIN);
+    writeWaiting(socket, word(SAVE));
+    for (;;) {
+      const header = readWaiting(socket, OUT_HEADER);
+      const length = header.readUInt32LE(0);
+      const isState = header.readBigUInt64LE(8) === 0n;
+      if (length < OUT_HEADER || length > (isState ? MAX_STATE : MESSAGE_LIMIT)) throw new Error(`the file system's gofer answers with ${length} bytes`);
+      const rest = readWaiting(socket, length - OUT_HEADER);
+      if (isState) return this.#saved(rest);
+      if (this.#host !== undefined) this.#answer(this.#host, Buffer.concat([header, rest]));
+    }
+  }
+
+  /** Every request that the gofer has had is answered by now: one that waits for something else could not go on elsewhere. */
+  #saved(gofer: Uint8Array): SavedShare {
+    if (this.#waitingCount > 0) throw new Error("a process in the guest waits for a file lock");
+    // Not a Buffer, which makes JSON of itself before anybody is asked.
+    return { mounted: this.#mounted, gofer: new Uint8Array(gofer) };
+  }
+
+  /** Preconditions: the gofer's socket is attached, where the other had one. @throws Error */
+  restore(state: unknown): void {
+    const { mounted, gofer } = state as SavedShare;
+    this.#mounted = mounted;
+    if (gofer === undefined) return;
+    if (this.#socket === undefined) throw new Error(`the file system ${this.tag} needs a gofer`);
+    writeWaiting(this.#socket, Buffer.concat([word(RESTORE), word(gofer.length), gofer]));
   }
 
   #listen(host: DeviceHost, socket: number): void {
@@ -196,4 +239,39 @@ export class RemoteFs implements VirtioDevice {
     queue.push(waiting.chain, fits ? scatter(waiting.chain.writable, 0, reply) : 0);
     host.signalUsed(queue);
   }
+}
+
+function word(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+}
+
+/** How long a gofer may take to read or write a piece, in milliseconds. */
+const PATIENCE_MS = 10_000;
+
+/** @throws Error where the gofer is gone or does not answer */
+function writeWaiting(socket: number, content: Uint8Array): void {
+  for (let done = 0; done < content.length; ) {
+    const written = tryWriteFrom(socket, [content.subarray(done)]);
+    if (written === "gone") throw new Error("the file system's gofer has ended");
+    if (written === "later") awaitGofer(socket, POLLOUT);
+    else done += written;
+  }
+}
+
+/** @throws Error where the gofer is gone or does not answer */
+function readWaiting(socket: number, size: number): Buffer {
+  const content = Buffer.alloc(size);
+  for (let done = 0; done < size; ) {
+    const read = tryReadInto(socket, [content.subarray(done)]);
+    if (read === "gone" || read === 0) throw new Error("the file system's gofer has ended");
+    if (read === "later") awaitGofer(socket, POLLIN);
+    else done += read;
+  }
+  return content;
+}
+
+function awaitGofer(socket: number, events: number): void {
+  if (poll([{ fd: socket, events }], PATIENCE_MS)[0] === 0) throw new Error("the file system's gofer does not answer");
 }

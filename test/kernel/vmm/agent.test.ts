@@ -84,8 +84,8 @@ class Client implements AsyncDisposable {
 
 const fresh = { time: Date.now(), seed: Buffer.alloc(64, 1).toString("base64") };
 
-async function created(client: Client, bundle: Bundle, rootWrites: "memory" | "host" = "host", joins: NewContainer["joins"] = []): Promise<void> {
-  client.say({ kind: "create", id: bundle.id, spec: { ...bundle.spec, root: { path: bundle.rootfs } } as never, rootWrites, loans: {}, network: [], joins, ...fresh });
+async function created(client: Client, bundle: Bundle, rootWrites: "memory" | "host" = "host", joins: NewContainer["joins"] = [], stays = false): Promise<void> {
+  client.say({ kind: "create", id: bundle.id, spec: { ...bundle.spec, root: { path: bundle.rootfs } } as never, rootWrites, loans: {}, network: [], stays, joins, ...fresh });
   await client.expect("created");
 }
 
@@ -152,7 +152,7 @@ test("throw-away writes leave the lent root as it was", async () => {
 test("what cannot be made is told, and the agent goes on", async () => {
   using bundle = new Bundle({ args: ["/no/such/program"] });
   await using client = new Client();
-  client.say({ kind: "create", id: bundle.id, spec: { ...bundle.spec, root: { path: bundle.rootfs } } as never, rootWrites: "host", loans: {}, network: [], joins: [], ...fresh });
+  client.say({ kind: "create", id: bundle.id, spec: { ...bundle.spec, root: { path: bundle.rootfs } } as never, rootWrites: "host", loans: {}, network: [], stays: false, joins: [], ...fresh });
   await until("an answer", () => client.messages.length > 0);
   expect(client.messages[0]).toEqual({ kind: "failed", message: expect.stringContaining("/no/such/program") });
 });
@@ -181,7 +181,7 @@ test("questions about a container: its processes, its figures, frozen and thawed
   await created(client, bundle);
   client.say({ kind: "start" });
   await until("output", () => client.output === "ready\n");
-  expect(await ask(bundle, { do: "processes" })).toEqual(expect.arrayContaining([{ pid: expect.any(Number), parent: expect.any(Number), uid: 0, command: "sleep 1000" }]));
+  expect(await ask(bundle, { do: "processes" })).toEqual(expect.arrayContaining([{ pid: expect.any(Number), parent: expect.any(Number), uid: 0, command: expect.stringMatching("sleep 1000$") }]));
   expect(await ask(bundle, { do: "stats" })).toMatchObject({ pids: { current: expect.any(Number) } });
   expect(await ask(bundle, { do: "freeze" })).toBe(null);
   expect(statusIn(bundle)).toBe("paused");
@@ -225,4 +225,24 @@ test("a process that is killed for want of memory is told of", async () => {
   await watch.expect("oom");
   await client.expect("exited");
   expect(client.output).toBe("137\n");
+});
+
+test("a container that stays outlives its connection, stands still until its next host starts it, and has that one's name for it", async () => {
+  using bundle = new Bundle({ args: ["sh", "-c", "echo before; read line; echo after $line; hostname"], edit: (spec) => (spec.hostname = "saved") });
+  {
+    await using client = new Client();
+    await created(client, bundle, "host", [], true);
+    client.say({ kind: "start" });
+    await until("output", () => client.output === "before\n");
+    expect(await ask(bundle, { do: "freeze" })).toBe(null);
+  }
+  await using next = new Client();
+  next.say({ kind: "adopt", id: bundle.id, hostname: "restored", ...fresh });
+  await next.expect("created");
+  expect(statusIn(bundle)).toBe("paused");
+  next.say({ kind: "start" });
+  await next.expect("started");
+  next.input(Buffer.from("all\n"));
+  expect(await next.expect("exited")).toEqual({ kind: "exited", code: 0 });
+  expect(next.output).toBe("after all\nrestored\n");
 });

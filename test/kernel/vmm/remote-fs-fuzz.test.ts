@@ -193,7 +193,7 @@ function request(random: Random): Buffer {
   const body = random.pick([0, 1, 8, 16, 64, 4096]);
   const bytes = Buffer.alloc(4 + IN_HEADER.size + body);
   for (let i = 4; i < bytes.length; i++) bytes[i] = random.below(4) === 0 ? random.word() & 0xff : 0;
-  bytes.writeUInt32LE(random.pick([0, 15, 16, 4096, MESSAGE_LIMIT, 0xffff_ffff]));
+  bytes.writeUInt32LE(random.pick([0, 15, 16, 4096, MESSAGE_LIMIT, 0x7fff_ffff]));
   bytes.writeUInt32LE(isEvil ? random.pick([0, 39, BUFFER_SIZE + 1, 0xffff_ffff, random.word()]) : bytes.length - 4, 4);
   bytes.writeUInt32LE(random.below(60), 8);
   return bytes;

@@ -27,6 +27,8 @@ const MAX_PACKET = 64 << 10;
 const MAX_GREETING = 32;
 const FIRST_HOST_PORT = 1 << 30;
 
+/** How long clients wait at most for a driver that does not give the event's buffer back. */
+const SETTLE_MS = 2000;
 /** VIRTIO_VSOCK_EVENT_TRANSPORT_RESET: all connections are gone, after a restore. */
 const EVENT_TRANSPORT_RESET = 0;
 
@@ -54,6 +56,8 @@ export class Vsock implements VirtioDevice {
   #host: DeviceHost | undefined;
   #accepting: { stop(): void } | undefined;
   #restored = false;
+  /** The guest has been told, and has not heard yet: it would reset new connections along with the old ones. */
+  #settling = false;
 
   constructor(options: VsockOptions) {
     this.#options = options;
@@ -64,11 +68,17 @@ export class Vsock implements VirtioDevice {
 
   start(host: DeviceHost): void {
     this.#host = host;
+    if (!this.#restored) this.#acceptAll(host);
+  }
+
+  #acceptAll(host: DeviceHost): void {
+    this.#settling = false;
     this.#accepting = host.loop.watch(this.#listener.number, POLLIN, () => this.#accept(host));
   }
 
   reset(): void {
     this.#accepting?.stop();
+    this.#accepting = undefined;
     for (const connection of this.#connections.values()) connection.release();
     this.#connections.clear();
     this.#resets = [];
@@ -89,6 +99,8 @@ export class Vsock implements VirtioDevice {
     if (host === undefined) return;
     if (queue === TRANSMIT) serve(host, TRANSMIT, (chain) => this.#fromGuest(host, chain));
     if (queue === EVENT && this.#restored) this.#tellRestored(host);
+    // The driver gives an event's buffer back when it has handled it.
+    else if (queue === EVENT && this.#settling) this.#acceptAll(host);
     this.#deliver(host);
   }
 
@@ -272,6 +284,11 @@ export class Vsock implements VirtioDevice {
       const event = new Uint8Array(4);
       new DataView(event.buffer).setUint32(0, EVENT_TRANSPORT_RESET, true);
       return scatter(chain.writable, 0, event);
+    });
+    this.#settling = !this.#restored;
+    if (this.#settling) host.queue(EVENT)?.enableNotification();
+    host.loop.after(SETTLE_MS, () => {
+      if (this.#accepting === undefined && this.#host === host) this.#acceptAll(host);
     });
   }
 }

@@ -1,0 +1,102 @@
+/**
+ * A running container in a directory, and containers made from that:
+ *
+ *   machine        the VMM's snapshot (vmm/snapshot/file.ts): devices, gofers' state, memory
+ *   config.json    the container's configuration, with absolute paths
+ *   snapshot.json  what else a machine needs to go on; written last: a directory without it is no snapshot
+ */
+import { mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import * as v from "valibot";
+import { inStep } from "../../linux/errors.ts";
+import { Fd } from "../../linux/fd.ts";
+import { statusOf } from "../container/status.ts";
+import { ContainerError, type Container } from "../container/store.ts";
+import { rootWritesOf } from "../sandbox/files.ts";
+import type { Mount, Spec } from "../spec/config.ts";
+import { isBind, parseMountOptions } from "../spec/mount-parse.ts";
+import { askAgent } from "./ask.ts";
+import { controlMachine } from "./control.ts";
+import { guestIdOf, isAlone, GUEST_ID } from "./group.ts";
+import type { MachineSettings } from "./settings.ts";
+
+const MACHINE = "machine";
+const FACTS = "snapshot.json";
+
+const facts = v.strictObject({
+  version: v.literal(1), vcpus: v.number(), memoryMegabytes: v.number(),
+  /** Of the guest's image, which the memory refers to. */
+  image: v.strictObject({ size: v.number(), modified: v.number() }),
+});
+
+/**
+ * Saves a running container, which goes on afterwards. Its processes stand still in the guest when the machine is saved, so that none of a clone's runs
+ * before it has randomness, a clock and a name of its own.
+ * @param folder is made. @throws ContainerError, Error
+ */
+export function saveContainer(container: Container, settings: MachineSettings, folder: string): void {
+  refuse(container);
+  mkdirSync(folder, { mode: 0o700 });
+  try {
+    askAgent(container, { do: "freeze" });
+    try {
+      saveMachine(container, join(folder, MACHINE));
+    } finally {
+      askAgent(container, { do: "thaw" });
+    }
+    writeFileSync(join(folder, "config.json"), JSON.stringify(configOf(container)), { mode: 0o600 });
+    const { vcpus, memoryMegabytes, image } = settings;
+    writeFileSync(join(folder, FACTS), JSON.stringify({ version: 1, vcpus, memoryMegabytes, image: stampOf(image) }), { mode: 0o600 });
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+function refuse(container: Container): void {
+  const { id, mode, annotations } = container.record;
+  const status = statusOf(container);
+  if (mode !== "vm") throw new ContainerError(`${id} has no machine to save: its mode is ${mode}`);
+  if (status !== "running") throw new ContainerError(`cannot save a ${status} container: ${id}`);
+  if (!isAlone(container)) throw new ContainerError(`${id} shares its machine with others: it cannot be saved alone`);
+  if (isConnected(container.spec())) throw new ContainerError(`${id} is connected to a network: two from one snapshot would have the same addresses`);
+  if (rootWritesOf({ annotations } as Spec) === "host") throw new ContainerError(`${id} writes to its root file system on the host, which two cannot do from one snapshot`);
+}
+
+/** A clone would have its addresses. */
+const isConnected = ({ linux }: Spec): boolean => linux?.namespaces?.some(({ type, path }) => type === "network" && path) === true;
+
+function saveMachine({ directory }: Container, path: string): void {
+  controlMachine(directory, { do: "pause" });
+  try {
+    using file = new Fd(openSync(path, "wx+", 0o600));
+    controlMachine(directory, { do: "snapshot" }, [file]);
+  } finally {
+    controlMachine(directory, { do: "resume" });
+  }
+}
+
+/** Paths are absolute: the new bundle is elsewhere. A cgroup is for one container alone. */
+function configOf(container: Container): Spec {
+  const spec = container.spec();
+  const { cgroupsPath: _path, ...linux } = spec.linux ?? {};
+  const absolute = (mount: Mount): Mount => (isBind(parseMountOptions(mount.options)) ? { ...mount, source: resolve(container.record.bundle, mount.source ?? "") } : mount);
+  return {
+    ...spec,
+    mounts: (spec.mounts ?? []).map(absolute),
+    root: { ...spec.root, path: container.record.rootfs }, linux, annotations: { ...spec.annotations, [GUEST_ID]: guestIdOf(container.record) },
+  };
+}
+
+function stampOf(path: string): { readonly size: number; readonly modified: number } {
+  const { size, mtimeMs } = statSync(path);
+  return { size, modified: mtimeMs };
+}
+
+/** The machine that goes on from a snapshot. @throws Error where it cannot, or is none */
+export function settingsFrom(folder: string, settings: MachineSettings): MachineSettings & { readonly snapshot: string } {
+  const { vcpus, memoryMegabytes, image } = inStep("snapshot", () => v.parse(facts, JSON.parse(readFileSync(join(folder, FACTS), "utf8"))));
+  const stamp = stampOf(settings.image);
+  if (stamp.size !== image.size || stamp.modified !== image.modified) throw new Error(`the guest's image ${settings.image} is not the one that the snapshot was made with`);
+  return { ...settings, vcpus, memoryMegabytes, snapshot: join(folder, MACHINE) };
+}
