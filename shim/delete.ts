@@ -1,9 +1,9 @@
 /** `delete`: what containerd runs when the shim is gone, killed perhaps: whatever it has left of a container goes. */
-import { readFileSync } from "node:fs";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import process from "node:process";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { timestampNow } from "@bufbuild/protobuf/wkt";
+import { timestampFromDate, timestampNow } from "@bufbuild/protobuf/wkt";
 import { deleteContainer } from "../runtime/container/delete.ts";
 import { Container } from "../runtime/container/store.ts";
 import { Logger } from "../runtime/log.ts";
@@ -11,10 +11,18 @@ import { removeDeadSocket } from "./address.ts";
 import type { ShimArguments } from "./arguments.ts";
 import { defaultOptions, OPTIONS_FILE, type RuntimeOptions } from "./options.ts";
 import { DeleteResponseSchema } from "./proto/generated/task_pb.js";
+import type { Exit } from "./reaper.ts";
 import { unmountRoot } from "./rootfs.ts";
 
 /** Nobody has waited for it: as if it had been killed, which it has if it still ran. */
 const KILLED = 137;
+
+/** The answer for a container of which nothing is left: the launcher gives it, without a Node. In the bundle, which is containerd's working directory for `delete`. */
+export function answerDelete(bundle: string, pid: number, exit: Exit): void {
+  const file = join(bundle, "deleted");
+  writeFileSync(`${file}.new`, toBinary(DeleteResponseSchema, create(DeleteResponseSchema, { pid, exitStatus: exit.code, exitedAt: timestampFromDate(exit.at) })), { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+}
 
 /** @returns the answer, encoded. @throws SysError, CgroupError where something cannot be removed. */
 export function deleteRemains({ namespace, bundle: given, id: named }: ShimArguments): Uint8Array {
