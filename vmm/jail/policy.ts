@@ -74,11 +74,11 @@ export const vmmCalls: readonly Group[] = [
   },
   {
     reason: "Time, where the vDSO does not have it, locks within the process, seeds, threads' and signals' ends, its own",
-    names: "clock_gettime clock_nanosleep futex sched_yield getpid gettid getrandom rt_sigprocmask rt_sigreturn restart_syscall exit exit_group",
+    names: "clock_gettime gettimeofday clock_nanosleep futex sched_yield getpid gettid getrandom rt_sigprocmask rt_sigreturn restart_syscall exit exit_group",
     outcome: native,
   },
   { reason: "Node's own loops: how a vCPU's thread ends, and V8's tasks that are due later", names: "epoll_pwait epoll_ctl", outcome: native },
-  { reason: "V8's locks ask for the priority of the thread that holds one", names: "sched_getparam sched_getscheduler", outcome: native },
+  { reason: "V8's locks ask for the priority of the thread that holds one, its pool for the number of processors", names: "sched_getparam sched_getscheduler sched_getaffinity", outcome: native },
 ];
 
 /** struct sock_filter[]; takes tens of milliseconds. */
