@@ -5,7 +5,7 @@
 import process from "node:process";
 
 process.env["TSSANDBOX_PLATFORM"] = "ptrace";
-process.env["TSSANDBOX_PROGRAMS"] ??= "coreutils debuggers make redis storm";
+process.env["TSSANDBOX_PROGRAMS"] ??= "coreutils debuggers storm";
 process.env["TSSANDBOX_MODULES"] ??= "test_signal test_subprocess test_posix test_threading test_select test_poll test_epoll test_pty test_resource test_time";
 await import("./areas.test.ts");
 await import("./programs.test.ts");
