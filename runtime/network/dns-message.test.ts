@@ -1,3 +1,4 @@
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { addressesIn, parseQuery, parseQuestion, refusalOf, withId } from "./dns-message.ts";
 
@@ -45,6 +46,17 @@ test("an answer's addresses, those behind an alias too; other records and classe
 test("a broken answer has no addresses", () => {
   const answer = message(header(0x8180, 1), QUESTION, record([0xc0, 12], 1, [192, 0, 2, 1]));
   for (let length = QUERY.length; length < answer.length; length++) expect(addressesIn(answer.subarray(0, length), parseQuestion(answer)!)).toBeUndefined();
+});
+
+test("whatever comes, nothing is thrown and nothing outside of the message is read", () => {
+  const hostile = fc.oneof(fc.uint8Array({ maxLength: 600 }), fc.uint8Array({ maxLength: 80 }).map((rest) => new Uint8Array([...message(header(0x8180, 3), QUESTION), ...rest])));
+  fc.assert(fc.property(hostile, (bytes) => {
+    const question = parseQuestion(bytes);
+    if (question === undefined) return;
+    expect(question.end).toBeLessThanOrEqual(bytes.length);
+    for (const { address } of addressesIn(bytes, question) ?? []) expect([4, 16]).toContain(address.length);
+    expect(refusalOf(bytes, question)).toHaveLength(question.end);
+  }));
 });
 
 test("a refusal repeats the question, and nothing else; an id is put in its place", () => {

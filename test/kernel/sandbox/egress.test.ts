@@ -133,13 +133,15 @@ describeRuntime("egress rules", ({ test, make }) => {
   });
 
   test("the rules stand before the program, hold against root with every capability, and go with the container", async () => {
-    await using c = withRules(`allow ${ONE}:8080`, { edit: (spec) => {
+    await using c = withRules(`allow ${ONE}:8080; allow [2001:db8::]/29:5432-5439; deny 10.128.0.0/9`, { edit: (spec) => {
       const caps = ["CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_SYS_ADMIN"];
       spec.process!.capabilities = { bounding: caps, effective: caps, permitted: caps, inheritable: caps, ambient: caps };
     } });
     await c.mustCreate(SENTRY);
     const before = rules().replaceAll(/packets \d+ bytes \d+/g, "");
     expect(before).toContain(`table inet tssandbox-${c.id}`);
+    // As nft(8) reads what the kernel has.
+    for (const rule of ["ip6 daddr 2001:db8::/29 tcp dport 5432-5439 accept", "ip6 daddr 2001:db8::/29 udp dport 5432-5439 accept", "ip daddr 10.128.0.0/9 counter"]) expect(before).toContain(rule);
     await c.mustStart();
     expect(ownerOfNetwork(c.pid)).toBe(namespaceOf("self", "user"));
     expect(await attempt(c, "netfilter", `tcp:${TWO}:8080`)).toEqual({ netfilter: "EPROTONOSUPPORT", [`tcp:${TWO}:8080`]: "EHOSTUNREACH" });
