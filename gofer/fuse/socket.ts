@@ -6,12 +6,12 @@
  *
  * In the place of that size the VMM may say, for a snapshot of its machine (a guest's buffers are never as large):
  *
- *   SAVE      the reply: a header without an error, with number 0, and what this side has to know to go on, in JSON
+ *   SAVE      the reply: a header with number 0, and what this side has to know to go on, in JSON; or with EBUSY, where somebody waits for a lock
  *   RESTORE   its size (u32), and what was saved: first of all
  *
  * There are no notifications: Linux has no queue for them. What others may change is therefore told with short times only (CachePolicy).
  */
-import { EAGAIN, EINTR, ENODEV } from "../../linux/abi/errno.ts";
+import { EAGAIN, EBUSY, EINTR, ENODEV } from "../../linux/abi/errno.ts";
 import { POLLIN, POLLOUT } from "../../linux/abi/poll.ts";
 import { tryRead, tryWrite } from "../../linux/data.ts";
 import { fdNumber, type FdLike } from "../../linux/fd.ts";
@@ -83,16 +83,26 @@ export class FuseSocket implements Transport {
 
   /** @param buffer is used on the way. @returns 0: no request; -ENODEV at the end */
   #save(buffer: Block): number {
-    const state = Buffer.from(JSON.stringify(this.#persistent.save()));
+    const state = this.#state();
     const header = Buffer.alloc(OUT_HEADER.size);
-    header.writeUInt32LE(OUT_HEADER.size + state.length);
-    const all = Buffer.concat([header, state]);
+    header.writeUInt32LE(OUT_HEADER.size + (state?.length ?? 0));
+    if (state === undefined) header.writeInt32LE(-EBUSY, OUT_HEADER.error);
+    const all = Buffer.concat([header, state ?? new Uint8Array(0)]);
     for (let sent = 0; sent < all.length; sent += buffer.size) {
       const part = all.subarray(sent, sent + buffer.size);
       buffer.bytes.set(part);
       if (this.#sendAll(buffer, part.length) < 0) return -ENODEV;
     }
     return 0;
+  }
+
+  /** @returns undefined where it cannot be saved now: the guest goes on. */
+  #state(): Buffer | undefined {
+    try {
+      return Buffer.from(JSON.stringify(this.#persistent.save()));
+    } catch {
+      return undefined;
+    }
   }
 
   /** @throws Error where it cannot be restored: then this is no gofer for that guest. */

@@ -101,6 +101,7 @@ export class RemoteFs implements VirtioDevice {
       const isState = header.readBigUInt64LE(8) === 0n;
       if (length < OUT_HEADER || length > (isState ? MAX_STATE : MESSAGE_LIMIT)) throw new Error(`the file system's gofer answers with ${length} bytes`);
       const rest = readWaiting(socket, length - OUT_HEADER);
+      if (isState && header.readInt32LE(4) !== 0) throw new Error("a process in the guest waits for a file lock");
       if (isState) return this.#saved(rest);
       if (this.#host !== undefined) this.#answer(this.#host, Buffer.concat([header, rest]));
     }

@@ -1,5 +1,6 @@
 // A file system device and its gofers, one after the other: this test plays the guest's driver and the gofers.
 import { expect, test } from "vitest";
+import { RESTORE, SAVE } from "../../../gofer/fuse/socket.ts";
 import { setNonBlocking } from "../../../linux/fcntl.ts";
 import type { Fd } from "../../../linux/fd.ts";
 import { read, writeAll } from "../../../linux/file.ts";
@@ -8,6 +9,7 @@ import { RemoteFs } from "../../../vmm/devices/remote-fs.ts";
 import { createGuestMemory, type GuestMemory } from "../../../vmm/memory.ts";
 import { Loop } from "../../../vmm/threads/loop.ts";
 import { SplitQueue } from "../../../vmm/virtio/queue.ts";
+import { decodeState, encodeState } from "../../../vmm/snapshot/file.ts";
 import { Driver, ringAddresses } from "./rings.ts";
 
 const SOCK_STREAM = 1;
@@ -110,4 +112,44 @@ test("a gofer that breaks the protocol is done with", () => {
   guest.ask(OP.init);
   answer(gofer, 15);
   expect(guest.answers).toMatchObject({ count: 1, errno: ENOTCONN });
+});
+
+/** What a gofer says to SAVE. */
+function stateReply(state: string, errno = 0): Buffer {
+  const header = Buffer.alloc(16);
+  header.writeUInt32LE(16 + state.length);
+  header.writeInt32LE(-errno, 4);
+  return Buffer.concat([header, Buffer.from(state)]);
+}
+
+test("what a gofer knows is saved behind the replies that were under way, and given to the next one", () => {
+  const guest = new Guest();
+  using gofer = guest.attachGofer();
+  guest.ask(OP.init);
+  const request = Buffer.from(read(gofer, 44));
+  const reply = Buffer.alloc(16);
+  reply.writeUInt32LE(16);
+  request.copy(reply, 8, 12, 20);
+  writeAll(gofer, Buffer.concat([reply, stateReply("known")]));
+  const state = decodeState(encodeState(guest.device.save()));
+  expect(guest.answers).toMatchObject({ count: 1, errno: 0 });
+  expect(Buffer.from(read(gofer, 4)).readUInt32LE()).toBe(SAVE);
+  const clone = new Guest();
+  using next = clone.attachGofer();
+  clone.device.restore(state);
+  const told = Buffer.from(read(next, 100));
+  expect([told.readUInt32LE(0), told.readUInt32LE(4), told.toString("latin1", 8)]).toEqual([RESTORE, 5, "known"]);
+  next.close();
+  expect(clone.answers.count).toBe(0);
+  expect(clone.device.free).toBe(false);
+});
+
+test("nothing is saved while a request has no answer, or the gofer cannot", () => {
+  const guest = new Guest();
+  using gofer = guest.attachGofer();
+  writeAll(gofer, stateReply("", 16));
+  expect(() => guest.device.save()).toThrow("waits for a file lock");
+  guest.ask(OP.getattr);
+  writeAll(gofer, stateReply("known"));
+  expect(() => guest.device.save()).toThrow("waits for a file lock");
 });
