@@ -160,7 +160,9 @@ function callText({ name, args }: TracedCall, texts: readonly (string | undefine
 
 const LAST_ERRNO = 4095n;
 
-const nameOf = (errno: number): string => Object.entries(constants.errno).find(([, number]) => number === errno)?.[0] ?? `errno ${errno}`;
+/** Made before the tracer is confined: node:os makes system calls when it is loaded, which it is at its first use. */
+const ERRNOS = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
+const nameOf = (errno: number): string => ERRNOS.get(errno) ?? `errno ${errno}`;
 
 function resultText({ name }: TracedCall, result: bigint): string {
   if (result < 0n && result >= -LAST_ERRNO) {
