@@ -14,6 +14,9 @@ process.env["TSSANDBOX_MODE"] = "sentry";
 const runtimePath = process.env["TSSANDBOX_TEST_RUNTIMES"] ?? join(projectRoot, "bin/tssandbox");
 
 /** A program of test/guest, static, with threads; compiled once per version of its source. */
+/** On platform ptrace nobody in a sandbox may trace: the filter says so before the kernel looks whom. */
+export const TRACING_IS_REFUSED = process.env["TSSANDBOX_PLATFORM"] === "ptrace";
+
 export function hostileProgram(name: string): string {
   const source = join(projectRoot, "test/guest", `hostile-${name}.c`);
   const hash = createHash("sha256").update(readFileSync(source)).update(readFileSync(join(projectRoot, "test/guest/hostile-guard.h"))).digest("hex").slice(0, 16);
