@@ -1,7 +1,11 @@
 // Handlers that take too long are told of: a gofer that waits for a slow directory of the host, and a sentry that is stopped.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect } from "vitest";
+import { callsIn } from "../../../sentry/debug-counters.ts";
 import { describeRuntime } from "../../support/contract.ts";
 import { until } from "../../support/until.ts";
+import { joining } from "./group.ts";
 import { inspect, installGuest, SENTRY, slowDirectory, stateFile } from "./support.ts";
 
 const lines = (log: string) => log.trim().split("\n").map((line) => line.replace(/^time="[^"]+" /, ""));
@@ -29,14 +33,16 @@ describeRuntime("watchdog", ({ test, make }) => {
     installGuest(c, "uname-times");
     await c.mustBegin(SENTRY);
     const { sentry } = await inspect(c);
-    // Its handlers do not wait for anything: it is stopped in one.
+    // Its handlers do not wait for anything: it is stopped in one, which takes many attempts on a busy machine.
     await until("a stop within a handler", async () => {
       process.kill(sentry.pid, "SIGSTOP");
-      const { busy } = await inspect(c);
+      await until("the stop", () => /^State:\tT/m.test(readFileSync(`/proc/${sentry.pid}/status`, "latin1")));
+      const { busy } = callsIn(new Uint8Array(readFileSync(join(c.stateRoot, c.id, "calls"))));
       if (busy === undefined) process.kill(sentry.pid, "SIGCONT");
-      return busy?.name === "uname";
-    });
+      return busy !== undefined;
+    }, 15_000);
     try {
+      expect((await inspect(c)).busy?.name).toBe("uname");
       await until("the gofer's report", () => stateFile(c, "sandbox.log").includes("has not ended"), 6000);
     } finally {
       process.kill(sentry.pid, "SIGCONT");
@@ -46,6 +52,20 @@ describeRuntime("watchdog", ({ test, make }) => {
       expect.stringMatching(/^level=warning msg="sentry: uname of task \d+ has not ended after [1234]\d{3} ms"$/),
       expect.stringMatching(/^level=warning msg="sentry: uname of task \d+ took \d{4} ms"$/),
     ]);
+  });
+
+  test("a gofer of a container that has joined a sandbox is watched too, and told of in that one's log", async () => {
+    await using first = make({ args: ["sleep", "1000"] });
+    await first.mustBegin(SENTRY);
+    await using c = make(joining(first, { args: ["sh", "-c", "cat /slow/late; sleep 1022"] }));
+    const slow = await slowDirectory(c, 4500);
+    c.spec.mounts.push({ destination: "/slow", type: "bind", source: slow, options: ["bind"] });
+    c.bundle.write();
+    await c.mustBegin(SENTRY);
+    await until("the report", () => stateFile(c, "sandbox.log").includes("has not ended"), 8000);
+    expect(lines(stateFile(c, "sandbox.log"))[0]).toMatch(/^level=warning msg="gofer: READ in volume \d+ for task \d+ has not ended after [1234]\d{3} ms"$/);
+    expect(stateFile(first, "sandbox.log")).toBe("");
+    await c.outputMatching(/late/, 8000);
   });
 
   test("what is quick is not reported", async () => {
