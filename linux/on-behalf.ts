@@ -39,7 +39,8 @@ export const read = (fd: number, buffer: Addr, size: number): number => syscall(
 export const write = (fd: number, buffer: Addr, size: number): number => syscall(SYS.write, fd, buffer, size);
 export const readAt = (fd: number, buffer: Addr, size: number, position: number): number => syscall(SYS.pread64, fd, buffer, size, position);
 export const writeAt = (fd: number, buffer: Addr, size: number, position: number): number => syscall(SYS.pwrite64, fd, buffer, size, position);
-export const seek = (fd: number, position: number, whence: number): number => syscall(SYS.lseek, fd, position, whence);
+/** @returns what may need all 64 bits: a directory's position is any number (koffi then gives a bigint), and one in /proc/PID/mem is negative. */
+export const seek = (fd: number, position: number | bigint, whence: number): number | bigint => syscall(SYS.lseek, fd, position, whence);
 export const listEntries = (fd: number, buffer: Addr, size: number): number => syscall(SYS.getdents64, fd, buffer, size);
 export const resize = (fd: number, size: number): number => syscall(SYS.ftruncate, fd, size);
 export const allocate = (fd: number, mode: number, position: number, size: number): number => syscall(SYS.fallocate, fd, mode, position, size);

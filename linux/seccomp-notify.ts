@@ -73,6 +73,13 @@ export class Listener {
     return syscall(SYS.ioctl, this.fd.number, NOTIF_SEND, response);
   }
 
+  /** Ends the call with a value of 64 bits, whatever it is. @returns as `answer`. */
+  answerWide(value: bigint): number {
+    const response = this.#respond(0, 0, 0);
+    this.#view.setBigInt64(RESPONSE.value, value, true);
+    return syscall(SYS.ioctl, this.fd.number, NOTIF_SEND, response);
+  }
+
   /** Has the kernel run the call itself, with the registers of then and the memory of now. */
   letRun(): number {
     return syscall(SYS.ioctl, this.fd.number, NOTIF_SEND, this.#respond(0, 0, FLAG_CONTINUE));
@@ -138,6 +145,11 @@ export class Listener {
   signed(index: number): number {
     const at = OFFSET.args + 8 * index;
     return this.#view.getUint32(at, true) + this.#view.getInt32(at + 4, true) * 0x1_0000_0000;
+  }
+
+  /** Argument 0 to 5 with all its bits, signed. */
+  wide(index: number): bigint {
+    return this.#view.getBigInt64(OFFSET.args + 8 * index, true);
   }
 
   /** Argument 0 to 5 as the kernel takes an `int`: its low 32 bits, signed. */

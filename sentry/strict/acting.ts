@@ -15,6 +15,9 @@ const KEPT = capability(6, 7, 19);
 const TRACING = capability(19);
 const ALL = capability(...Array.from({ length: 41 }, (_, number) => number));
 
+/** Who has no right over anything. */
+export const NOBODY: Identity = { uid: 65_534, gid: 65_534, groups: [], capabilities: 0n };
+
 const OURSELVES: Identity = { uid: 0, gid: 0, groups: [], capabilities: ALL };
 
 export class Acting {

@@ -6,10 +6,11 @@ import type { Description } from "./description.ts";
 import { HostFile, HostStream } from "./files.ts";
 import { buffer, BUFFER_SIZE, copyIn, copyOut, small } from "./memory.ts";
 import type { Strict } from "./strict.ts";
-import type { Handler, Trapped } from "./trapped.ts";
+import { ANSWERED, type Handler, type Trapped } from "./trapped.ts";
 
 const ESPIPE = 29;
 const ENOLCK = 37;
+const LAST_ERRNO = 4095;
 
 /** A file with a position. */
 function seekable(call: Trapped, strict: Strict, otherwise: number): HostFile | number {
@@ -20,7 +21,11 @@ function seekable(call: Trapped, strict: Strict, otherwise: number): HostFile | 
 
 export const lseek: Handler = (call, strict) => {
   const file = seekable(call, strict, -ESPIPE);
-  return typeof file === "number" ? file : kernel.seek(file.fd.number, call.signed(1), call.int(2));
+  if (typeof file === "number") return file;
+  const result = kernel.seek(file.fd.number, call.wide(1), call.int(2));
+  if (typeof result === "number" && result >= -LAST_ERRNO) return result;
+  call.answerWide(BigInt(result));
+  return ANSWERED;
 };
 
 export const getdents64: Handler = (call, strict) => {

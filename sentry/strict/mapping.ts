@@ -3,7 +3,7 @@
  * place in the caller's table, and the kernel goes on. It need not be put back: the next call that uses the number finds a file that is no
  * placeholder, and takes it in again (Strict.file), with the position and locks that it has, since it is the same open file.
  */
-import { EBADF, ENODEV, ENOTDIR } from "../../linux/abi/errno.ts";
+import { ENODEV, ENOTDIR } from "../../linux/abi/errno.ts";
 import { AT_EMPTY_PATH, O_NOCTTY, O_NONBLOCK, O_PATH, O_RDONLY, S_IFDIR, S_IFMT } from "../../linux/abi/fcntl.ts";
 import { Fd } from "../../linux/fd.ts";
 import { CONTINUE } from "../platform/platform.ts";
@@ -14,8 +14,8 @@ import type { Handler, Trapped } from "./trapped.ts";
 /** @param isFit whether this call can be made with such a file; else `errno`. */
 function lend(call: Trapped, strict: Strict, number: number, isFit: (file: HostFile) => boolean, errno: number): number {
   const found = strict.find(call, number);
-  if (found.kind === "none") return -EBADF;
-  if (found.kind === "foreign") return CONTINUE;
+  // One that is not open is the kernel's to refuse; one that cannot be looked at is that of a process which enters by exec, still the runtime's.
+  if (found.kind !== "ours") return CONTINUE;
   const file = found.description;
   if (!(file instanceof HostFile) || !isFit(file)) return errno;
   const closes = strict.isClosedOnExec(call, number);

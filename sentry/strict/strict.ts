@@ -21,7 +21,7 @@ import { Listener } from "../../linux/seccomp-notify.ts";
 import { now } from "../../linux/sleep.ts";
 import { CONTINUE, type Call, type Handle, type Platform, type Source } from "../platform/platform.ts";
 import { strictHandlers } from "./handlers.ts";
-import { Acting } from "./acting.ts";
+import { Acting, NOBODY } from "./acting.ts";
 import type { Description } from "./description.ts";
 import { HostFile, HostStream } from "./files.ts";
 import { copyOut, small } from "./memory.ts";
@@ -202,18 +202,17 @@ export class Strict implements Platform {
 
   /** The caller may be somebody else after this call. */
   becomes(call: Trapped): void {
-    this.#tasks.changes(call.pid);
+    if (this.#entered) this.#tasks.changes(call.pid);
   }
 
+  /** Where the caller is gone, as nobody. */
   asCaller(call: Trapped): void {
-    const task = this.task(call);
-    if (task !== undefined) this.#acting.asCaller(task.identity);
+    this.#acting.asCaller(this.task(call)?.identity ?? NOBODY);
   }
 
   /** Without the sentry's own right to look into other tasks. @returns whether that makes a difference. */
   asCallerAlone(call: Trapped): boolean {
-    const task = this.task(call);
-    return task !== undefined && this.#acting.asCallerAlone(task.identity);
+    return this.#acting.asCallerAlone(this.task(call)?.identity ?? NOBODY);
   }
 
   asSentry(): void {

@@ -36,6 +36,8 @@ export class GuestTasks {
   readonly #epoll: Epoll;
   readonly #byId = new Map<number, Task>();
   readonly #byPidfd = new Map<number, number>();
+  /** Leaders whose threads have done what may give them that id, as somebody else: they are looked at each time. */
+  readonly #volatile = new Set<number>();
 
   /** @param epoll tells of a pidfd when the task has ended (`ended`). */
   constructor(proc: Fd, epoll: Epoll) {
@@ -47,7 +49,7 @@ export class GuestTasks {
   get(id: number): Task | undefined {
     const known = this.#byId.get(id);
     if (known === undefined) return this.#learn(id);
-    if (!known.isStale) return known;
+    if (!known.isStale && !this.#volatile.has(id)) return known;
     const status = this.#status(id);
     if (status === undefined) return undefined;
     known.identity = identityIn(status);
@@ -55,10 +57,13 @@ export class GuestTasks {
     return known;
   }
 
-  /** It is about to become somebody else. */
+  /** It may be about to become somebody else. */
   changes(id: number): void {
-    const known = this.#byId.get(id);
-    if (known !== undefined) known.isStale = true;
+    const known = this.get(id);
+    if (known === undefined) return;
+    known.isStale = true;
+    // A thread that executes a program takes its leader's id, at a moment that nobody tells us of. Source: execve(2), "effect on process attributes".
+    if (known.leader !== id) this.#volatile.add(known.leader);
   }
 
   /** The mask of modes of files that it makes. Asked for each time: threads share it. */
@@ -82,6 +87,7 @@ export class GuestTasks {
     const task = this.#byId.get(id);
     this.#byPidfd.delete(pidfd);
     this.#byId.delete(id);
+    this.#volatile.delete(id);
     task?.pidfd.close();
   }
 

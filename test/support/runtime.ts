@@ -148,6 +148,6 @@ async function withDeadline(main: Promise<ExitStatus>, call: Call, command: read
  * so, by an option or by naming another mode here.
  */
 function mode(): Readonly<Record<string, string>> {
-  const platform = process.env["TSSANDBOX_PLATFORM"];
-  return { TSSANDBOX_MODE: process.env["TSSANDBOX_MODE"] ?? "namespace", ...(platform !== undefined && { TSSANDBOX_PLATFORM: platform }) };
+  const { TSSANDBOX_PLATFORM, TSSANDBOX_POLICY } = process.env;
+  return { TSSANDBOX_MODE: process.env["TSSANDBOX_MODE"] ?? "namespace", ...(TSSANDBOX_PLATFORM !== undefined && { TSSANDBOX_PLATFORM }), ...(TSSANDBOX_POLICY !== undefined && { TSSANDBOX_POLICY }) };
 }

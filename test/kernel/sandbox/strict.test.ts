@@ -64,6 +64,7 @@ test("the policy is in the state, and exec follows it", async () => {
   await using c = make({ args: ["sleep", "100"] });
   await c.mustBegin(STRICT);
   expect(await c.mustExec(["sh", "-c", "echo a | cat; grep Seccomp: /proc/self/status"])).toBe("a\nSeccomp:\t2\n");
+  expect(await c.mustExec(["sh", "-c", "cat /etc/hostname"])).toBe("rootfs\n");
   expect(await inspect(c)).toMatchObject({ policy: "strict" });
 });
 
