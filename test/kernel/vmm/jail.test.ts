@@ -167,6 +167,13 @@ test("it is paused, resumed and stopped, with forced collection, compilation and
   expect([ended, log]).toEqual([{ kind: "exited", code: 4 }, ""]);
 });
 
+test("its state is saved to a descriptor that comes along, and to no path", () => {
+  const ok = '{"ok":true}';
+  expect(run("snapshot")).toMatchObject({
+    answers: [expect.stringMatching(/EPERM/) as string, ok, ok, ok], memorySize: 64 << 20, vcpus: 2, ended: { kind: "exited", code: 4 }, log: "",
+  });
+});
+
 test("it ends with whoever started it", () => {
   expect(run("its parent is killed")).toBe(true);
 });

@@ -16,11 +16,12 @@ import { createMemfd } from "../../../../linux/memfd.ts";
 import { kill, pidfdOpen, tryWaitPid, waitPid } from "../../../../linux/process.ts";
 import { seccompFilters } from "../../../../linux/ptrace.ts";
 import { sleepMs, waitUntil } from "../../../../linux/sleep.ts";
-import { connectUnix, listenUnix } from "../../../../linux/socket.ts";
+import { connectUnix, listenUnix, sendMessage } from "../../../../linux/socket.ts";
 import type { DeviceConfig } from "../../../../vmm/config.ts";
 import { JAIL_PATHS, startJailed } from "../../../../vmm/jail/start.ts";
 import { compileVmmFilter } from "../../../../vmm/jail/policy.ts";
 import { startPolicy } from "../../../../vmm/jail/start-policy.ts";
+import { readSnapshot } from "../../../../vmm/snapshot/file.ts";
 import { vmmFiles } from "../../../../runtime/vm/program-files.ts";
 import { defineCases, messageOf } from "../../../support/forked.ts";
 import { asm, pvhKernel } from "../tiny-kernel.ts";
@@ -66,9 +67,9 @@ class Jailed implements Disposable {
   }
 
   /** What the VMM says to a command. */
-  control(command: object): string {
+  control(command: object, fds: readonly Fd[] = []): string {
     using socket = connectUnix(this.#path("control"));
-    writeAll(socket, `${JSON.stringify(command)}\n`);
+    sendMessage(socket, Buffer.from(`${JSON.stringify(command)}\n`), fds);
     let answer = "";
     while (!answer.endsWith("\n")) answer += Buffer.from(readAll(socket, 1)).toString();
     return answer.trim();
@@ -153,6 +154,15 @@ defineCases({
       limits: limitsOf(vmm.pid),
       mounts: mountsOf(vmm.pid),
     };
+  },
+  "snapshot": () => {
+    using vmm = new Jailed([...asm.print("ready\n"), ...asm.spin()]);
+    vmm.waitFor("ready");
+    vmm.control({ do: "pause" });
+    using file = createMemfd("snapshot");
+    const answers = [vmm.control({ do: "snapshot", path: "/snapshot" }), vmm.control({ do: "snapshot" }, [file]), vmm.control({ do: "resume" }), vmm.control({ do: "stop" })];
+    const { memorySize, state } = readSnapshot(file);
+    return { answers, memorySize, vcpus: (state as { vcpus: unknown[] }).vcpus.length, ...vmm.end() };
   },
   "its parent is killed": () => {
     const [told, tell] = pipe();
