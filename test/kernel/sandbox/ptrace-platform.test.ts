@@ -38,7 +38,7 @@ describeRuntime("platform ptrace", ({ test, make }) => {
       "read with flags 0: 4",
       "read with flags 0x10000000: 0",
       "sleep over a stop: 0",
-      "stops: continued 1",
+      "stops: continued 1 ran while stopped 0",
       "killed in its stop: 9",
       "ends: killed 100 exited 100",
       "taken over: 60",

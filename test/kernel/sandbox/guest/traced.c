@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -144,26 +145,29 @@ __attribute__((noreturn)) static void *spins(void *count) {
 
 /* A process with two threads that make trapped calls stops as a whole, is seen to by its parent, and goes on. */
 static void stops(void) {
+  volatile long *made = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   pid_t child = fork();
   if (child == 0) {
     /* SIGTSTP stops nobody in an orphaned group. */
     setpgid(0, 0);
-    static long one, other;
     pthread_t thread;
-    pthread_create(&thread, NULL, spins, &one);
-    spins(&other);
+    pthread_create(&thread, NULL, spins, (void *)&made[0]);
+    spins((void *)&made[1]);
   }
   nap(50000);
-  int status = 0;
+  int status = 0, ran = 0;
   for (int i = 0; i < 20; i++) {
     kill(child, i % 2 == 0 ? SIGSTOP : SIGTSTP);
     waitpid(child, &status, WUNTRACED);
     if (!WIFSTOPPED(status)) break;
+    long before = made[0] + made[1];
+    nap(5000);
+    ran += made[0] + made[1] != before;
     kill(child, SIGCONT);
     waitpid(child, &status, WCONTINUED);
     if (!WIFCONTINUED(status)) break;
   }
-  printf("stops: continued %d\n", WIFCONTINUED(status) != 0);
+  printf("stops: continued %d ran while stopped %d\n", WIFCONTINUED(status) != 0, ran);
   kill(child, SIGSTOP);
   waitpid(child, &status, WUNTRACED);
   kill(child, SIGKILL);
