@@ -26,6 +26,27 @@ function fifoSink(path: string): Writable {
   return new Socket({ fd, readable: false, writable: true });
 }
 
+const READER_LOOK_MS = 5;
+const READER_WAIT_MS = 10_000;
+
+/**
+ * containerd opens a FIFO in the background, and waits in open(2) for a writer: one that has come, written and gone before that is never seen, what it wrote is
+ * lost, and containerd waits for ever. So nobody writes before it is there; after ten seconds it has died, most likely. Source: containerd/fifo, fifo.go; fifo(7).
+ * @returns a descriptor to be closed when the sink is open.
+ */
+export async function awaitReader(destination: Destination): Promise<number | undefined> {
+  if (destination.kind !== "fifo") return undefined;
+  for (let waited = 0; waited < READER_WAIT_MS; waited += READER_LOOK_MS) {
+    try {
+      return openSync(destination.path, constants.O_WRONLY | constants.O_NONBLOCK);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENXIO") throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, READER_LOOK_MS));
+  }
+  return undefined;
+}
+
 export function pipeSink(end: Fd): Writable {
   return new Socket({ fd: end.release(), readable: false, writable: true });
 }

@@ -1,4 +1,5 @@
 /** A process's standard streams: pipes or a terminal at its end, what containerd asked for at the other. */
+import { closeSync } from "node:fs";
 import { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { ReadStream } from "node:tty";
@@ -11,7 +12,7 @@ import type { Streams } from "../operation.ts";
 import { parseDestination, type Destination } from "./destination.ts";
 import { copyInput, type Input } from "./input.ts";
 import { startLogger, type Logger } from "./logger.ts";
-import { openSink, pipeSink } from "./sink.ts";
+import { awaitReader, openSink, pipeSink } from "./sink.ts";
 
 export interface StreamNames {
   readonly stdin: string;
@@ -38,6 +39,8 @@ export class ProcessStreams {
   readonly console: Fd | undefined;
   readonly #names: StreamNames;
   readonly #owner: StreamOwner;
+  /** They keep containerd's readers from seeing an end before the sinks are open: a terminal's is when there is one. */
+  readonly #readers: number[];
   readonly #destinations: Destinations;
   readonly #consoleEnd: Fd | undefined;
   readonly #copies: (readonly [Readable, Writable])[] = [];
@@ -45,7 +48,8 @@ export class ProcessStreams {
   #input: Input | undefined;
   #master: Fd | undefined;
 
-  private constructor(names: StreamNames, owner: StreamOwner, destinations: Destinations) {
+  private constructor(names: StreamNames, owner: StreamOwner, destinations: Destinations, readers: readonly (number | undefined)[]) {
+    this.#readers = readers.filter((fd) => fd !== undefined);
     this.#names = names;
     this.#owner = owner;
     this.#destinations = destinations;
@@ -57,7 +61,8 @@ export class ProcessStreams {
   static async open(names: StreamNames, owner: StreamOwner, id: string, namespace: string): Promise<ProcessStreams> {
     const [stdout, stderr] = [parseDestination(names.stdout), parseDestination(names.stderr)];
     const logger = stdout.kind === "binary" ? await startLogger(stdout, id, namespace) : undefined;
-    return new ProcessStreams(names, owner, { stdout, stderr, logger });
+    const readers = await Promise.all([stdout, stderr].map(awaitReader));
+    return new ProcessStreams(names, owner, { stdout, stderr, logger }, readers);
   }
 
   #pipe(): [Fd, Fd] {
@@ -97,6 +102,7 @@ export class ProcessStreams {
     const master = this.#consoleEnd === undefined ? undefined : receiveMessage(this.#consoleEnd)?.fds[0];
     this.#consoleEnd?.close();
     if (master !== undefined) this.#relay(master);
+    this.#closeReaders();
   }
 
   #relay(master: Fd): void {
@@ -130,10 +136,15 @@ export class ProcessStreams {
 
   destroy(): void {
     this.#closeEnds();
+    this.#closeReaders();
     this.#consoleEnd?.close();
     this.#input?.destroy();
     this.#master?.close();
     for (const stream of this.#copies.flat()) stream.destroy();
+  }
+
+  #closeReaders(): void {
+    for (const fd of this.#readers.splice(0)) closeSync(fd);
   }
 
   #closeEnds(): void {
