@@ -36,7 +36,7 @@ interface Placeholder {
 }
 
 /** What a descriptor that is no placeholder refers to. */
-export type Found = { readonly kind: "ours"; readonly description: Description } | { readonly kind: "foreign"; readonly device: string; readonly inode: number } | { readonly kind: "none"; readonly errno: number };
+export type Found = { readonly kind: "ours"; readonly description: Description } | { readonly kind: "foreign" } | { readonly kind: "none"; readonly errno: number };
 
 export class Placeholders {
   readonly #proc: Fd;
@@ -47,7 +47,9 @@ export class Placeholders {
   readonly #byDescription = new Map<Description, Placeholder[]>();
   readonly #path = permanentBlock(LONGEST);
   readonly #statx = permanentBlock(STATX_SIZE);
-  #device = "";
+  /** The file system of pipes. */
+  #major = -1;
+  #minor = -1;
 
   constructor(proc: Fd, epoll: Epoll) {
     this.#proc = proc;
@@ -58,7 +60,8 @@ export class Placeholders {
   create(description: Description): Fd {
     const [given, watch] = pipe();
     const { ino, dev } = statAt(watch);
-    this.#device = `${dev.major}:${dev.minor}`;
+    this.#major = dev.major;
+    this.#minor = dev.minor;
     const placeholder = { description, inode: Number(ino), watch, isMarked: false };
     const others = this.#byDescription.get(description);
     if (others === undefined) this.#byDescription.set(description, [placeholder]);
@@ -79,9 +82,9 @@ export class Placeholders {
     if (result < 0) return { kind: "none", errno: EBADF };
     const { view } = this.#statx;
     const inode = view.getUint32(INODE_LOW, true) + view.getUint32(INODE_HIGH, true) * 0x1_0000_0000;
-    const device = `${view.getUint32(DEVICE_MAJOR, true)}:${view.getUint32(DEVICE_MINOR, true)}`;
-    const known = device === this.#device ? this.#byInode.get(inode) : undefined;
-    return known === undefined ? { kind: "foreign", device, inode } : { kind: "ours", description: known.description };
+    const isPipe = view.getUint32(DEVICE_MAJOR, true) === this.#major && view.getUint32(DEVICE_MINOR, true) === this.#minor;
+    const known = isPipe ? this.#byInode.get(inode) : undefined;
+    return known === undefined ? { kind: "foreign" } : { kind: "ours", description: known.description };
   }
 
   #stat(task: number, number: number): number {

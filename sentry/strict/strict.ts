@@ -274,11 +274,6 @@ export class Strict implements Platform {
     return BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds);
   }
 
-  isStream(call: Trapped, number: number): boolean {
-    const file = this.file(call, number);
-    return file !== undefined && !(file instanceof HostFile);
-  }
-
   /** Source: proc_pid_fdinfo(5). */
   isClosedOnExec(call: Trapped, number: number): boolean {
     try {

@@ -3,9 +3,12 @@ import { EAGAIN, EBADF, EFAULT, EINVAL, EOPNOTSUPP, EPIPE } from "../../linux/ab
 import { O_ACCMODE, O_PATH, O_RDONLY, O_WRONLY } from "../../linux/abi/fcntl.ts";
 import { POLLIN, POLLOUT } from "../../linux/abi/poll.ts";
 import { HERE, type Description } from "./description.ts";
+import { HostFile } from "./files.ts";
 import { buffer, BUFFER_SIZE, copyIn, copyOut, copyVectors, signed, small } from "./memory.ts";
 import type { Strict } from "./strict.ts";
 import type { Handler, Trapped } from "./trapped.ts";
+
+const ESPIPE = 29;
 
 type Vectors = readonly (readonly [address: number, size: number])[];
 
@@ -23,6 +26,7 @@ function mayWrite({ flags }: Description): boolean {
 function readInto(call: Trapped, strict: Strict, vectors: Vectors, position: number): number {
   const file = strict.file(call, call.int(0));
   if (file === undefined || !mayRead(file)) return -EBADF;
+  if (position !== HERE && !(file instanceof HostFile)) return -ESPIPE;
   let done = 0;
   let last = 0;
   const undo = () => {
@@ -48,6 +52,7 @@ function readInto(call: Trapped, strict: Strict, vectors: Vectors, position: num
 function writeFrom(call: Trapped, strict: Strict, vectors: Vectors, position: number): number {
   const file = strict.file(call, call.int(0));
   if (file === undefined || !mayWrite(file)) return -EBADF;
+  if (position !== HERE && !(file instanceof HostFile)) return -ESPIPE;
   let done = 0;
   const undo = () => {
     if (position === HERE) file.unwrite(done);
@@ -80,10 +85,8 @@ const at = (position: number): number => (position < 0 || position > Number.MAX_
 function positioned(call: Trapped, strict: Strict, vectors: Vectors | number, move: typeof readInto): number {
   if (typeof vectors === "number") return vectors;
   const position = at(call.arg(3));
-  return position < 0 ? position : strict.isStream(call, call.int(0)) ? -ESPIPE : move(call, strict, vectors, position);
+  return position < 0 ? position : move(call, strict, vectors, position);
 }
-
-const ESPIPE = 29;
 
 export const read: Handler = (call, strict) => readInto(call, strict, one(call), HERE);
 export const write: Handler = (call, strict) => writeFrom(call, strict, one(call), HERE);
