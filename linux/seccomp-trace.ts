@@ -136,12 +136,12 @@ export class TracedCall {
 
   /** Argument 0 to 5 as an address or a size; exact below 2^53, above which no address and no size is valid. */
   arg(index: number): number {
-    const at = pt.REGISTERS.args[index] ?? 0;
+    const at = pt.ARGUMENT_REGISTERS[index] ?? 0;
     return this.#view.getUint32(at, true) + this.#view.getUint32(at + 4, true) * 0x1_0000_0000;
   }
 
   /** Argument 0 to 5 as the kernel takes an `int`: its low 32 bits, signed. */
   int(index: number): number {
-    return this.#view.getInt32(pt.REGISTERS.args[index] ?? 0, true);
+    return this.#view.getInt32(pt.ARGUMENT_REGISTERS[index] ?? 0, true);
   }
 }

@@ -29,8 +29,6 @@ export const NF_INET_LOCAL_OUT = 3;
 export const NF_DROP = 0;
 export const NF_ACCEPT = 1;
 export const NFT_SET_TIMEOUT = 0x10;
-/** nft(8)'s numbers for what a key is, by which it prints sets; the kernel does not look at them. */
-export const KEY_TYPE = { ipv4: 7, ipv6: 8 } as const;
 
 export const NFT_REG_VERDICT = 0;
 export const NFT_REG_1 = 1;

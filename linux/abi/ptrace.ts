@@ -31,8 +31,10 @@ export const SYSCALL_INFO = { op: 0, nr: 24, args: 32, result: 24, size: 88 } as
 export const PTRACE_SYSCALL_INFO_ENTRY = 1;
 export const PTRACE_SYSCALL_INFO_EXIT = 2;
 
-/** struct user_regs_struct of x86-64, in bytes. `args`: the registers of a system call's. Source: Linux arch/x86/include/asm/user_64.h. */
-export const REGISTERS = { args: [112, 104, 96, 56, 72, 64], ax: 80, originalAx: 120, size: 216 } as const;
+/** struct user_regs_struct of x86-64, in bytes. Source: Linux arch/x86/include/asm/user_64.h. */
+export const REGISTERS = { ax: 80, originalAx: 120, size: 216 } as const;
+/** Where in it the arguments of a system call are, the first to the sixth. Source: syscall(2). */
+export const ARGUMENT_REGISTERS = [112, 104, 96, 56, 72, 64] as const;
 
 /** Sizes of struct seccomp_metadata, struct sock_filter. */
 export const SECCOMP_METADATA_SIZE = 16;

@@ -4,6 +4,9 @@ import * as nf from "../abi/nftables.ts";
 import { attribute, nestedAttribute, textAttribute, viewOf } from "./message.ts";
 import type { Command } from "./netfilter-socket.ts";
 
+/** nft(8)'s numbers for what a key is, by which it prints sets; the kernel does not look at them. */
+const KEY_TYPE = { ipv4: 7, ipv6: 8 } as const;
+
 const big = (bytes: number, value: number): Uint8Array => {
   const data = new Uint8Array(bytes);
   if (bytes === 8) viewOf(data).setBigUint64(0, BigInt(value), false);
@@ -24,7 +27,7 @@ export function hostOrder(value: number): Uint8Array {
 export const port = (number: number): Uint8Array => big(2, number);
 
 export interface SetKind {
-  readonly key: keyof typeof nf.KEY_TYPE;
+  readonly key: keyof typeof KEY_TYPE;
 }
 
 const KEY_LENGTH = { ipv4: 4, ipv6: 16 } as const;
@@ -57,7 +60,7 @@ export function newAddressSet(table: string, name: string, { key }: SetKind, id:
     flags: NLM_F_CREATE,
     attributes: [
       textAttribute(nf.NFTA_SET.table, table), textAttribute(nf.NFTA_SET.name, name), u32(nf.NFTA_SET.flags, nf.NFT_SET_TIMEOUT),
-      u32(nf.NFTA_SET.keyType, nf.KEY_TYPE[key]), u32(nf.NFTA_SET.keyLength, KEY_LENGTH[key]), u32(nf.NFTA_SET.id, id),
+      u32(nf.NFTA_SET.keyType, KEY_TYPE[key]), u32(nf.NFTA_SET.keyLength, KEY_LENGTH[key]), u32(nf.NFTA_SET.id, id),
     ],
   };
 }
