@@ -64,6 +64,8 @@ export class Task {
   readonly #container: Container;
   readonly #oom: OomSource | undefined;
   #deleting: Promise<Deleted> | undefined;
+  /** An end is told after the answer to the Kill that has caused it: told of it, containerd deletes the task, and closes the connection on which it waits for that answer. */
+  #killing: Promise<unknown> = Promise.resolve();
   paused = false;
 
   private constructor(request: TaskRequest, around: Surroundings, streams: ProcessStreams, container: Container) {
@@ -126,6 +128,7 @@ export class Task {
 
   async #ended(process: ShimProcess, exit: Exit): Promise<void> {
     if (process === this.init) await this.#endRest();
+    await this.#killing;
     this.takeOom();
     process.ends(exit);
     const id = process.execId || this.id;
@@ -199,7 +202,9 @@ export class Task {
       if (process.state.kind !== "running" || !kill(process.pid, signal)) throw finished();
       return;
     }
-    await this.#operate({ body: () => killContainer(Container.open(this.request.options.root, this.id), signal, all) }).catch((error: unknown) => {
+    const killing = this.#operate({ body: () => killContainer(Container.open(this.request.options.root, this.id), signal, all) });
+    this.#killing = Promise.allSettled([this.#killing, killing]);
+    await killing.catch((error: unknown) => {
       throw /container not running|does not exist/.test(String(error)) ? finished() : error;
     });
   }
