@@ -157,8 +157,10 @@ describeRoot("do: limits", (scene) => {
   });
 
   test("--memory: what is written to the throw-away layer counts", async () => {
-    const result = await scene().sh("head -c 200000000 /dev/zero > /tmp/big; echo written", { flags: ["--memory", "64m"] });
-    expect(result.stdout).not.toContain("written");
+    const result = await scene().sh("head -c 200000000 /dev/zero > /tmp/big || stat -c %s /tmp/big", { flags: ["--memory", "64m"] });
+    expect(result.stderr).toContain("No space left on device");
+    expect(Number(result.stdout)).toBeGreaterThan(16 << 20);
+    expect(Number(result.stdout)).toBeLessThan(64 << 20);
   });
 
   test("--cpus: a busy program gets no more", async () => {
