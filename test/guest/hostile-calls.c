@@ -129,8 +129,15 @@ static void interrupt_calls(void) {
   setitimer(ITIMER_REAL, &often, NULL);
 }
 
+/* Whose child, made with CLONE_PARENT, ends gets whatever signal it was made with; and there are timers, owners of descriptors, and more. */
+static void on_signals(void (*handler)(int)) {
+  for (int number = 1; number < 65; number++)
+    if (number != SIGCHLD) signal(number, handler);
+}
+
 static void child(uint64_t seed) {
   state = seed | 1;
+  on_signals(SIG_DFL);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   /* Memory that outlives its process is the next one's lack. */
   struct rlimit small = {1 << 20, 1 << 20};
@@ -157,6 +164,7 @@ static void child(uint64_t seed) {
 int main(int argc, char **argv) {
   only_in_a_sandbox();
   if (argc < 4) return 2;
+  on_signals(SIG_IGN);
   uint64_t seeds = strtoull(argv[1], NULL, 0) * 2654435761u + 1;
   double end = now() + atof(argv[2]);
   directories = argv + 3;

@@ -67,7 +67,7 @@ print(json.dumps({
     "scheduler's clock": float(field("/proc/self/sched", r"exec_start *: *([\d.]+)")) / 1000,
     "ids on the host": int(read("/proc/self/uid_map").split()[1]),
     "size of the host's devtmpfs": null.f_blocks * null.f_frsize,
-    "half of the memory": memory / 2 if "host" in sys.argv else root.f_blocks * root.f_frsize,
+    "size of the root file system": root.f_blocks * root.f_frsize,
     "pending signals": resource.getrlimit(resource.RLIMIT_SIGPENDING)[0],
     "packets of each CPU": len(read("/proc/net/softnet_stat").split()),
     "namespaces' numbers": os.stat("/proc/self/ns/net").st_ino,
