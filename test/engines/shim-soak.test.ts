@@ -114,9 +114,21 @@ async function live(name: string, weather: Weather, next: Random, score: Score):
   const made = pod;
   // containerd is away, most likely.
   if (made === undefined) return sleep(200);
-  await eventually(`${name} of ${handler} goes (killed: ${who})`, () => pods.cri.removePod(made.id).then(() => true, () => false), CONVERGES_SECONDS);
+  await goes(`${name} of ${handler} (killed: ${who})`, made.id);
   score.lives++;
   score.ended[who] = (score.ended[who] ?? 0) + 1;
+}
+
+/** As the kubelet does: again and again. @throws with the last refusal */
+async function goes(what: string, id: string): Promise<void> {
+  let refusal = "";
+  const removed = () => pods.cri.removePod(id).then(() => true, (error: unknown) => {
+    refusal = String(error);
+    return false;
+  });
+  await eventually(`${what} goes`, removed, CONVERGES_SECONDS).catch((error: unknown) => {
+    throw new Error(`${String(error)}: ${refusal}`, { cause: error });
+  });
 }
 
 async function misfortune(weather: Weather, next: Random, end: number): Promise<void> {
@@ -139,7 +151,7 @@ test(`${SECONDS} seconds of faults, seed ${SEED}: what has met none works, and a
   process.stdout.write(`soak, seed ${SEED}: ${score.lives} pods, ${weather.restarts / 2} restarts of containerd; killed: ${JSON.stringify(score.ended)}\n`);
   expect(score.lives).toBeGreaterThan(WORKERS);
   // Those whose making containerd's death has interrupted: the kubelet removes what it does not know.
-  for (const id of await pods.cri.listPods()) await eventually(`${id} goes`, () => pods.cri.removePod(id).then(() => true, () => false), CONVERGES_SECONDS);
+  for (const id of await pods.cri.listPods()) await goes(id, id);
   // A shim that is not asked for anything, since containerd has died, ends after half a minute.
   await pods.containerd.expectNothingLeft("", CONVERGES_SECONDS);
 });

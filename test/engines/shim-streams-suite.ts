@@ -108,12 +108,18 @@ export function streamsSuite(binaries?: () => Promise<string>): void {
         }
         using second = await pods.attach(echo, { stdin: true });
         using watcher = await pods.attach(echo);
+        // The server listens some time after it has said that one is attached.
+        await eventually("both listen", () => {
+          second.stdin?.write("again\n");
+          return [second, watcher].every(({ stdout }) => stdout.text.startsWith("got again\n"));
+        });
         second.stdin?.write("end\n");
-        expect((await second.stdout.ended).toString()).toBe("got end\n");
-        expect((await watcher.stdout.ended).toString()).toBe("got end\n");
+        expect((await second.stdout.ended).toString()).toMatch(/^(got again\n)+got end\n$/);
+        expect((await watcher.stdout.ended).toString()).toMatch(/^(got again\n)+got end\n$/);
         expect((await pods.exited(echo)).exitCode).toBe(6);
-        await eventually("the log is whole", () => pod.log("echo").length === 4);
-        expect(pod.log("echo").filter((line) => line.startsWith("stdout"))).toEqual(["stdout F got one", "stdout F got end"]);
+        const logged = (stream: string) => pod.log("echo").filter((line) => line.startsWith(stream));
+        await eventually("the log is whole", () => logged("stdout").at(-1) === "stdout F got end" && logged("stderr").length === logged("stdout").length);
+        expect(logged("stdout")[0]).toBe("stdout F got one");
       });
 
       test("with a terminal, and its size", async () => {
