@@ -149,7 +149,7 @@ test("several containers in one machine: each with its own files and processes, 
     bin/tssandbox --mode vm run --bundle /run/member late </dev/null; echo late $?
     bin/tssandbox delete other; bin/tssandbox delete first; cat /run/first.out; ls /run/tssandbox; pgrep -f ^tssandbox-vmm; true`);
   expect(stderr).toMatch(/^.*annotations\["dev.tssandbox.sandbox"\]: cannot join the machine of a stopped container: first\n$/);
-  const lines = stdout.trim().split("\n").map((line) => line.trim());
+  const lines = stdout.split("\n").map((line) => line.trim()).filter((line) => line !== "");
   const sum = expect.stringMatching(/^[0-9a-f]{64}$/) as string;
   expect(lines).toEqual([
     "first", sum, "0", "member 7", "typed", lines[1], "0", "mine", "1", "paused", "first", "running", "1", "1",
