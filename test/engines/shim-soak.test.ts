@@ -5,7 +5,7 @@
 import { execFileSync } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
 import { HANDLERS, SLOW_HANDLER } from "./cri/node.ts";
 import { type Pod, Pods } from "./cri/pods.ts";
 import { eventually, parentOf } from "./support.ts";
@@ -17,12 +17,13 @@ const WORKERS = 3;
 const CONVERGES_SECONDS = 90;
 
 let pods: Pods;
-beforeAll(async () => {
+// For each try: what a failed one has left would fail the next.
+beforeEach(async () => {
   pods = await Pods.start();
   mkdirSync(pods.containerd.workspace.path("logs"));
   execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tss-soak", pods.containerd.workspace.path("logs")]);
 });
-afterAll(async () => pods?.[Symbol.asyncDispose]());
+afterEach(async () => pods?.[Symbol.asyncDispose]());
 
 /** Numbers from 0 to 1, the same for the same seed. Source: mulberry32. */
 function random(seed: number): () => number {
