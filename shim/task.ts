@@ -1,6 +1,7 @@
 /** A container as containerd knows it: its init, further processes, and what is done to them. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { SIGNALS } from "../linux/abi/signal.ts";
 import { kill } from "../linux/process.ts";
 import type { Fd } from "../linux/fd.ts";
@@ -51,6 +52,8 @@ export interface Deleted {
 
 /** Whoever has inherited a process's output may keep it open; containerd's own shim waits as long. */
 const DRAIN_MS = 10_000;
+/** How long an end waits for the answer to a Kill. */
+const ANSWER_MS = 2000;
 
 /** For the runtime's warnings and its sandboxes' last words, where containerd's own shim has runc's. */
 const logFor = (bundle: string, { log }: Config) => new Logger({ file: join(bundle, "log.json"), format: "json", debug: false, node: log });
@@ -128,7 +131,8 @@ export class Task {
 
   async #ended(process: ShimProcess, exit: Exit): Promise<void> {
     if (process === this.init) await this.#endRest();
-    await this.#killing;
+    // A Kill that does not come back must not keep the end from being told.
+    await Promise.race([this.#killing, setTimeout(ANSWER_MS, undefined, { ref: false })]);
     this.takeOom();
     process.ends(exit);
     const id = process.execId || this.id;
