@@ -7,17 +7,13 @@ import { EAGAIN, ENOBUFS } from "../abi/errno.ts";
 import * as nl from "../abi/netlink.ts";
 import * as nf from "../abi/nftables.ts";
 import { check, SysError } from "../errors.ts";
-import { Fd } from "../fd.ts";
+import type { Fd } from "../fd.ts";
 import { scratch } from "../memory.unsafe.ts";
-import { retrying, syscall } from "../syscall.unsafe.ts";
+import { retrying } from "../syscall.unsafe.ts";
 import { attribute, concat, decodeAttributes, decodeMessages, encodeMessage, textOf, viewOf } from "./message.ts";
+import { openNetlink, TIMEOUT_SECONDS } from "./open.ts";
 
-const SOCK_RAW = 3;
-const SOCK_CLOEXEC = 0o2000000;
-const SOL_SOCKET = 1;
-const SO_RCVTIMEO = 20;
 const RECEIVE_SIZE = 65536;
-const TIMEOUT_SECONDS = 10;
 const MOST_PACKETS = 64;
 const MSG_DONTWAIT = 0x40;
 
@@ -126,12 +122,5 @@ function generic(family: number, resource: number): Uint8Array {
 
 /** For the caller's network namespace. @throws SysError EPROTONOSUPPORT on a kernel without nfnetlink. */
 export function openNetfilter(): NetfilterSocket {
-  const fd = new Fd(check(syscall(SYS.socket, nl.AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, nf.NETLINK_NETFILTER), "socket", "NETLINK_NETFILTER"));
-  using s = scratch();
-  const value = s.reserve(16);
-  value.view.setBigInt64(0, BigInt(TIMEOUT_SECONDS), true);
-  check(syscall(SYS.setsockopt, fd.number, SOL_SOCKET, SO_RCVTIMEO, value.address, 16), "setsockopt", "SO_RCVTIMEO");
-  value.view.setBigInt64(0, 1n, true);
-  for (const option of [nl.NETLINK_CAP_ACK, nl.NETLINK_EXT_ACK]) check(syscall(SYS.setsockopt, fd.number, nl.SOL_NETLINK, option, value.address, 4), "setsockopt", "NETLINK_EXT_ACK");
-  return new NetfilterSocket(fd);
+  return new NetfilterSocket(openNetlink(nf.NETLINK_NETFILTER, "NETLINK_NETFILTER", [nl.NETLINK_CAP_ACK, nl.NETLINK_EXT_ACK]));
 }

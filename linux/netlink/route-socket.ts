@@ -6,19 +6,15 @@ import { SYS } from "../arch.ts";
 import { EAGAIN, EINTR, EIO, EMSGSIZE } from "../abi/errno.ts";
 import * as nl from "../abi/netlink.ts";
 import { check, SysError } from "../errors.ts";
-import { Fd } from "../fd.ts";
+import type { Fd } from "../fd.ts";
 import { scratch } from "../memory.unsafe.ts";
-import { retrying, syscall } from "../syscall.unsafe.ts";
+import { retrying } from "../syscall.unsafe.ts";
 import { decodeAttributes, decodeMessages, encodeMessage, type NetlinkMessage, textOf, viewOf } from "./message.ts";
+import { openNetlink, TIMEOUT_SECONDS } from "./open.ts";
 
-const SOCK_RAW = 3;
-const SOCK_CLOEXEC = 0o2000000;
-const SOL_SOCKET = 1;
-const SO_RCVTIMEO = 20;
 const MSG_TRUNC = 0x20;
 /** The kernel fills at most 32 KiB of a dump at a time. Source: Linux net/netlink/af_netlink.c, netlink_recvmsg. */
 const RECEIVE_SIZE = 65536;
-const TIMEOUT_SECONDS = 10;
 /** How often a dump is asked again that a change of the table has interrupted. */
 const DUMP_ATTEMPTS = 10;
 
@@ -113,15 +109,6 @@ function explanation(message: NetlinkMessage): string | undefined {
 
 /** A socket for the caller's network namespace. @throws SysError EPROTONOSUPPORT on a kernel without netlink. */
 export function openRoute(): RouteSocket {
-  const fd = new Fd(check(syscall(SYS.socket, nl.AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, nl.NETLINK_ROUTE), "socket", "NETLINK_ROUTE"));
-  using s = scratch();
-  const value = s.reserve(16);
-  value.view.setBigInt64(0, BigInt(TIMEOUT_SECONDS), true);
-  check(syscall(SYS.setsockopt, fd.number, SOL_SOCKET, SO_RCVTIMEO, value.address, 16), "setsockopt", "SO_RCVTIMEO");
-  value.view.setBigInt64(0, 1n, true);
   // The first two are there since Linux 4.12, the third since 4.20: it makes a dump keep to the filter in its request.
-  for (const option of [nl.NETLINK_CAP_ACK, nl.NETLINK_EXT_ACK, nl.NETLINK_GET_STRICT_CHK]) {
-    check(syscall(SYS.setsockopt, fd.number, nl.SOL_NETLINK, option, value.address, 4), "setsockopt", "NETLINK_EXT_ACK");
-  }
-  return new RouteSocket(fd);
+  return new RouteSocket(openNetlink(nl.NETLINK_ROUTE, "NETLINK_ROUTE", [nl.NETLINK_CAP_ACK, nl.NETLINK_EXT_ACK, nl.NETLINK_GET_STRICT_CHK]));
 }
