@@ -176,7 +176,7 @@ export class Containerd implements AsyncDisposable {
   }
 
   /** Nothing of a container is left: no shim (after `seconds` at most), mount, cgroup, bundle, nothing in the runtime's own state. */
-  async expectNothingLeft(id: string, seconds = 10): Promise<void> {
+  async expectNothingLeft(id: string, seconds = 30): Promise<void> {
     const { workspace } = this;
     await eventually("the shim ends", () => this.processes().length === 0, seconds).catch((error: Error) => {
       throw new Error(`${error.message}: ${this.processes().map((pid) => `${pid} ${commandOf(pid)}`).join("; ")}`);
@@ -187,7 +187,7 @@ export class Containerd implements AsyncDisposable {
       expect(cgroupsNamed(`${workspace.cgroup}/${id}`)).toEqual([]);
       expect(mountsBelow(workspace.path("state"))).toEqual([]);
       for (const directory of directories) expect(existsSync(directory) ? readdirSync(directory) : []).toEqual([]);
-    }, { timeout: 10_000 });
+    }, { timeout: 30_000 });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -112,7 +112,7 @@ export function inTerminal(argv: readonly string[], rows = 33, columns = 101): s
  *
  * @throws Error naming `what` after `seconds`.
  */
-export async function eventually<T>(what: string, probe: () => T | Promise<T>, seconds = 10): Promise<Exclude<T, undefined | false>> {
+export async function eventually<T>(what: string, probe: () => T | Promise<T>, seconds = 30): Promise<Exclude<T, undefined | false>> {
   const end = performance.now() + seconds * 1000;
   for (;;) {
     const value = await probe();
