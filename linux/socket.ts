@@ -10,6 +10,7 @@ const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 export const SOCK_SEQPACKET = 5;
 const SOCK_CLOEXEC = 0o2000000;
+const SHUT_WR = 1;
 export const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
 const MSG_NOSIGNAL = 0x4000;
@@ -75,6 +76,17 @@ export function listenUnix(path: string, type = SOCK_STREAM): Fd {
 /** Waits for a connection. */
 export function acceptUnix(listener: FdLike): Fd {
   return new Fd(check(retrying(SYS.accept4, fdNumber(listener), 0, 0, SOCK_CLOEXEC), "accept4"));
+}
+
+/** The next connection of a non-blocking listener, or undefined: none, or one that was given up. Source: accept4(2). */
+export function tryAccept(listener: FdLike): Fd | undefined {
+  const result = syscall(SYS.accept4, fdNumber(listener), 0, 0, SOCK_CLOEXEC);
+  return result < 0 ? undefined : new Fd(result);
+}
+
+/** Tells the other side that there is no more to come. @returns 0 or the negative errno: ENOTCONN where it has gone. Source: shutdown(2). */
+export function shutdownWrite(fd: FdLike): number {
+  return syscall(SYS.shutdown, fdNumber(fd), SHUT_WR);
 }
 
 function messageHeader(s: Scratch, data: { address: number; size: number }, control: { address: number; size: number }) {

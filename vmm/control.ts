@@ -18,8 +18,7 @@ import { messageOf } from "../linux/errors.ts";
 import type { Fd } from "../linux/fd.ts";
 import { listenAt, type FileConfig } from "./config.ts";
 import { setNonBlocking } from "../linux/fcntl.ts";
-import { tryAccept } from "../linux/kvm-sockets.ts";
-import { MAX_FDS, receiveMessage, type Message } from "../linux/socket.ts";
+import { MAX_FDS, receiveMessage, tryAccept, type Message } from "../linux/socket.ts";
 import { tryWriteFrom } from "./devices/host-io.ts";
 import type { Loop } from "./threads/loop.ts";
 

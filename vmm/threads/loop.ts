@@ -2,7 +2,7 @@
  * The device thread's loop: descriptors, timers and deferred work, all synchronous. It is not Node's, which can neither wait for an eventfd
  * nor promise the order in which things happen.
  */
-import { SlotSet } from "../../linux/kvm-pollset.ts";
+import { SlotSet } from "../../linux/slot-set.ts";
 
 export type Handler = (happened: number) => void;
 

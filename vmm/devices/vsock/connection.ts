@@ -5,7 +5,7 @@
  */
 import { POLLIN, POLLOUT } from "../../../linux/abi/poll.ts";
 import type { Fd } from "../../../linux/fd.ts";
-import { shutdownWrite } from "../../../linux/kvm-sockets.ts";
+import { shutdownWrite } from "../../../linux/socket.ts";
 import type { Watch } from "../../threads/loop.ts";
 import { tryReadInto, tryWriteFrom } from "../host-io.ts";
 import { OP, SHUTDOWN_RECEIVE, SHUTDOWN_SEND, type Header } from "./packet.ts";

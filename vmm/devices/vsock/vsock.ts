@@ -7,8 +7,7 @@
 import { POLLERR, POLLHUP, POLLIN, POLLOUT } from "../../../linux/abi/poll.ts";
 import type { Fd } from "../../../linux/fd.ts";
 import { setNonBlocking } from "../../../linux/fcntl.ts";
-import { tryAccept } from "../../../linux/kvm-sockets.ts";
-import { connectUnix } from "../../../linux/socket.ts";
+import { connectUnix, tryAccept } from "../../../linux/socket.ts";
 import { guarded, serve, type DeviceHost, type VirtioDevice } from "../../virtio/device.ts";
 import { gather, scatter, slices } from "../../virtio/buffers.ts";
 import { QueueError, type Chain, type SplitQueue } from "../../virtio/queue.ts";
