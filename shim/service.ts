@@ -9,7 +9,7 @@ import type { ShimProcess } from "./process.ts";
 import { ProcessDetailsSchema } from "./proto/generated/runc_pb.js";
 import * as api from "./proto/generated/task_pb.js";
 import { Status } from "./proto/generated/types_pb.js";
-import { Task, type Surroundings } from "./task.ts";
+import { Task, type Surroundings, type TaskRequest } from "./task.ts";
 import { CODE, RpcError } from "./ttrpc/status.ts";
 import type { Method, Services } from "./ttrpc/server.ts";
 
@@ -37,8 +37,14 @@ export interface TaskService {
 /** @param shutDown what to do when containerd has no more use for the shim. */
 export function taskService(around: Surroundings, version: string, shutDown: () => void): TaskService {
   const tasks = new Map<string, Task>();
-  const creating = new Set<string>();
-  const find = (id: string): Task => {
+  const creating = new Map<string, Promise<unknown>>();
+
+  /**
+   * A task that is being made is none that does not exist: whoever asks of it waits for it. A containerd that has begun meanwhile, after the one that had asked for the task, would
+   * take the container for one without a task, and could never remove it. Source: containerd 1.6, pkg/cri/server/restart.go, loadContainer.
+   */
+  const find = async (id: string): Promise<Task> => {
+    await creating.get(id);
     const task = tasks.get(id);
     if (task === undefined) throw new RpcError(CODE.notFound, `task ${id} does not exist`);
     return task;
@@ -51,59 +57,65 @@ export function taskService(around: Surroundings, version: string, shutDown: () 
     if (checkpoint !== "") throw new RpcError(CODE.unimplemented, "checkpoints are not implemented");
     if (tasks.has(id) || creating.has(id)) throw new RpcError(CODE.alreadyExists, `task ${id} already exists`);
     const options = readOptions(request.options, around.namespace);
-    creating.add(id);
+    const making = make({ id, bundle, rootfs, names: { stdin, stdout, stderr, terminal }, options });
+    creating.set(id, making.catch(() => undefined));
+    return { pid: (await making).init.pid };
+  }
+
+  async function make(request: TaskRequest): Promise<Task> {
+    const { id } = request;
     try {
-      const task = await Task.create({ id, bundle, rootfs, names: { stdin, stdout, stderr, terminal }, options }, around).catch(runtimeError("create"));
+      const task = await Task.create(request, around).catch(runtimeError("create"));
       tasks.set(id, task);
-      return { pid: task.init.pid };
+      return task;
     } finally {
       creating.delete(id);
     }
   }
 
   async function deleteProcess({ id, execId }: api.DeleteRequest) {
-    const { pid, exit } = await find(id).delete(execId);
+    const { pid, exit } = await (await find(id)).delete(execId);
     if (execId === "") tasks.delete(id);
     return { pid, exitStatus: exit.code, exitedAt: timestampFromDate(exit.at) };
   }
 
   const methods: Readonly<Record<string, Method>> = {
     Create: method(api.CreateTaskRequestSchema, api.CreateTaskResponseSchema, createTask),
-    Start: method(api.StartRequestSchema, api.StartResponseSchema, async ({ id, execId }) => ({ pid: await find(id).start(execId).catch(runtimeError(execId === "" ? "start" : "exec")) })),
+    Start: method(api.StartRequestSchema, api.StartResponseSchema, async ({ id, execId }) => ({ pid: await (await find(id)).start(execId).catch(runtimeError(execId === "" ? "start" : "exec")) })),
     Delete: method(api.DeleteRequestSchema, api.DeleteResponseSchema, deleteProcess),
-    State: method(api.StateRequestSchema, api.StateResponseSchema, ({ id, execId }) => stateOf(find(id), find(id).process(execId))),
+    State: method(api.StateRequestSchema, api.StateResponseSchema, async ({ id, execId }) => stateOf(await find(id), execId)),
     Wait: method(api.WaitRequestSchema, api.WaitResponseSchema, async ({ id, execId }) => {
-      const exit = await find(id).process(execId).exited;
+      const exit = await (await find(id)).process(execId).exited;
       return { exitStatus: exit.code, exitedAt: timestampFromDate(exit.at) };
     }),
-    Exec: method(api.ExecProcessRequestSchema, EmptySchema, ({ id, execId, stdin, stdout, stderr, terminal, spec }) => {
-      find(id).addExec(execId, { stdin, stdout, stderr, terminal }, json(spec));
+    Exec: method(api.ExecProcessRequestSchema, EmptySchema, async ({ id, execId, stdin, stdout, stderr, terminal, spec }) => {
+      (await find(id)).addExec(execId, { stdin, stdout, stderr, terminal }, json(spec));
       return {};
     }),
     Kill: method(api.KillRequestSchema, EmptySchema, async ({ id, execId, signal, all }) => {
-      await find(id).kill(execId, signal, all);
+      await (await find(id)).kill(execId, signal, all);
       return {};
     }),
-    Pids: method(api.PidsRequestSchema, api.PidsResponseSchema, ({ id }) => ({ processes: find(id).pids().map((pid) => processInfo(find(id), pid)) })),
+    Pids: method(api.PidsRequestSchema, api.PidsResponseSchema, async ({ id }) => ({ processes: processesOf(await find(id)) })),
     Pause: method(api.PauseRequestSchema, EmptySchema, async ({ id }) => {
-      await find(id).pause();
+      await (await find(id)).pause();
       return {};
     }),
     Resume: method(api.ResumeRequestSchema, EmptySchema, async ({ id }) => {
-      await find(id).resume();
+      await (await find(id)).resume();
       return {};
     }),
     Update: method(api.UpdateTaskRequestSchema, EmptySchema, async ({ id, resources }) => {
-      await find(id).update(json(resources)).catch(runtimeError("update"));
+      await (await find(id)).update(json(resources)).catch(runtimeError("update"));
       return {};
     }),
-    Stats: method(api.StatsRequestSchema, api.StatsResponseSchema, ({ id }) => ({ stats: metricsOf(find(id).container) })),
-    ResizePty: method(api.ResizePtyRequestSchema, EmptySchema, ({ id, execId, width, height }) => {
-      find(id).process(execId).streams?.resize(width, height);
+    Stats: method(api.StatsRequestSchema, api.StatsResponseSchema, async ({ id }) => ({ stats: metricsOf((await find(id)).container) })),
+    ResizePty: method(api.ResizePtyRequestSchema, EmptySchema, async ({ id, execId, width, height }) => {
+      (await find(id)).process(execId).streams?.resize(width, height);
       return {};
     }),
-    CloseIO: method(api.CloseIORequestSchema, EmptySchema, ({ id, execId, stdin }) => {
-      if (stdin) find(id).process(execId).streams?.closeInput();
+    CloseIO: method(api.CloseIORequestSchema, EmptySchema, async ({ id, execId, stdin }) => {
+      if (stdin) (await find(id)).process(execId).streams?.closeInput();
       return {};
     }),
     Connect: method(api.ConnectRequestSchema, api.ConnectResponseSchema, ({ id }) => ({ shimPid: process.pid, taskPid: tasks.get(id)?.init.pid ?? 0, version })),
@@ -115,13 +127,16 @@ export function taskService(around: Surroundings, version: string, shutDown: () 
   return { tasks, services: { "containerd.task.v2.Task": methods }, isIdle };
 }
 
-function processInfo(task: Task, pid: number) {
-  const execId = task.execIdOf(pid);
-  return execId === undefined ? { pid } : { pid, info: pack(ProcessDetailsSchema, { execId }) };
+function processesOf(task: Task) {
+  return task.pids().map((pid) => {
+    const execId = task.execIdOf(pid);
+    return execId === undefined ? { pid } : { pid, info: pack(ProcessDetailsSchema, { execId }) };
+  });
 }
 
-function stateOf(task: Task, shown: ShimProcess): MessageInitShape<typeof api.StateResponseSchema> {
-  const { state, names, execId } = shown;
+function stateOf(task: Task, execId: string): MessageInitShape<typeof api.StateResponseSchema> {
+  const shown = task.process(execId);
+  const { state, names } = shown;
   const ended = state.kind === "stopped" ? { exitStatus: state.exit.code, exitedAt: timestampFromDate(state.exit.at) } : {};
   return { id: execId || task.id, bundle: task.request.bundle, pid: state.pid, status: statusOf(task, shown), ...names, ...ended, execId };
 }

@@ -17,8 +17,10 @@ export const USERNS_HANDLERS = { namespace: "tssandbox-namespace-userns", sentry
 /** For comparison: containerd's own. */
 export const RUNC_HANDLER = "runc";
 
-/** Of mode sentry, each of whose containers has a hook that takes its time. */
+/** Of mode sentry, each of whose containers has a hook that takes its time: half a second, and as long as there is the file `holdOf`. */
 export const SLOW_HANDLER = "tssandbox-slow";
+
+export const holdOf = (workspace: Workspace): string => workspace.path("hold");
 
 type Mode = keyof typeof HANDLERS;
 const MODES: readonly Mode[] = ["namespace", "sentry"];
@@ -38,7 +40,7 @@ const node: CriNode = {
     for (const mode of MODES) writeFileSync(workspace.path(`${mode}.json`), JSON.stringify({ mode, root: workspace.path("runtime") }));
     mkdirSync(workspace.path("cni"), { recursive: true });
     writeFileSync(workspace.path("cni/pods.conflist"), JSON.stringify(bridge(workspace)));
-    writeFileSync(workspace.path("slow.json"), JSON.stringify(slowSpec()));
+    writeFileSync(workspace.path("slow.json"), JSON.stringify(slowSpec(workspace)));
     const slow = handler(workspace, SLOW_HANDLER, "sentry", `base_runtime_spec = "${workspace.path("slow.json")}"`);
     return plugin(workspace) + MODES.map((mode) => handler(workspace, HANDLERS[mode], mode)).join("") + MODES.map((mode) => usernsHandler(workspace, mode)).join("") + slow + runc();
   },
@@ -90,10 +92,10 @@ const runc = (): string => `
 runtime_type = "io.containerd.runc.v2"
 `;
 
-/** containerd's default specification, with a hook of half a second. */
-function slowSpec(): object {
+/** containerd's default specification, with a hook. */
+function slowSpec(workspace: Workspace): object {
   const spec = JSON.parse(execFileSync("ctr", ["oci", "spec"], { encoding: "utf8" })) as object;
-  return { ...spec, hooks: { createRuntime: [{ path: "/bin/sleep", args: ["sleep", "0.5"] }] } };
+  return { ...spec, hooks: { createRuntime: [{ path: "/bin/sh", args: ["sh", "-c", `sleep 0.5; while [ -e ${holdOf(workspace)} ]; do sleep 0.1; done`] }] } };
 }
 
 const bridge = (workspace: Workspace): object => ({

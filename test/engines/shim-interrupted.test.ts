@@ -1,0 +1,53 @@
+/** What happens while a container is being made: containerd dies, its pod is removed. The hook of `SLOW_HANDLER` keeps it from being ready. */
+import { rmSync, writeFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { holdOf, SLOW_HANDLER } from "./cri/node.ts";
+import { LOOP, type Pod, Pods } from "./cri/pods.ts";
+import { allPids, commandOf, eventually } from "./support.ts";
+
+let pods: Pods;
+beforeAll(async () => {
+  pods = await Pods.start();
+});
+afterAll(async () => pods?.[Symbol.asyncDispose]());
+
+const hookRuns = () => allPids().some((pid) => commandOf(pid).includes(holdOf(pods.containerd.workspace)));
+
+const ready = () => eventually("the plugin is there", () => pods.cri.listPods().then(() => true, () => false), 60);
+
+/** Does `action` while a container of the pod is being made. @returns whether containerd said that it was started. */
+async function whileMade(pod: Pod, action: () => Promise<unknown>): Promise<boolean> {
+  const hold = holdOf(pods.containerd.workspace);
+  writeFileSync(hold, "");
+  const started = pod.start("one", LOOP).then(() => true, () => false);
+  try {
+    await eventually("the hook runs", hookRuns);
+    await action();
+  } finally {
+    rmSync(hold);
+  }
+  await eventually("the hook ends", () => !hookRuns());
+  return await started;
+}
+
+test("containerd dies: the next one finds the container, and can remove the pod", async () => {
+  const pod = await pods.run("restart", SLOW_HANDLER);
+  const started = await whileMade(pod, async () => {
+    await pods.containerd.restart();
+    // One that is told of no task is ready at once; one that waits for it does so for two seconds at a time.
+    await Promise.race([ready(), sleep(3000)]);
+  });
+  expect(started).toBe(false);
+  await ready();
+  // The container is made now, if nobody has removed it.
+  await sleep(1000);
+  await pod.remove();
+});
+
+test("the pod is removed", async () => {
+  const pod = await pods.run("removal", SLOW_HANDLER);
+  await whileMade(pod, () => pods.cri.removePod(pod.id).catch(() => {}));
+  await eventually("it goes", () => pods.cri.removePod(pod.id).then(() => true, () => false), 60);
+  await pods.containerd.expectNothingLeft(pod.id);
+});
