@@ -3,7 +3,7 @@ import { closeSync, fstatSync, openSync } from "node:fs";
 import { O_DIRECTORY, O_PATH } from "../linux/abi/fcntl.ts";
 import { open } from "../linux/file.ts";
 import { setNonBlocking } from "../linux/fcntl.ts";
-import { openTap } from "../linux/kvm-tap.ts";
+import { openTap, setTapOffload } from "../linux/kvm-tap.ts";
 import { SAME_IDS } from "../gofer/hostfs/ownership.ts";
 import { listenAt, type DeviceConfig, type FileConfig } from "./config.ts";
 import { Balloon } from "./devices/balloon.ts";
@@ -54,7 +54,8 @@ export function addDevice(machine: Machine, config: DeviceConfig): Balloon | Rem
     }
     case "net": {
       const mac = Uint8Array.from(config.mac.split(":"), (byte) => Number.parseInt(byte, 16));
-      machine.addDevice(new Net({ tap: typeof config.tap === "string" ? openTap(config.tap).release() : config.tap.fd, mac, ...given({ mtu: config.mtu, bytesPerSecond: config.bytesPerSecond }) }));
+      const tap = typeof config.tap === "string" ? openTap(config.tap).release() : config.tap.fd;
+      machine.addDevice(new Net({ tap, setOffload: (features) => setTapOffload(tap, features), mac, ...given({ mtu: config.mtu, bytesPerSecond: config.bytesPerSecond }) }));
       return undefined;
     }
     case "vsock":

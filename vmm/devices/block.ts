@@ -3,6 +3,7 @@ import { fdatasyncSync, fstatSync, readvSync, writevSync } from "node:fs";
 import { serve, type DeviceHost, type VirtioDevice } from "../virtio/device.ts";
 import { gather, scatter, slices } from "../virtio/buffers.ts";
 import type { Chain } from "../virtio/queue.ts";
+import { Later } from "../threads/later.ts";
 import { RateLimit } from "./rate-limit.ts";
 
 const SECTOR = 512;
@@ -45,6 +46,7 @@ export class Block implements VirtioDevice {
   readonly #options: BlockOptions;
   readonly #size: number;
   readonly #limits: readonly { readonly limit: RateLimit; readonly cost: (chain: Chain) => number }[];
+  readonly #later = new Later();
   #host: DeviceHost | undefined;
 
   constructor(options: BlockOptions) {
@@ -78,7 +80,7 @@ export class Block implements VirtioDevice {
         for (const { limit, cost } of this.#limits) limit.take(cost(chain));
         return this.#handle(chain);
       }
-      host.loop.after(delay, () => this.#host === host && this.notified(queue));
+      this.#later.after(host.loop, delay, () => this.notified(queue));
       return undefined;
     });
   }

@@ -1,11 +1,16 @@
-/** A network card on a tap. Source: virtio 1.2, 5.1. The packet header is the tap's own (12 bytes), and passes through. */
+/**
+ * A network card on a tap. Source: virtio 1.2, 5.1. The packet header is the tap's own (12 bytes). What the guest writes there decides what the
+ * host's kernel does with the packet: it is copied, and checked (net-header.ts), before the kernel sees it.
+ */
 import { POLLIN, POLLOUT } from "../../linux/abi/poll.ts";
-import { setTapOffload, TUN_F_CSUM, TUN_F_TSO4, TUN_F_TSO6 } from "../../linux/kvm-tap.ts";
+import { TUN_F_CSUM, TUN_F_TSO4, TUN_F_TSO6 } from "../../linux/kvm-tap.ts";
 import { guarded, serve, type DeviceHost, type VirtioDevice } from "../virtio/device.ts";
-import { slices } from "../virtio/buffers.ts";
+import { gather, slices } from "../virtio/buffers.ts";
 import { QueueError, type Chain, type SplitQueue } from "../virtio/queue.ts";
+import { Later } from "../threads/later.ts";
 import type { Watch } from "../threads/loop.ts";
 import { tryReadInto, tryWriteFrom } from "./host-io.ts";
+import { HEADER_SIZE, isSound } from "./net-header.ts";
 import { RateLimit } from "./rate-limit.ts";
 
 const RECEIVE = 0;
@@ -21,15 +26,16 @@ const F_GUEST_TSO6 = 1 << 8;
 const F_HOST_TSO4 = 1 << 11;
 const F_HOST_TSO6 = 1 << 12;
 
-/** Header and largest packet: 65550 bytes with the Ethernet header (5.1.6.3.1). */
-const HEADER_SIZE = 12;
-const MAX_PACKET = HEADER_SIZE + 65550;
+/** Bytes with the Ethernet header (5.1.6.3.1). */
+const MAX_PACKET = 65550;
 /** Packets taken from the tap before other devices have their turn. */
 const BURST = 64;
 
 export interface NetOptions {
   /** A tap from `openTap` that stays open. */
   readonly tap: number;
+  /** Tells the tap what the guest takes: `setTapOffload`. */
+  readonly setOffload: (features: number) => void;
   /** Six bytes. */
   readonly mac: Uint8Array;
   readonly mtu?: number;
@@ -46,6 +52,7 @@ export class Net implements VirtioDevice {
   readonly #options: NetOptions;
   readonly #limits: { readonly receive?: RateLimit; readonly transmit?: RateLimit };
   #host: DeviceHost | undefined;
+  readonly #later = { receive: new Later(), transmit: new Later() };
   #watch: Watch | undefined;
   /** Whether there are buffers to receive into, and whether packets wait for room in the tap. */
   #receiving = true;
@@ -65,7 +72,7 @@ export class Net implements VirtioDevice {
     this.#receiving = true;
     this.#sending = false;
     const has = (feature: number, offload: number) => ((host.driverFeatures & feature) === 0 ? 0 : offload);
-    setTapOffload(this.#options.tap, has(F_GUEST_CSUM, TUN_F_CSUM) | has(F_GUEST_TSO4, TUN_F_TSO4) | has(F_GUEST_TSO6, TUN_F_TSO6));
+    this.#options.setOffload(has(F_GUEST_CSUM, TUN_F_CSUM) | has(F_GUEST_TSO4, TUN_F_TSO4) | has(F_GUEST_TSO6, TUN_F_TSO6));
     this.#watch = host.loop.watch(this.#options.tap, POLLIN, () => this.#ready(host));
   }
 
@@ -82,13 +89,15 @@ export class Net implements VirtioDevice {
 
   #ready(host: DeviceHost): void {
     if (this.#sending) this.#transmit(host);
-    if (this.#receiving) this.#receive(host);
+    if (this.#receiving && !this.#later.receive.due) this.#receive(host);
   }
 
   #setWatch(change: { receiving?: boolean; sending?: boolean }): void {
     this.#receiving = change.receiving ?? this.#receiving;
     this.#sending = change.sending ?? this.#sending;
-    this.#watch?.setEvents((this.#receiving ? POLLIN : 0) | (this.#sending ? POLLOUT : 0));
+    // Over its limit nothing is received, whatever buffers the guest offers meanwhile.
+    const mayReceive = this.#receiving && !this.#later.receive.due;
+    this.#watch?.setEvents((mayReceive ? POLLIN : 0) | (this.#sending ? POLLOUT : 0));
   }
 
   #transmit(host: DeviceHost): void {
@@ -96,14 +105,16 @@ export class Net implements VirtioDevice {
     serve(host, TRANSMIT, (chain) => this.#send(host, chain));
   }
 
-  /** What the tap does not take, because it is malformed or too long, is lost, as on a wire. */
+  /** What is malformed or too long is lost, as on a wire. */
   #send(host: DeviceHost, chain: Chain): number | undefined {
     const delay = this.#limits.transmit?.delay ?? 0;
     if (delay > 0) {
-      host.loop.after(delay, () => this.#host === host && this.#transmit(host));
+      this.#later.transmit.after(host.loop, delay, () => this.#host === host && this.#transmit(host));
       return undefined;
     }
-    if (tryWriteFrom(this.#options.tap, slices(chain.readable, 0, MAX_PACKET)) !== "later") {
+    const header = gather(chain.readable, 0, HEADER_SIZE);
+    if (chain.readableSize > HEADER_SIZE + MAX_PACKET || !isSound(header, chain.readableSize - HEADER_SIZE, host.driverFeatures)) return 0;
+    if (tryWriteFrom(this.#options.tap, [header, ...slices(chain.readable, HEADER_SIZE)]) !== "later") {
       this.#limits.transmit?.take(chain.readableSize);
       return 0;
     }
@@ -138,8 +149,8 @@ export class Net implements VirtioDevice {
     this.#limits.receive?.take(size);
     const delay = this.#limits.receive?.delay ?? 0;
     if (delay === 0) return true;
-    this.#setWatch({ receiving: false });
-    host.loop.after(delay, () => this.#host === host && this.#setWatch({ receiving: true }));
+    this.#later.receive.after(host.loop, delay, () => this.#setWatch({}));
+    this.#setWatch({});
     return false;
   }
 }

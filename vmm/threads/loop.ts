@@ -4,11 +4,14 @@
  */
 import { SlotSet } from "../../linux/slot-set.ts";
 
+/** As many as a VMM in its jail can have (jail/enter.ts). */
+const MAX_DESCRIPTORS = 2048;
+
 export type Handler = (happened: number) => void;
 
 /** A descriptor that is waited for. */
 export interface Watch {
-  /** POLL* bits from now on; 0 pauses it, and nothing is told then. */
+  /** POLL* bits from now on; 0 pauses it, and nothing is told then. Nothing once it was stopped: the slot may be another's. */
   setEvents(events: number): void;
   stop(): void;
 }
@@ -19,7 +22,7 @@ interface Timer {
 }
 
 export class Loop {
-  readonly #set = new SlotSet();
+  readonly #set = new SlotSet(MAX_DESCRIPTORS);
   readonly #handlers: (Handler | undefined)[] = [];
   #timers: Timer[] = [];
   #deferred: (() => void)[] = [];
@@ -29,7 +32,9 @@ export class Loop {
     const slot = this.#set.add(fd, events);
     this.#handlers[slot] = handler;
     return {
-      setEvents: (wanted) => this.#set.setEvents(slot, wanted),
+      setEvents: (wanted) => {
+        if (this.#handlers[slot] === handler) this.#set.setEvents(slot, wanted);
+      },
       stop: () => {
         if (this.#handlers[slot] !== handler) return;
         this.#handlers[slot] = undefined;
@@ -47,6 +52,11 @@ export class Loop {
   after(milliseconds: number, action: () => void): void {
     this.#timers.push({ due: performance.now() + milliseconds, action });
     this.#timers.sort((a, b) => a.due - b.due);
+  }
+
+  /** What waits: deferred work and timers. */
+  get waiting(): number {
+    return this.#deferred.length + this.#timers.length;
   }
 
   /** One turn: waits at most `limitMs` for something, and handles what there is. */

@@ -56,7 +56,7 @@ export function serve(host: DeviceHost, index: number, handle: ChainHandler): vo
   guarded(host, () => {
     queue.disableNotification();
     const stopped = takeChains(queue, handle);
-    if (stopped === "limit" || (stopped === "empty" && queue.enableNotification())) host.loop.defer(() => serveAgain(host, index, queue, handle));
+    if (stopped === "limit" || (stopped === "empty" && queue.enableNotification())) serveLater(host, index, queue, handle);
     host.signalUsed(queue);
   });
 }
@@ -85,7 +85,15 @@ function takeChains(queue: SplitQueue, handle: ChainHandler): "empty" | "kept" |
   return "limit";
 }
 
-/** Unless the device was reset meanwhile: then the queue is another, or none. */
-function serveAgain(host: DeviceHost, index: number, queue: SplitQueue, handle: ChainHandler): void {
-  if (host.queue(index) === queue) serve(host, index, handle);
+/** Queues whose next turn is due already: a guest that keeps its queue full and notifies meanwhile gets one turn, not one more each time. */
+const due = new WeakSet<SplitQueue>();
+
+/** Unless the device is reset meanwhile: then the queue is another, or none. */
+function serveLater(host: DeviceHost, index: number, queue: SplitQueue, handle: ChainHandler): void {
+  if (due.has(queue)) return;
+  due.add(queue);
+  host.loop.defer(() => {
+    due.delete(queue);
+    if (host.queue(index) === queue) serve(host, index, handle);
+  });
 }

@@ -8,6 +8,8 @@ import type { Fd } from "../../../linux/fd.ts";
 import { shutdownWrite } from "../../../linux/socket.ts";
 import type { Watch } from "../../threads/loop.ts";
 import { tryReadInto, tryWriteFrom } from "../host-io.ts";
+import { slices } from "../../virtio/buffers.ts";
+import { Backlog } from "./backlog.ts";
 import { OP, SHUTDOWN_RECEIVE, SHUTDOWN_SEND, type Header } from "./packet.ts";
 
 /** What the guest may send before we have passed it on, in bytes: the bound of a connection's memory. */
@@ -31,8 +33,7 @@ export class Connection {
   watch: Watch | undefined;
   /** Control packets that wait for a buffer of the guest's: at most one of each kind. */
   readonly waiting: Outgoing[] = [];
-  #pending: Uint8Array[] = [];
-  #pendingSize = 0;
+  readonly #pending = new Backlog(BUFFER_SIZE);
   #forwarded = 0;
   #forwardedTold = 0;
   #sent = 0;
@@ -79,9 +80,8 @@ export class Connection {
   /** Data of the guest's. @returns false where it is more than we gave it room for: it breaks the protocol. */
   fromGuest(parts: readonly Uint8Array[], size: number): boolean {
     if (!this.#guestSends) return true;
-    const room = BUFFER_SIZE - this.#pendingSize;
-    if (size > room) return false;
-    const written = this.#pendingSize === 0 ? tryWriteFrom(this.socket.number, parts) : 0;
+    if (size > this.#pending.room) return false;
+    const written = this.#pending.size === 0 ? tryWriteFrom(this.socket.number, parts) : 0;
     if (written === "gone") this.close();
     else this.#keep(parts, size, written === "later" ? 0 : written);
     return true;
@@ -90,9 +90,7 @@ export class Connection {
   #keep(parts: readonly Uint8Array[], size: number, written: number): void {
     this.#noteForwarded(written);
     if (written === size) return;
-    const copy = Buffer.concat(parts).subarray(written);
-    this.#pending.push(copy);
-    this.#pendingSize += copy.length;
+    for (const part of slices(parts, written)) this.#pending.add(part);
     this.updateWatch();
   }
 
@@ -109,27 +107,15 @@ export class Connection {
 
   /** The socket has room. */
   flush(): void {
-    while (this.#pending.length > 0) {
-      const written = tryWriteFrom(this.socket.number, this.#pending);
+    while (this.#pending.size > 0) {
+      const written = tryWriteFrom(this.socket.number, [this.#pending.content]);
       if (written === "gone") return this.close();
       if (written === "later") break;
-      this.#dropPending(written);
+      this.#noteForwarded(written);
+      this.#pending.drop(written);
     }
-    if (this.#pending.length === 0 && !this.#guestSends) this.#endOfGuest();
+    if (this.#pending.size === 0 && !this.#guestSends) this.#endOfGuest();
     this.updateWatch();
-  }
-
-  #dropPending(count: number): void {
-    this.#noteForwarded(count);
-    this.#pendingSize -= count;
-    let left = count;
-    while (left > 0) {
-      const first = this.#pending[0];
-      if (first === undefined) break;
-      if (first.length > left) this.#pending[0] = first.subarray(left);
-      else this.#pending.shift();
-      left -= Math.min(left, first.length);
-    }
   }
 
   /** Reads from the socket into the guest's buffers. @returns the bytes, 0 where there are none now. */
@@ -154,7 +140,7 @@ export class Connection {
   shutdown(flags: number): void {
     if ((flags & SHUTDOWN_RECEIVE) !== 0) this.#hostSends = false;
     if ((flags & SHUTDOWN_SEND) !== 0) this.#guestSends = false;
-    if (!this.#guestSends && this.#pending.length === 0) this.#endOfGuest();
+    if (!this.#guestSends && this.#pending.size === 0) this.#endOfGuest();
     this.updateWatch();
   }
 
@@ -176,13 +162,13 @@ export class Connection {
     this.state = "closed";
     this.watch?.stop();
     this.socket.close();
-    this.#pending = [];
+    this.#pending.drop(this.#pending.size);
   }
 
   /** What to wait for on the socket. @param canDeliver whether the guest has a buffer. */
   updateWatch(canDeliver = true): void {
     const reads = this.readsSocket && canDeliver && this.credit > 0;
-    this.watch?.setEvents((reads ? POLLIN : 0) | (this.#pending.length > 0 ? POLLOUT : 0));
+    this.watch?.setEvents((reads ? POLLIN : 0) | (this.#pending.size > 0 ? POLLOUT : 0));
   }
 }
 

@@ -9,6 +9,7 @@ import type { Fd } from "../../../linux/fd.ts";
 import { setNonBlocking } from "../../../linux/fcntl.ts";
 import { connectUnix, tryAccept } from "../../../linux/socket.ts";
 import { guarded, serve, type DeviceHost, type VirtioDevice } from "../../virtio/device.ts";
+import { Later } from "../../threads/later.ts";
 import { gather, scatter, slices } from "../../virtio/buffers.ts";
 import { QueueError, type Chain, type SplitQueue } from "../../virtio/queue.ts";
 import { tryReadInto, tryWriteFrom } from "../host-io.ts";
@@ -57,6 +58,7 @@ export class Vsock implements VirtioDevice {
   #restored = false;
   /** The guest has been told, and has not heard yet: it would reset new connections along with the old ones. */
   #settling = false;
+  readonly #patience = new Later();
 
   constructor(options: VsockOptions) {
     this.#options = options;
@@ -286,7 +288,7 @@ export class Vsock implements VirtioDevice {
     });
     this.#settling = !this.#restored;
     if (this.#settling) host.queue(EVENT)?.enableNotification();
-    host.loop.after(SETTLE_MS, () => {
+    this.#patience.after(host.loop, SETTLE_MS, () => {
       if (this.#accepting === undefined && this.#host === host) this.#acceptAll(host);
     });
   }
