@@ -7,6 +7,7 @@ import { permanentBlock, type Addr } from "./memory.unsafe.ts";
 import { syscall } from "./syscall.unsafe.ts";
 import { F_GETFL, F_SETFL, O_CLOEXEC } from "./abi/fcntl.ts";
 import { OPEN_HOW_SIZE } from "./abi/openat2.ts";
+import { POLLFD_SIZE } from "./abi/poll.ts";
 
 const how = permanentBlock(OPEN_HOW_SIZE);
 const empty = permanentBlock(8);
@@ -64,3 +65,27 @@ export const setTimer = (fd: number, flags: number, value: Addr, old: Addr): num
 export const getTimer = (fd: number, value: Addr): number => syscall(SYS.timerfd_gettime, fd, value);
 export const makeMemoryFile = (name: Addr, flags: number): number => syscall(SYS.memfd_create, name, flags);
 export const seal = (fd: number, command: number, seals: number): number => syscall(SYS.fcntl, fd, command, seals);
+export const makeNode = (dir: number, path: Addr, mode: number): number => syscall(SYS.mknodat, dir, path, mode, 0);
+export const makeSocket = (family: number, type: number, protocol: number): number => syscall(SYS.socket, family, type, protocol);
+export const bind = (fd: number, address: Addr, size: number): number => syscall(SYS.bind, fd, address, size);
+export const connect = (fd: number, address: Addr, size: number): number => syscall(SYS.connect, fd, address, size);
+export const listen = (fd: number, backlog: number): number => syscall(SYS.listen, fd, backlog);
+export const accept = (fd: number, flags: number): number => syscall(SYS.accept4, fd, 0, 0, flags);
+/** @param size address of the address's room, and then of its size. */
+export const localName = (fd: number, address: Addr, size: Addr): number => syscall(SYS.getsockname, fd, address, size);
+export const peerName = (fd: number, address: Addr, size: Addr): number => syscall(SYS.getpeername, fd, address, size);
+export const shutDown = (fd: number, how: number): number => syscall(SYS.shutdown, fd, how);
+export const getOption = (fd: number, level: number, option: number, value: Addr, size: Addr): number => syscall(SYS.getsockopt, fd, level, option, value, size);
+export const setOption = (fd: number, level: number, option: number, value: Addr, size: number): number => syscall(SYS.setsockopt, fd, level, option, value, size);
+/** @param header of sendmsg(2): struct msghdr. */
+export const send = (fd: number, header: Addr, flags: number): number => syscall(SYS.sendmsg, fd, header, flags);
+export const receive = (fd: number, header: Addr, flags: number): number => syscall(SYS.recvmsg, fd, header, flags);
+
+const polled = permanentBlock(POLLFD_SIZE);
+
+/** What of `events` (POLL*) there is now, and POLLERR and POLLHUP. */
+export function readiness(fd: number, events: number): number {
+  polled.view.setInt32(0, fd, true);
+  polled.view.setUint32(4, events, true);
+  return syscall(SYS.poll, polled.address, 1, 0) > 0 ? polled.view.getUint16(6, true) : 0;
+}

@@ -18,6 +18,8 @@ const casesOf = (name: string): readonly Case[] => rows.find((row) => row.name =
 
 const continuedOf = (name: string): readonly Case[] => casesOf(name).map((one) => (one.outcome.kind === "native" ? { ...one, outcome: continued } : one));
 
+const emulatedOf = (name: string): readonly Case[] => casesOf(name).map((one) => (one.outcome.kind === "native" ? { ...one, outcome: emulated } : one));
+
 const nativeGroups: readonly Group[] = [
   {
     reason: "Memory of the process itself, without a file: the kernel's page tables are the process's",
@@ -51,10 +53,10 @@ const nativeGroups: readonly Group[] = [
     outcome: emulated,
   },
   {
-    reason: "init's last messages, with a flag that is without effect otherwise; no guest has a socket of the kernel's",
+    reason: "Messages of sockets; natively init's last ones, with a flag that is without effect otherwise: no guest has a socket of the kernel's",
     names: "sendmsg",
     cases: [when("flags MSG_NOSIGNAL with MSG_EOR", [int(2, MSG_NOSIGNAL | MSG_EOR)], native)],
-    outcome: denied("ENOSYS"),
+    outcome: emulated,
   },
   { reason: "Random bytes", names: "getrandom", outcome: native },
   { reason: "The kernel asks no filter about them (since 6.14 and 6.18)", names: "uretprobe uprobe", outcome: native },
@@ -87,7 +89,12 @@ const emulatedGroups: readonly Group[] = [
   { reason: "The sentry moves the data, by its own memory", names: "read write pread64 pwrite64 readv writev preadv pwritev preadv2 pwritev2 sendfile", outcome: emulated },
   { reason: "The sentry's own object behind a placeholder", names: "pipe pipe2 eventfd eventfd2 timerfd_create timerfd_settime timerfd_gettime epoll_create epoll_create1 epoll_ctl", outcome: emulated },
   { reason: "The sentry knows what is ready, and answers then", names: "poll select epoll_wait epoll_pwait epoll_pwait2", outcome: emulated },
-  { reason: "A file in memory, which is the sentry's until it is mapped", names: "memfd_create", cases: casesOf("memfd_create").map((one) => (one.outcome.kind === "native" ? { ...one, outcome: emulated } : one)), outcome: emulated },
+  { reason: "A file in memory, which is the sentry's until it is mapped", names: "memfd_create", cases: emulatedOf("memfd_create"), outcome: emulated },
+  { reason: "Unix sockets are the sentry's own objects; of the others it has one in the guest's network namespace", names: "socket", cases: emulatedOf("socket"), outcome: denied("EAFNOSUPPORT") },
+  { reason: "Two unix sockets, the sentry's own objects", names: "socketpair", cases: emulatedOf("socketpair"), outcome: denied("EAFNOSUPPORT") },
+  { reason: "By level and option, as under balanced: the sentry's own for unix sockets, asked of its socket otherwise", names: "setsockopt getsockopt", cases: emulatedOf("setsockopt"), outcome: denied("ENOPROTOOPT") },
+  { reason: "Names of unix sockets are looked up as paths are, or the sandbox's own; addresses are those of the guest's network namespace", names: "bind connect listen accept accept4 getsockname getpeername shutdown", outcome: emulated },
+  { reason: "The sentry moves the data; descriptors in messages are copies of placeholders", names: "sendto recvfrom recvmsg sendmmsg recvmmsg", outcome: emulated },
   { reason: "By command: what the sentry knows for the kind of descriptor; ENOTTY otherwise", names: "ioctl", outcome: emulated },
 ];
 

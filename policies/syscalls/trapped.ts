@@ -21,10 +21,10 @@ export const strictlyContinued = [
 
 /** Those that trap under `strict` and that the sentry answers, or does something about before the kernel goes on. */
 export const strictlyAnswered = [
-  "access", "chmod", "chown", "creat", "epoll_create", "epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "epoll_wait", "eventfd", "eventfd2", "faccessat", "faccessat2", "fadvise64", "fallocate", "fchdir", "fchmod", "fchmodat", "fchmodat2", "fchown", "fchownat", "fcntl",
-  "fdatasync", "flock", "fstat", "fstatfs", "fsync", "ftruncate", "futimesat", "getcwd", "getdents64", "ioctl", "lchown", "link", "linkat", "lseek", "lstat", "memfd_create", "mkdir", "mkdirat",
+  "accept", "accept4", "access", "bind", "chmod", "chown", "connect", "creat", "epoll_create", "epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "epoll_wait", "eventfd", "eventfd2", "faccessat", "faccessat2", "fadvise64", "fallocate", "fchdir", "fchmod", "fchmodat", "fchmodat2", "fchown", "fchownat", "fcntl",
+  "fdatasync", "flock", "fstat", "fstatfs", "fsync", "ftruncate", "futimesat", "getcwd", "getdents64", "getpeername", "getsockname", "getsockopt", "ioctl", "lchown", "link", "linkat", "listen", "lseek", "lstat", "memfd_create", "mkdir", "mkdirat",
   "mmap", "newfstatat", "open", "openat", "openat2", "pipe", "pipe2", "poll", "ppoll", "pread64", "preadv", "preadv2", "pselect6", "pwrite64", "pwritev", "pwritev2", "read",
-  "readlink", "readlinkat", "readv", "rename", "renameat", "renameat2", "rmdir", "select", "sendfile", "stat", "statfs", "statx", "symlink", "symlinkat", "sync", "syncfs",
+  "readlink", "readlinkat", "readv", "recvfrom", "recvmmsg", "recvmsg", "rename", "renameat", "renameat2", "rmdir", "select", "sendfile", "sendmmsg", "sendmsg", "sendto", "setsockopt", "shutdown", "socket", "socketpair", "stat", "statfs", "statx", "symlink", "symlinkat", "sync", "syncfs",
   "sysinfo", "timerfd_create", "timerfd_gettime", "timerfd_settime", "truncate", "uname", "unlink", "unlinkat", "utime", "utimensat", "utimes", "write", "writev",
 ] as const;
 

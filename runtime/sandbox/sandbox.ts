@@ -57,6 +57,7 @@ import type { SandboxIds } from "./ids.ts";
 import { SandboxLog } from "./log.ts";
 import { Observation } from "./observation.ts";
 import { ownProcess, readSandboxRecord, requireSandboxRecord, writeSandboxRecord, type OwnProcess } from "./record.ts";
+import { sentryNetwork } from "./sentry-network.ts";
 import { utsOf } from "./uts.ts";
 
 /** What is settled before anything is made. */
@@ -84,7 +85,8 @@ export interface SandboxRequest extends SandboxPlan {
 /** Under `strict` it holds two for each open file of the guest's, and one for each task. */
 const STRICT_DESCRIPTORS = 65_536;
 
-const SENTRY_NAMESPACES = CLONE_NEW.pid | CLONE_NEW.mnt | CLONE_NEW.net | CLONE_NEW.ipc | CLONE_NEW.uts;
+/** And that of sentry-network.ts. */
+const SENTRY_NAMESPACES = CLONE_NEW.pid | CLONE_NEW.mnt | CLONE_NEW.ipc | CLONE_NEW.uts;
 
 /** A sentry that knows of the container. */
 interface Made {
@@ -204,14 +206,16 @@ function forkSentry(request: SandboxRequest, before: ReadonlySet<number>): Made 
   const groups = groupLoans(files.loans);
   const calls = createCalls(directory);
   const observation = new Observation(directory, files.fileSystems, SandboxLog.open(directory, log), areaOf(calls, 0));
+  const network = sentryNetwork(policy, spec);
   const body = () => {
     observation.log.takeStreams();
+    inStep("network", network.enter);
     // By itself, while it may: it is not dumpable later, and an ordinary user may not look into it.
     const pidNamespace = open("/proc/self/ns/pid", fcntl.O_RDONLY);
     const held = [...machine.descriptors, ...(ids.lock === undefined ? [] : [ids.lock])];
     const keep = [theirs, door, pidNamespace, ...held, ...observation.log.descriptors];
     const tasks = enterSentryJail({ ids: ids.sentry, keep, inherited, ...(policy === "strict" && { descriptors: STRICT_DESCRIPTORS }) });
-    const strict = policy === "strict" ? new Strict(tasks.proc) : undefined;
+    const strict = policy === "strict" ? new Strict(tasks.proc, network.ofGuest) : undefined;
     rendezvous(theirs, { kind: "ready" }, [pidNamespace]);
     pidNamespace.close();
     const first = { kernel: { machine, tasks, uts }, observer: observation.forSentry(groups), door, held };
@@ -222,7 +226,7 @@ function forkSentry(request: SandboxRequest, before: ReadonlySet<number>): Made 
       serveSandbox({ first, platform: started, channel: theirs, strict, admit: (admission, fds) => admit(premises, admission, fds) });
     }));
   };
-  const pid = check(tryClone({ namespaces: SENTRY_NAMESPACES, cgroup: undefined }, () => reporting(theirs, body)), "clone3");
+  const pid = check(tryClone({ namespaces: SENTRY_NAMESPACES | network.namespaces, cgroup: undefined }, () => reporting(theirs, body)), "clone3");
   theirs.close();
   try {
     return { sentry: ownProcess(pid), pidNamespace: awaitReady(channel), area: 0, channel, machine, inherited, groups, observation, before };

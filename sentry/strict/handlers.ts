@@ -11,6 +11,10 @@ import { pipe, pipe2 } from "./pipes.ts";
 import { memfd_create } from "./memfd.ts";
 import { poll, ppoll, pselect6, select } from "./poll.ts";
 import { timerfd_create, timerfd_gettime, timerfd_settime } from "./timerfd.ts";
+import * as connections from "./sockets/connect.ts";
+import { socket, socketpair } from "./sockets/make.ts";
+import { recvfrom, recvmmsg, recvmsg } from "./sockets/receive.ts";
+import { sendmmsg, sendmsg, sendto } from "./sockets/send.ts";
 import * as transfer from "./transfer.ts";
 import type { Handler } from "./trapped.ts";
 
@@ -21,6 +25,7 @@ const { fadvise64, fallocate, fcntl, fdatasync, flock, fsync, ftruncate, getdent
 const { epoll_create, epoll_create1, epoll_ctl, epoll_pwait, epoll_pwait2, epoll_wait } = epolls;
 const { access, chmod, chown, faccessat, faccessat2, fchmod, fchmodat, fchmodat2, fchown, fchownat, fstat, fstatfs, futimesat, getcwd, lchown, link, linkat, lstat, mkdir, mkdirat } = names;
 const { newfstatat, readlink, readlinkat, rename, renameat, renameat2, rmdir, stat, statfs, statx, symlink, symlinkat, truncate, unlink, unlinkat, utime, utimensat, utimes } = names;
+const { accept, accept4, bind, connect, getpeername, getsockname, getsockopt, listen, setsockopt, shutdown } = connections;
 const { pread64, preadv, preadv2, pwrite64, pwritev, pwritev2, read, readv, sendfile, write, writev } = transfer;
 
 const answered: Readonly<Record<Exclude<StrictlyAnswered, Shared>, Handler>> = {
@@ -28,6 +33,7 @@ const answered: Readonly<Record<Exclude<StrictlyAnswered, Shared>, Handler>> = {
   ftruncate, futimesat, getcwd, getdents64, ioctl, lchown, link, linkat, lseek, lstat, memfd_create, mkdir, mkdirat, mmap, newfstatat, open, openat, openat2, pipe, pipe2, poll, ppoll,
   pread64, preadv, preadv2, pselect6, pwrite64, pwritev, pwritev2, read, readlink, readlinkat, readv, rename, renameat, renameat2, rmdir, select, sendfile, stat, statfs, statx,
   epoll_create, epoll_create1, epoll_ctl, epoll_pwait, epoll_pwait2, epoll_wait, eventfd, eventfd2, timerfd_create, timerfd_gettime, timerfd_settime,
+  accept, accept4, bind, connect, getpeername, getsockname, getsockopt, listen, recvfrom, recvmmsg, recvmsg, sendmmsg, sendmsg, sendto, setsockopt, shutdown, socket, socketpair,
   symlink, symlinkat, syncfs, truncate, unlink, unlinkat, utime, utimensat, utimes, write, writev,
 };
 

@@ -31,7 +31,8 @@ export function copyString(call: Trapped, address: number, block: Block, offset:
   return -ENAMETOOLONG;
 }
 
-function part(block: Block, offset: number): Block {
+/** The block from `offset` on; its view is that of the whole. */
+export function part(block: Block, offset: number): Block {
   return offset === 0 ? block : { address: block.address + offset, size: block.size - offset, bytes: block.bytes.subarray(offset), view: block.view };
 }
 

@@ -55,6 +55,19 @@ export class Name {
     return this.#prefix(directory.fd.number, "", ROOM);
   }
 
+  /** The same, of a path that has been copied already. @param text without a NUL. */
+  take(call: Trapped, strict: Strict, text: Uint8Array): number {
+    this.file = undefined;
+    this.isBelowDirectory = this.isMagic = false;
+    this.ownPath = this.#block.address + ROOM;
+    if (text.length === 0) return -ENOENT;
+    this.#block.bytes.set(text, ROOM);
+    this.#block.bytes[ROOM + text.length] = 0;
+    if (text[0] === SLASH) return this.#absolute(call, strict, text.length);
+    this.isBelowDirectory = true;
+    return this.#prefix(strict.proc.number, `${call.pid}/cwd/`, ROOM);
+  }
+
   /** As text, for those who look at it. */
   get text(): string {
     const start = this.path - this.#block.address;

@@ -5,28 +5,69 @@
  * Loaded as compiled.ts has it: after a change run `node sentry/generate.ts`.
  */
 import { ADD_DESCRIPTOR_COMMAND, NOTIFY_COMMANDS } from "../../linux/seccomp-notify.ts";
-import { int, named, when } from "../../policies/syscalls/checks.ts";
+import * as abi from "../../linux/abi/socket.ts";
+import { levels, socketOptions } from "../../policies/syscalls/areas/socket-options.ts";
+import { bits, int, named, when } from "../../policies/syscalls/checks.ts";
 import { compileAllowList } from "../../policies/syscalls/filter.ts";
 import { denied, native, type Group } from "../../policies/syscalls/row.ts";
 import { sentryCalls } from "../policy.ts";
+import { INTERFACE_COMMANDS, INTERFACE_LIST } from "./sockets/interfaces.ts";
 
 const CLONE_NEWUSER = 0x1000_0000;
+const CLONE_NEWNET = 0x4000_0000;
+const S_IFMT = 0o170000;
+const S_IFSOCK = 0o140000;
 const TERMINAL = { TCGETS: 0x5401, TCSETS: 0x5402, TCSETSW: 0x5403, TCSETSF: 0x5404, TIOCGWINSZ: 0x5413, TIOCSWINSZ: 0x5414, FIONREAD: 0x541b };
 const FCNTL = { F_GETFL: 3, F_SETFL: 4, F_ADD_SEALS: 1033, F_GET_SEALS: 1034 };
 /** What is told apart here otherwise than under every policy. */
 const REPLACED = new Set(["ioctl"]);
 
+/** FIONREAD is TERMINAL's. */
+const SOCKET = { TIOCOUTQ: 0x5411, SIOCATMARK: 0x8905, ...INTERFACE_COMMANDS, ...INTERFACE_LIST };
+
+/** As sockets/make.ts makes them. */
+const NEW = abi.SOCK_CLOEXEC | abi.SOCK_NONBLOCK;
+const PROTOCOL = { any: 0, icmp: 1, tcp: 6, udp: 17, icmp6: 58 } as const;
+const kind = (family: number, type: number, protocol: number) => [int(0, family), int(1, type | NEW), int(2, protocol)];
+const kinds = [abi.AF_INET, abi.AF_INET6].flatMap((family) => [
+  kind(family, abi.SOCK_STREAM, PROTOCOL.any),
+  kind(family, abi.SOCK_STREAM, PROTOCOL.tcp),
+  ...[PROTOCOL.any, PROTOCOL.udp, family === abi.AF_INET ? PROTOCOL.icmp : PROTOCOL.icmp6].map((protocol) => kind(family, abi.SOCK_DGRAM, protocol)),
+]);
+const NEVER_WAITING = abi.MSG_DONTWAIT | abi.MSG_NOSIGNAL;
+
+const sockets: readonly Group[] = [
+  {
+    reason: "Sockets for the guest, of the kinds that it may ask for; none of AF_UNIX, which would lead to names of the host",
+    names: "socket",
+    cases: [
+      { what: "AF_INET, AF_INET6: TCP, UDP, echo requests", anyOf: kinds, outcome: native },
+      { what: "AF_NETLINK: NETLINK_ROUTE", anyOf: [abi.SOCK_DGRAM, abi.SOCK_RAW].map((type) => kind(abi.AF_NETLINK, type, PROTOCOL.any)), outcome: native },
+    ],
+    outcome: denied("EPERM"),
+  },
+  { reason: "What is done with them, in the guest's network namespace", names: "bind connect listen getsockname getpeername shutdown", outcome: native },
+  { reason: "Data, without ever waiting", names: "sendmsg", cases: [when("flags with MSG_DONTWAIT and MSG_NOSIGNAL", [bits(2, NEVER_WAITING, NEVER_WAITING)], native)], outcome: denied("EPERM") },
+  {
+    reason: "The options that the guest may set and read",
+    names: "setsockopt getsockopt",
+    cases: Object.entries(levels).map(([level, number]) => named(2, socketOptions[level as keyof typeof levels], native, [int(1, number)])),
+    outcome: denied("EPERM"),
+  },
+  { reason: "The inode that a unix socket's name leads to", names: "mknodat", cases: [when("S_IFSOCK", [bits(2, S_IFMT, S_IFSOCK)], native)], outcome: denied("EPERM") },
+];
+
 const own: readonly Group[] = [
   {
-    reason: "Taking and answering calls, giving descriptors, and what of a terminal is asked by commands",
+    reason: "Taking and answering calls, giving descriptors, what of a terminal is asked by commands, and what is told about sockets and interfaces",
     names: "ioctl",
-    cases: [named(1, { ...NOTIFY_COMMANDS, ...ADD_DESCRIPTOR_COMMAND }, native), named(1, TERMINAL, native)],
+    cases: [named(1, { ...NOTIFY_COMMANDS, ...ADD_DESCRIPTOR_COMMAND }, native), named(1, TERMINAL, native), named(1, SOCKET, native)],
     outcome: denied("EPERM"),
   },
   {
-    reason: "Into the guest's user namespace, which answers for its file systems; the sentry's rights over it are those it has over the guest",
+    reason: "Into the guest's user namespace, which answers for its file systems, and its network namespace, where its sockets are; the sentry's rights over them are those it has over the guest",
     names: "setns",
-    cases: [when("CLONE_NEWUSER", [int(1, CLONE_NEWUSER)], native)],
+    cases: [named(1, { CLONE_NEWUSER, CLONE_NEWNET }, native)],
     outcome: denied("EPERM"),
   },
   { reason: "To the guest's root, and at its end back to the empty one", names: "chroot fchdir", outcome: native },
@@ -43,7 +84,7 @@ const own: readonly Group[] = [
   { reason: "Flags of open files, seals of files in memory", names: "fcntl", cases: [named(1, FCNTL, native)], outcome: denied("EPERM") },
 ];
 
-export const strictSentryCalls: readonly Group[] = [...sentryCalls("notify").filter(({ names }) => !REPLACED.has(names)), ...own];
+export const strictSentryCalls: readonly Group[] = [...sentryCalls("notify").filter(({ names }) => !REPLACED.has(names)), ...own, ...sockets];
 
 /** struct sock_filter[]; takes tens of milliseconds. */
 export const compileStrictSentryFilter = (): Uint8Array => compileAllowList(strictSentryCalls, "EPERM");

@@ -5,9 +5,9 @@
  *                            --> WAITS: kept (waiting.ts) until a description is ready, and handled again
  *                            --> CONTINUE: the kernel does it
  */
-import { EAGAIN, EMFILE, ENOENT, EPIPE, ESRCH } from "../../linux/abi/errno.ts";
+import { EAGAIN, EMFILE, ENOENT, EPERM, EPIPE, ESRCH } from "../../linux/abi/errno.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_PATH, S_IFDIR, S_IFMT, S_IFREG } from "../../linux/abi/fcntl.ts";
-import { POLLERR, POLLHUP, POLLIN } from "../../linux/abi/poll.ts";
+import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDHUP } from "../../linux/abi/poll.ts";
 import { Epoll } from "../../linux/epoll.ts";
 import { isErrno } from "../../linux/errors.ts";
 import { Fd, type FdLike } from "../../linux/fd.ts";
@@ -25,11 +25,21 @@ import { Acting, NOBODY } from "./acting.ts";
 import type { Description } from "./description.ts";
 import { HostFile, HostStream } from "./files.ts";
 import { copyOut, small } from "./memory.ts";
+import { adoptSocket } from "./sockets/adopt.ts";
+import type { Credentials } from "./sockets/socket.ts";
 import { Placeholders, type Found } from "./placeholders.ts";
 import { GuestTasks, type Task } from "./tasks.ts";
 import { ANSWERED, WAITS, type Trapped } from "./trapped.ts";
 import { WaitingCalls } from "./waiting.ts";
 
+/** Where the guest's network namespace is: its own, which it has made, or one that the sentry is in already, as the guest is. */
+export type Network = "guest's own" | "joined";
+
+const S_IFSOCK = 0o140000;
+/** CAP_*. */
+const CAP = { setgid: 6, setuid: 7, sysAdmin: 21 } as const;
+const EPOLLET = 0x8000_0000;
+const EDGES = (POLLIN | POLLOUT | POLLPRI | POLLRDHUP | EPOLLET) >>> 0;
 const PROC_SUPER_MAGIC = 0x9fa0;
 const READABLE = POLLIN | POLLHUP | POLLERR;
 
@@ -41,6 +51,7 @@ export class Strict implements Platform {
   readonly #placeholders: Placeholders;
   readonly #tasks: GuestTasks;
   readonly #acting = new Acting();
+  readonly #network: Network;
   #entered = false;
   #ownRoot: Fd | undefined;
   #offsets = "";
@@ -48,12 +59,13 @@ export class Strict implements Platform {
   #deadline: number | undefined;
   #undo: (() => void) | undefined;
   /** By the descriptor that the kernel tells of. */
-  readonly #streams = new Map<number, HostStream>();
+  readonly #streams = new Map<number, Description>();
   readonly #procDevices = new Map<string, boolean>();
 
-  /** @param proc the procfs of the sentry's own pid namespace. */
-  constructor(proc: Fd) {
+  /** @param proc the procfs of the sentry's own pid namespace. @param network how the sentry comes to the guest's network namespace. */
+  constructor(proc: Fd, network: Network = "joined") {
     this.proc = proc;
+    this.#network = network;
     this.#placeholders = new Placeholders(proc, this.epoll);
     this.#tasks = new GuestTasks(proc, this.epoll);
     this.epoll.add(this.waiting.timer, 1);
@@ -173,6 +185,7 @@ export class Strict implements Platform {
     if (this.#ownRoot === undefined) {
       const own = open("/", O_PATH | O_DIRECTORY);
       setNamespace(guest, CLONE_NEW.user, "guest");
+      if (this.#network === "guest's own") setNamespace(guest, CLONE_NEW.net, "guest");
       this.#ownRoot = own;
     }
     this.asSentry();
@@ -251,7 +264,7 @@ export class Strict implements Platform {
     const { mode } = statAt(fd);
     const type = mode & S_IFMT;
     const flags = kernel.getFlags(copy);
-    const description = type === S_IFREG || type === S_IFDIR ? new HostFile(fd, flags, mode) : this.stream(fd, flags, mode);
+    const description = type === S_IFREG || type === S_IFDIR ? new HostFile(fd, flags, mode) : type === S_IFSOCK ? adoptSocket(this, fd, flags) : this.stream(fd, flags, mode);
     using given = this.#placeholders.create(description);
     call.replaceDescriptor(given, number, this.isClosedOnExec(call, number));
     return description;
@@ -266,6 +279,39 @@ export class Strict implements Platform {
   /** The kernel will tell of its readiness. */
   addStream(stream: HostStream): void {
     this.#streams.set(stream.fd.number, stream);
+  }
+
+  /** Has the kernel tell of each change of a descriptor of the description's, whether anybody waits for it or not. */
+  follow(fd: Fd, description: Description): void {
+    this.epoll.add(fd, EDGES);
+    this.#streams.set(fd.number, description);
+  }
+
+  unfollow(fd: Fd): void {
+    this.epoll.remove(fd);
+    this.#streams.delete(fd.number);
+  }
+
+  /** A copy of one of the caller's. @returns the negative errno. */
+  copyDescriptor(call: Trapped, number: number): number {
+    const task = this.task(call);
+    this.asSentry();
+    return task === undefined ? -ESRCH : kernel.copyDescriptor(task.pidfd.number, number);
+  }
+
+  /** Who the caller is to those who get messages of it: its process. */
+  credentials(call: Trapped): Credentials {
+    const task = this.task(call);
+    const { uid, gid } = task?.identity ?? NOBODY;
+    return { pid: (task === undefined ? undefined : this.#tasks.get(task.leader)?.guestPid) ?? 0, uid, gid };
+  }
+
+  /** Whether the caller may say that it is that one. @returns 0 or -EPERM. Source: Linux net/core/scm.c, scm_check_creds. */
+  mayClaim(call: Trapped, claimed: Credentials): number {
+    const own = this.credentials(call);
+    const can = (capability: number) => ((this.task(call)?.identity.capabilities ?? 0n) & (1n << BigInt(capability))) !== 0n;
+    const isOwn = (claimed.pid === own.pid || can(CAP.sysAdmin)) && (claimed.uid === own.uid || can(CAP.setuid)) && (claimed.gid === own.gid || can(CAP.setgid));
+    return isOwn ? 0 : -EPERM;
   }
 
   /** What a clock of the guest's is ahead of the host's, in nanoseconds. Source: time_namespaces(7). */

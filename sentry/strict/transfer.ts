@@ -5,6 +5,9 @@ import { POLLIN, POLLOUT } from "../../linux/abi/poll.ts";
 import { HERE, type Description } from "./description.ts";
 import { HostFile } from "./files.ts";
 import { buffer, BUFFER_SIZE, copyIn, copyOut, copyVectors, signed, small } from "./memory.ts";
+import { receiveInto } from "./sockets/receive.ts";
+import { sendFrom } from "./sockets/send.ts";
+import { Socket } from "./sockets/socket.ts";
 import type { Strict } from "./strict.ts";
 import type { Handler, Trapped } from "./trapped.ts";
 
@@ -27,6 +30,7 @@ function readInto(call: Trapped, strict: Strict, vectors: Vectors, position: num
   const file = strict.file(call, call.int(0));
   if (file === undefined || !mayRead(file)) return -EBADF;
   if (position !== HERE && !(file instanceof HostFile)) return -ESPIPE;
+  if (file instanceof Socket) return receiveInto(call, strict, file, vectors, 0);
   let done = 0;
   let last = 0;
   const undo = () => {
@@ -53,6 +57,7 @@ function writeFrom(call: Trapped, strict: Strict, vectors: Vectors, position: nu
   const file = strict.file(call, call.int(0));
   if (file === undefined || !mayWrite(file)) return -EBADF;
   if (position !== HERE && !(file instanceof HostFile)) return -ESPIPE;
+  if (file instanceof Socket) return sendFrom(call, strict, file, vectors, 0);
   let done = 0;
   const undo = () => {
     if (position === HERE) file.unwrite(done);
