@@ -23,6 +23,11 @@ const HEADERS = [
   "linux/netfilter.h", "linux/netfilter/nf_conntrack_common.h", "linux/netfilter/nf_nat.h", "linux/netfilter/nf_tables.h", "linux/netfilter/nfnetlink.h", "linux/netfilter/nfnetlink_log.h", "linux/version.h", "linux/wait.h", "linux/xattr.h",
 ];
 
+/** Our table of a struct -> the offsets of its members; the size of `size`. */
+function offsets(table: string, struct: string, members: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(members).map(([name, member]) => [`${table}.${name}`, name === "size" ? `sizeof(${struct})` : `offsetof(${struct}, ${member})`]));
+}
+
 /** Ours -> the C expression, where it is not the name itself. */
 const EXPRESSIONS: Record<string, string> = {
   OPEN_HOW_SIZE: "sizeof(struct open_how)",
@@ -103,6 +108,14 @@ const EXPRESSIONS: Record<string, string> = {
   "NFULA_CFG.command": "NFULA_CFG_CMD",
   "NFULA_CFG.mode": "NFULA_CFG_MODE",
   "NFULA_CFG.threshold": "NFULA_CFG_QTHRESH",
+  "SHUT.read": "SHUT_RD",
+  "SHUT.write": "SHUT_WR",
+  "SHUT.both": "SHUT_RDWR",
+  ADDRESS_SIZE: "sizeof(struct sockaddr_storage)",
+  ...offsets("MSGHDR", "struct msghdr", { name: "msg_name", nameSize: "msg_namelen", vectors: "msg_iov", vectorCount: "msg_iovlen", control: "msg_control", controlSize: "msg_controllen", flags: "msg_flags", size: "" }),
+  ...offsets("CMSG", "struct cmsghdr", { length: "cmsg_len", level: "cmsg_level", type: "cmsg_type" }),
+  "CMSG.data": "CMSG_LEN(0)",
+  ...offsets("UCRED", "struct ucred", { pid: "pid", uid: "uid", gid: "gid", size: "" }),
   CT_ESTABLISHED_OR_RELATED: "NF_CT_STATE_BIT(IP_CT_ESTABLISHED) | NF_CT_STATE_BIT(IP_CT_RELATED)",
   NFT_REJECT_ICMPX: "NFT_REJECT_ICMPX_UNREACH",
 };
