@@ -9,6 +9,10 @@ const INSTRUCTION_SIZE = 8;
 
 /** For all threads of the process; ESRCH, or a thread's id, where one has filters that the caller has not. */
 export const SECCOMP_FILTER_FLAG_TSYNC = 1;
+/** The result is a descriptor that tells of calls. */
+export const SECCOMP_FILTER_FLAG_NEW_LISTENER = 8;
+/** Only a fatal signal interrupts a call that the listener has received. */
+export const SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV = 32;
 
 /**
  * Loads a filter for the calling task; it needs no_new_privs or CAP_SYS_ADMIN.

@@ -18,7 +18,8 @@ export interface Part {
 /** What is not needed to create, start, run, exec, kill and delete a container in namespace mode. */
 export const PARTS: readonly Part[] = [
   { name: "seccomp", entries: ["policies/seccomp-bpf-ts/src/index.ts"] },
-  { name: "sandbox", entries: ["runtime/sandbox/sandbox.ts", "runtime/sandbox/trap.ts", "runtime/sandbox/files.ts", "policies/syscalls/policy.ts", "policies/syscalls/describe.ts", "gofer/main.ts"] },
+  { name: "sandbox", entries: ["runtime/sandbox/sandbox.ts", "runtime/sandbox/trap.ts", "runtime/sandbox/files.ts", "gofer/main.ts"] },
+  { name: "policies", entries: ["policies/syscalls/policy.ts", "policies/syscalls/describe.ts"] },
   { name: "strace", entries: ["runtime/sandbox/strace.ts"] },
   { name: "bench", entries: ["bench/command.ts"] },
   { name: "vm", entries: ["runtime/commands/vm.ts", "runtime/vm/create.ts", "runtime/vm/exec.ts", "runtime/vm/control.ts"] },

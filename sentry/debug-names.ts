@@ -1,15 +1,15 @@
 /** Numbers of what sentry and gofer handle, as people know them. */
-import { syscallTable } from "seccomp-bpf-ts";
 import { OP } from "../gofer/fuse/abi.ts";
+import { trappedNumbers } from "../policies/syscalls/numbers.ts";
 
 let calls: ReadonlyMap<number, string> | undefined;
 let operations: ReadonlyMap<number, string> | undefined;
 
 const inverse = (entries: Iterable<readonly [string, number]>): ReadonlyMap<number, string> => new Map([...entries].map(([name, number]) => [number, name]));
 
-/** Of a system call of x86-64; `syscall_N` where there is none. */
+/** Of a system call that traps under some policy; `syscall_N` for others. */
 export function callName(number: number): string {
-  calls ??= inverse(syscallTable("x86_64"));
+  calls ??= inverse(Object.entries(trappedNumbers));
   return calls.get(number) ?? `syscall_${number}`;
 }
 

@@ -4,12 +4,12 @@
  * (docs/decisions/0016-observation.md).
  */
 import { constants } from "node:os";
+import { syscallName } from "seccomp-bpf-ts";
 import { assertNever } from "../linux/errors.ts";
 import { callStop, listen, nextEvent, resume, type TraceEvent } from "../linux/tracing.ts";
 import type { AnsweredBy } from "./strace-answer.ts";
 import { decodeArguments, pointerText, signalText, type TracedCall } from "./strace-arguments.ts";
 import { GIVES_ADDRESS, REPLACES_MEMORY, signatureOf } from "./strace-signatures.ts";
-import { callName } from "./debug-names.ts";
 
 /** A call that has not returned. */
 interface Pending {
@@ -123,7 +123,7 @@ export class Strace {
   }
 
   #made(pid: number, nr: number, args: readonly bigint[]): Pending {
-    const call: TracedCall = { pid, name: callName(nr), args };
+    const call: TracedCall = { pid, name: syscallName("x86_64", nr) ?? `syscall_${nr}`, args };
     return { call, answeredBy: this.#options.answeredBy(nr, args), args: describeArguments(call) };
   }
 

@@ -1,7 +1,7 @@
 /** The filter that brings a guest's calls before the sentry. */
-import { encodeFlags } from "seccomp-bpf-ts";
 import { assertNever } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
+import { SECCOMP_FILTER_FLAG_NEW_LISTENER, SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV } from "../../linux/seccomp.ts";
 import { compiledPolicy } from "../../policies/syscalls/compiled.ts";
 import { tracedPolicy } from "../../policies/syscalls/compiled-ptrace.ts";
 import type { PlatformName } from "../../policies/syscalls/platform.ts";
@@ -16,7 +16,7 @@ export function trapFilter(channel: Fd, platform: PlatformName, policy: PolicyNa
   const common = { early: true, allows: () => true };
   switch (platform) {
     case "notify":
-      return { ...common, program: compiledPolicy(policy), flags: encodeFlags({ newListener: true, waitKillableRecv: policy !== "strict" }), listener: { socket: channel, message: () => "listener" } };
+      return { ...common, program: compiledPolicy(policy), flags: SECCOMP_FILTER_FLAG_NEW_LISTENER | (policy === "strict" ? 0 : SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV), listener: { socket: channel, message: () => "listener" } };
     case "ptrace":
       return { ...common, program: tracedPolicy(), flags: 0, listener: undefined, gate: channel };
     default:
