@@ -203,17 +203,29 @@ export function pipe(): [Fd, Fd] {
   return [new Fd(pair.view.getInt32(0, true)), new Fd(pair.view.getInt32(4, true))];
 }
 
-/** The names in an open directory, without `.` and `..`. Source: getdents64(2). */
+/** The names in an open directory, without `.` and `..`. */
 export function listDirectory(dir: FdLike): string[] {
+  return listEntries(dir).map(({ name }) => name);
+}
+
+export interface DirectoryEntry {
+  readonly name: string;
+  /** S_IF*, or 0 where the file system does not tell. */
+  readonly type: number;
+}
+
+/** The same with what each is. Source: getdents64(2). */
+export function listEntries(dir: FdLike): DirectoryEntry[] {
   using s = scratch();
   const buffer = s.reserve(32768);
-  const names: string[] = [];
+  const entries: DirectoryEntry[] = [];
   for (;;) {
     const filled = check(syscall(SYS.getdents64, fdNumber(dir), buffer.address, buffer.size), "getdents64");
-    if (filled === 0) return names;
-    for (let offset = 0; offset < filled; offset += buffer.view.getUint16(offset + 16, true)) {
-      const name = readCString(buffer.bytes.subarray(offset + 19, filled));
-      if (name !== "." && name !== "..") names.push(name);
+    if (filled === 0) return entries;
+    for (let offset = 0, next = 0; offset < filled; offset = next) {
+      next = offset + buffer.view.getUint16(offset + 16, true);
+      const name = readCString(buffer.bytes.subarray(offset + 19, next));
+      if (name !== "." && name !== "..") entries.push({ name, type: buffer.view.getUint8(offset + 18) << 12 });
     }
   }
 }

@@ -50,6 +50,12 @@ export function attachMount(tree: FdLike, target: FdLike): void {
   check(syscall(SYS.move_mount, fdNumber(tree), empty, fdNumber(target), empty, flags), "move_mount");
 }
 
+/** The same by a name in the directory `dir`: one component, and not followed where it is a symbolic link. */
+export function attachMountAt(tree: FdLike, dir: FdLike, name: string): void {
+  using s = scratch();
+  check(syscall(SYS.move_mount, fdNumber(tree), s.cstr(""), fdNumber(dir), s.cstr(name), MOVE_MOUNT_F_EMPTY_PATH), "move_mount", name);
+}
+
 /** struct mount_attr: `MOUNT_ATTR_*` bits to set and to clear, a propagation type (`MS_SHARED` ...), a user namespace for id mapping. */
 export interface MountAttributes {
   readonly set?: number;

@@ -5,10 +5,10 @@
  */
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY } from "../../linux/abi/mount.ts";
-import { Fd } from "../../linux/fd.ts";
-import { isOnProcfs, listDirectory, openAt, tryOpenAt } from "../../linux/file.ts";
-import { attachMount, cloneTree, setMountAttributes } from "../../linux/mount.ts";
-import { findInRoot, isDirectory, makeDirectoryInRoot } from "./in-root.ts";
+import type { Fd } from "../../linux/fd.ts";
+import { isOnProcfs, listEntries, openAt } from "../../linux/file.ts";
+import { attachMount, attachMountAt, cloneTree, setMountAttributes } from "../../linux/mount.ts";
+import { findInRoot, makeDirectoryInRoot } from "./in-root.ts";
 import type { Setup } from "./setup.ts";
 
 /** Entries of /proc that lead to the caller's own process, or to what its namespaces hold. */
@@ -16,21 +16,28 @@ const OWN: ReadonlySet<string> = new Set(["self", "thread-self", "mounts", "net"
 
 /** Does nothing for a container that is no guest. */
 export function coverSystem({ root, system, launch }: Setup): void {
-  if (system === undefined) return;
+  if (system === undefined || launch.guest === undefined) return;
   using proc = findInRoot(root, "/proc");
-  if (proc !== undefined && isOnProcfs(proc)) coverProc(proc, system);
-  if (launch.guest?.sysfs !== true) return;
+  if (proc !== undefined && isOnProcfs(proc)) coverProc(proc, system, launch.guest.systemProc);
+  if (!launch.guest.sysfs) return;
   using sys = makeDirectoryInRoot(root, "/sys");
-  attachPart(system, "sys", sys);
+  using part = openPart(system, "sys");
+  using tree = cloneTree(part, "", false);
+  attachMount(tree, sys);
 }
 
-function coverProc(proc: Fd, system: Fd): void {
+/** @param own names that the sandbox has something of its own for. Each is looked up by a request to the gofer; the others are not. */
+function coverProc(proc: Fd, system: Fd, own: ReadonlySet<string>): void {
   using listed = openAt(proc, ".", fcntl.O_RDONLY | fcntl.O_DIRECTORY);
   using sysctls = ownSysctls(proc);
-  for (const name of listDirectory(listed)) {
+  using nothing = openPart(system, "empty/directory");
+  using empty = openPart(system, "empty/file");
+  for (const { name, type } of listEntries(listed)) {
     if (/^\d+$/.test(name) || OWN.has(name)) continue;
-    using target = openAt(proc, name, fcntl.O_PATH | fcntl.O_NOFOLLOW);
-    attachPart(system, has(system, `proc/${name}`) ? `proc/${name}` : isDirectory(target) ? "empty/directory" : "empty/file", target);
+    if (own.has(name)) {
+      using part = openPart(system, `proc/${name}`);
+      cover(part, proc, name);
+    } else cover(type === fcntl.S_IFDIR ? nothing : empty, proc, name);
   }
   using net = openAt(proc, "sys/net", fcntl.O_PATH | fcntl.O_DIRECTORY);
   attachMount(sysctls, net);
@@ -44,15 +51,10 @@ function ownSysctls(proc: Fd): Fd {
   return tree;
 }
 
-function has(system: Fd, path: string): boolean {
-  const found = tryOpenAt(system, path, fcntl.O_PATH | fcntl.O_NOFOLLOW);
-  if (found < 0) return false;
-  new Fd(found).close();
-  return true;
-}
+/** The gofer may lie: a symbolic link of its own would lead anywhere. */
+const openPart = (system: Fd, path: string) => openAt(system, path, fcntl.O_PATH | fcntl.O_NOFOLLOW);
 
-function attachPart(system: Fd, path: string, target: Fd): void {
-  using node = openAt(system, path, fcntl.O_PATH | fcntl.O_NOFOLLOW);
-  using part = cloneTree(node, "", false);
-  attachMount(part, target);
+function cover(part: Fd, proc: Fd, name: string): void {
+  using tree = cloneTree(part, "", false);
+  attachMountAt(tree, proc, name);
 }

@@ -71,6 +71,8 @@ export interface GuestLaunch {
   readonly rootSize: RootSize | undefined;
   /** Whether the configuration has a sysfs. */
   readonly sysfs: boolean;
+  /** What the sandbox's own /proc has. */
+  readonly systemProc: ReadonlySet<string>;
 }
 
 /** A compiled filter. */

@@ -7,20 +7,19 @@ import type { NodeResources } from "../../linux/inherited.unsafe.ts";
 import type { Export } from "../../gofer/export.ts";
 import { runGofer } from "../../gofer/main.ts";
 import type { Served } from "../../gofer/serve.ts";
-import type { Uts } from "../../sentry/kernel.ts";
+import { SyntheticFileSystem } from "../../gofer/synthetic.ts";
 import type { Machine } from "../../sentry/machine.ts";
 import type { GuestFiles } from "./files.ts";
 import type { GoferGroup } from "./gofer-groups.ts";
 import type { Observation } from "./observation.ts";
-import { systemFiles } from "./system.ts";
+import type { SystemFiles } from "./system.ts";
 
 export interface GoferRequest {
   readonly files: GuestFiles;
   /** /dev/fuse, one for each of `files.fileSystems`, in their order. */
   readonly devices: readonly Fd[];
   readonly machine: Machine;
-  readonly uts: Uts;
-  readonly sysctls: Readonly<Record<string, string>>;
+  readonly system: SystemFiles;
   readonly inherited: NodeResources;
   readonly identity: UserIds;
   readonly observation: Observation;
@@ -53,7 +52,7 @@ export function startGofer(group: GoferGroup, request: GoferRequest, sibling: bo
 }
 
 function systemOf(request: GoferRequest): Served {
-  return { fuse: deviceOf(request, "system"), fileSystem: systemFiles(request.machine, request.uts, request.sysctls) };
+  return { fuse: deviceOf(request, "system"), fileSystem: new SyntheticFileSystem(request.system.root) };
 }
 
 function deviceOf({ files, devices }: GoferRequest, name: string): Fd {

@@ -58,6 +58,7 @@ import { SandboxLog } from "./log.ts";
 import { Observation } from "./observation.ts";
 import { ownProcess, readSandboxRecord, requireSandboxRecord, writeSandboxRecord, type OwnProcess } from "./record.ts";
 import { sentryNetwork } from "./sentry-network.ts";
+import { systemFiles, type SystemFiles } from "./system.ts";
 import { utsOf } from "./uts.ts";
 
 /** What is settled before anything is made. */
@@ -111,6 +112,7 @@ export class Sandbox {
   readonly channel: Fd;
   readonly #request: SandboxRequest;
   readonly #made: Made;
+  readonly #system: SystemFiles;
   readonly #devices: Fd[] = [];
 
   constructor(request: SandboxRequest, made: Made) {
@@ -118,6 +120,7 @@ export class Sandbox {
     this.#made = made;
     this.channel = made.channel;
     const { ids, files, sysctls, spec } = request;
+    this.#system = systemFiles(made.machine, utsOf(spec), { ...sysctls, ...spec.linux?.sysctl });
     this.guest = {
       ...files,
       sysctls,
@@ -127,6 +130,7 @@ export class Sandbox {
       fuseNode: inStep("fuse", () => mountFuseNode()),
       devices: new Map(),
       mounted: new Map(),
+      systemProc: this.#system.procNames,
     };
   }
 
@@ -147,9 +151,9 @@ export class Sandbox {
 
   /** Starts the gofers. @param connections the kernel's numbers, in the order of `guest.fileSystems`. */
   serve(hostProc: Fd, connections: readonly number[]): void {
-    const { files, spec, ids, group } = this.#request;
+    const { files, ids, group } = this.#request;
     const { machine, inherited, observation, groups, sentry, area } = this.#made;
-    const request = { files, devices: this.#devices, machine, uts: utsOf(spec), sysctls: { ...this.guest.sysctls, ...spec.linux?.sysctl }, inherited, identity: ids.gofer, observation };
+    const request = { files, devices: this.#devices, machine, system: this.#system, inherited, identity: ids.gofer, observation };
     const gofers = groups.map((serves) => ({ ...ownProcess(bornIn(this.guest.pidNamespace, hostProc, (sibling) => startGofer(serves, request, sibling))), serves }));
     // A gofer's death must be seen by the kernel, which it is not while anybody else has the devices: init would wait for answers for ever.
     this.#closeDevices();
