@@ -52,8 +52,8 @@ export interface Deleted {
 
 /** Whoever has inherited a process's output may keep it open; containerd's own shim waits as long. */
 const DRAIN_MS = 10_000;
-/** How long an end waits for the answer to a Kill. */
-const ANSWER_MS = 2000;
+/** How long an end waits for the answer to a Kill. What that waits for itself, the freezer and the guest's end, takes three seconds at most, and more only on a machine that is busy. */
+const ANSWER_MS = 10_000;
 
 /** For the runtime's warnings and its sandboxes' last words, where containerd's own shim has runc's. */
 const logFor = (bundle: string, { log }: Config) => new Logger({ file: join(bundle, "log.json"), format: "json", debug: false, node: log });

@@ -8,6 +8,7 @@ import { ensureImages, type Image } from "./images.ts";
 import { cgroupsNamed, commandOf, descendantsOf, eventually, execute, type ExecuteOptions, inTerminal, isAlive, mountsBelow, parentOf, type Result, RUNTIME, Workspace } from "./support.ts";
 
 const NAMESPACE = "tss";
+const LAST_LINES = 100;
 
 /** How a container is run by the runtime under test. */
 export interface Driver {
@@ -173,6 +174,11 @@ export class Containerd implements AsyncDisposable {
   events(id: string): string[] {
     const lines = readFileSync(this.workspace.path("events"), "utf8").split("\n");
     return lines.filter((line) => line.includes(`"${id}"`)).flatMap((line) => /\/tasks\/\S+/.exec(line)?.[0] ?? []);
+  }
+
+  /** The end of its log, with the shims' messages. */
+  lastWords(): string {
+    return readFileSync(this.workspace.path("containerd.log"), "utf8").split("\n").slice(-LAST_LINES).join("\n");
   }
 
   /** Nothing of a container is left: no shim (after `seconds` at most), mount, cgroup, bundle, nothing in the runtime's own state. */

@@ -1,7 +1,7 @@
 /** What happens while a container is being made: containerd dies, its pod is removed. The hook of `SLOW_HANDLER` keeps it from being ready. */
 import { rmSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { holdOf, SLOW_HANDLER } from "./cri/node.ts";
 import { LOOP, type Pod, Pods } from "./cri/pods.ts";
 import { allPids, commandOf, eventually } from "./support.ts";
@@ -9,6 +9,9 @@ import { allPids, commandOf, eventually } from "./support.ts";
 let pods: Pods;
 beforeAll(async () => {
   pods = await Pods.start();
+});
+afterEach(async ({ task }) => {
+  if (task.result?.state === "fail") pods = await pods.renewed();
 });
 afterAll(async () => pods?.[Symbol.asyncDispose]());
 

@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { loadavg } from "node:os";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { HANDLERS, RUNC_HANDLER } from "./cri/node.ts";
 import { type Pod, Pods } from "./cri/pods.ts";
 
@@ -15,6 +15,9 @@ const IDLE = 100;
 let pods: Pods;
 beforeAll(async () => {
   pods = await Pods.start();
+});
+afterEach(async ({ task }) => {
+  if (task.result?.state === "fail") pods = await pods.renewed();
 });
 afterAll(async () => pods?.[Symbol.asyncDispose]());
 

@@ -1,5 +1,5 @@
 /** A pod is removed whatever has become of it: nothing stays, and nobody waits for long. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { readFileSync } from "node:fs";
 import { ContainerState } from "./cri/generated/cri_pb.js";
 import { HANDLERS } from "./cri/node.ts";
@@ -9,6 +9,9 @@ import { eventually } from "./support.ts";
 let pods: Pods;
 beforeAll(async () => {
   pods = await Pods.start();
+});
+afterEach(async ({ task }) => {
+  if (task.result?.state === "fail") pods = await pods.renewed();
 });
 afterAll(async () => pods?.[Symbol.asyncDispose]());
 
@@ -35,6 +38,12 @@ const FATES: Readonly<Record<string, Fate>> = {
   },
   "out of memory": async (pod) => void (await pods.exited(await pod.start("one", "exec tail /dev/zero", { resources: { memoryLimitInBytes: 32n << 20n } }))),
   "paused": async (pod) => void (await pods.containerd.ok("task", "pause", await started(pod))),
+  "of four containers: one runs, one has ended, one is stopped, one was never started": async (pod) => {
+    await started(pod);
+    await pods.exited(await pod.start("two", "exit 1"));
+    await pods.cri.stop(await pod.start("three", LOOP), 5);
+    await pod.create("four", LOOP);
+  },
   "with an exec that goes on, and one that has a terminal": async (pod) => {
     const id = await started(pod);
     const commands = [await pods.exec(id, ["sleep", "1000"]), await pods.exec(id, ["sh"], { stdin: true, tty: true })];

@@ -23,7 +23,10 @@ beforeEach(async () => {
   mkdirSync(pods.containerd.workspace.path("logs"));
   execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tss-soak", pods.containerd.workspace.path("logs")]);
 });
-afterEach(async () => pods?.[Symbol.asyncDispose]());
+afterEach(async ({ task }) => {
+  if (task.result?.state === "fail") process.stdout.write(`${pods?.containerd.lastWords()}\n`);
+  await pods?.[Symbol.asyncDispose]();
+});
 
 /** Numbers from 0 to 1, the same for the same seed. Source: mulberry32. */
 function random(seed: number): () => number {

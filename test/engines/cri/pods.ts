@@ -82,6 +82,13 @@ export class Pods implements AsyncDisposable {
     return networkOf(this.containerd.workspace);
   }
 
+  /** A new node in place of this one, which a test has failed on: whatever that has left would fail the next. What containerd and the shims have said is told. */
+  async renewed(): Promise<Pods> {
+    process.stdout.write(`${this.containerd.lastWords()}\n`);
+    await this[Symbol.asyncDispose]();
+    return Pods.start();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.cri[Symbol.dispose]();
     await this.containerd[Symbol.asyncDispose]();
