@@ -13,6 +13,7 @@
  * Machine code, because the image must not be V8.
  */
 import { ENOEXEC } from "./abi/errno.ts";
+import { SIGNALS } from "./abi/signal.ts";
 import { SYS } from "./arch.ts";
 import { AT_EMPTY_PATH, O_CLOEXEC, O_WRONLY } from "./abi/fcntl.ts";
 import { check } from "./errors.ts";
@@ -59,6 +60,8 @@ export const LABEL_CALLS: readonly { readonly nr: number; readonly args: readonl
   { nr: SYS.write, args: [4] },
   { nr: SYS.close, args: [3] },
 ];
+
+const SIG_SETMASK = 2;
 
 const le32 = (value: number) => [value & 0xff, (value >> 8) & 0xff, (value >> 16) & 0xff, (value >>> 24) & 0xff];
 
@@ -186,6 +189,50 @@ function stubImage(work: StubWork): Uint8Array {
 export function greetingProgram(text: string): Uint8Array {
   const texts = new Texts();
   return elf(texts, sayAndEnd(texts.add(text), 1, 0));
+}
+
+/**
+ * A program that needs nothing of its root file system, either: it takes every signal, reaps the processes that become its children, and ends with 0 on SIGTERM
+ * and SIGINT. What Kubernetes' pause does, whose image a sandbox of containerd's does not bring. Source: kubernetes, build/pause/linux/pause.c.
+ */
+export function pauseProgram(): Uint8Array {
+  const wait = [
+    0x48, 0x89, 0xe7, // mov rdi, rsp: all signals
+    0x31, 0xf6, // xor esi, esi
+    0x31, 0xd2, // xor edx, edx
+    0x41, 0xba, ...le32(8), // mov r10d, 8
+    ...call(SYS.rt_sigtimedwait),
+  ];
+  const end = [0x31, 0xff, ...call(SYS.exit_group)]; // xor edi, edi
+  const wait4 = [
+    0xbf, ...le32(-1), // mov edi, -1
+    0x31, 0xf6, // xor esi, esi
+    0xba, ...le32(1), // mov edx, WNOHANG
+    0x45, 0x31, 0xd2, // xor r10d, r10d
+    ...call(SYS.wait4),
+    0x85, 0xc0, // test eax, eax
+  ];
+  const jump = 2;
+  const reap = [
+    ...wait4,
+    0x7f, -(wait4.length + jump), // jg to wait4
+  ];
+  const compare = 5;
+  const decide = [
+    0x83, 0xf8, SIGNALS.SIGTERM, 0x74, 2 * compare + reap.length + jump, // cmp eax, SIGTERM; je to the end
+    0x83, 0xf8, SIGNALS.SIGINT, 0x74, compare + reap.length + jump, // cmp eax, SIGINT; je to the end
+    0x83, 0xf8, SIGNALS.SIGCHLD, 0x75, -(wait.length + 3 * compare), // cmp eax, SIGCHLD; jne to wait
+  ];
+  const block = [
+    0x6a, 0xff, // push -1
+    0x48, 0x89, 0xe6, // mov rsi, rsp
+    0xbf, ...le32(SIG_SETMASK), // mov edi, SIG_SETMASK
+    0x31, 0xd2, // xor edx, edx
+    0x41, 0xba, ...le32(8), // mov r10d, 8
+    ...call(SYS.rt_sigprocmask),
+  ];
+  const again = [0xeb, -(wait.length + decide.length + reap.length + jump)]; // jmp to wait
+  return elf(new Texts(), [...block, ...wait, ...decide, ...reap, ...again, ...end]);
 }
 
 /** A static ELF file with one segment, read and execute. Source: elf(5). */

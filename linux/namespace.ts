@@ -1,7 +1,8 @@
 /** Namespaces of the calling task. Sources: namespaces(7), unshare(2), setns(2), user_namespaces(7). */
 import { SYS } from "./arch.ts";
 import { check } from "./errors.ts";
-import { fdNumber, type FdLike } from "./fd.ts";
+import { Fd, fdNumber, type FdLike } from "./fd.ts";
+import { ioctl } from "./file.ts";
 import { scratch } from "./memory.unsafe.ts";
 import { syscall } from "./syscall.unsafe.ts";
 
@@ -28,6 +29,12 @@ export function unshare(flags: number, what: string): void {
 export function setNamespace(fd: FdLike, kind: number, path: string): void {
   check(syscall(SYS.setns, fdNumber(fd), kind), "setns", path);
 }
+
+/** Source: Linux include/uapi/linux/nsfs.h. */
+const NS_GET_USERNS = 0xb701;
+
+/** @returns the user namespace that owns the namespace. @throws SysError EPERM where that is outside the caller's own. */
+export const userNamespaceOf = (namespace: FdLike): Fd => new Fd(ioctl(namespace, NS_GET_USERNS, 0, "NS_GET_USERNS"));
 
 export function setHostname(name: string): void {
   using s = scratch();

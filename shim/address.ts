@@ -1,6 +1,6 @@
 /** Where a shim listens. */
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { EADDRINUSE, ECONNREFUSED, ENOENT } from "../linux/abi/errno.ts";
 import { isErrno } from "../linux/errors.ts";
@@ -17,9 +17,13 @@ const GROUP_ANNOTATIONS = ["io.containerd.runc.v2.group", "io.kubernetes.cri.san
 
 /** The id that the shim of the bundle's container goes by: that of its pod, or its own. */
 export function groupOf(bundle: string, id: string): string {
+  if (isSandboxBundle(bundle)) return id;
   const { annotations = {} } = JSON.parse(readFileSync(join(bundle, "config.json"), "utf8")) as { annotations?: Record<string, string> };
   return GROUP_ANNOTATIONS.map((name) => annotations[name]).find((group) => group !== undefined && group !== "") ?? id;
 }
+
+/** containerd 2 starts the shim of a sandbox (`sandboxer = "shim"`) with a bundle that has no configuration: that comes with CreateSandbox. */
+export const isSandboxBundle = (bundle: string): boolean => !existsSync(join(bundle, "config.json"));
 
 /** As containerd's own shims are addressed: short enough for a socket, and the same for all of a group. */
 export function socketPath({ address, namespace }: ShimArguments, group: string): string {

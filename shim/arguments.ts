@@ -8,11 +8,13 @@ export interface ShimArguments {
   /** For `delete`; else the working directory is the bundle. */
   readonly bundle: string;
   readonly debug: boolean;
+  /** Ours: the handler's file, for a sandbox whose handler can have no options (docs/kubernetes.md). */
+  readonly handler: string;
   /** `start`, `delete`, or a flag that stands for one: `version`, `info`. */
   readonly action: string;
 }
 
-const VALUES = ["namespace", "id", "address", "bundle", "publish-binary", "socket"] as const;
+const VALUES = ["namespace", "id", "address", "bundle", "publish-binary", "socket", "handler"] as const;
 const SWITCHES: Readonly<Record<string, string>> = { v: "version", version: "version", info: "info" };
 
 /** @throws Error with a line for the user. */
@@ -29,5 +31,5 @@ export function parseArguments(args: readonly string[]): ShimArguments {
     else throw new Error(`unknown flag: ${arg}`);
   }
   const text = (name: (typeof VALUES)[number]) => values.get(name) ?? "";
-  return { namespace: text("namespace"), id: text("id"), address: text("address"), bundle: text("bundle"), debug, action };
+  return { namespace: text("namespace"), id: text("id"), address: text("address"), bundle: text("bundle"), handler: text("handler"), debug, action };
 }

@@ -1,5 +1,5 @@
 /** `delete`: what containerd runs when the shim is gone, killed perhaps: whatever it has left of a container goes. */
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import process from "node:process";
 import { create, toBinary } from "@bufbuild/protobuf";
@@ -30,11 +30,26 @@ export function deleteRemains({ namespace, bundle: given, id: named }: ShimArgum
   const id = named || basename(bundle);
   const { root } = optionsOf(bundle, namespace);
   const pid = pidOf(root, id);
-  deleteContainer(root, id, true, new Logger({ format: "text", debug: false }));
+  if (existsSync(join(bundle, SANDBOX_FILE))) deleteMembers(root, id);
+  deleteContainer(root, id, true, logger());
   unmountRoot(bundle);
   removeDeadSocket(bundle);
   return toBinary(DeleteResponseSchema, create(DeleteResponseSchema, { pid, exitStatus: KILLED, exitedAt: timestampNow() }));
 }
+
+/** In the bundle of a sandbox that is not a container of containerd's. */
+export const SANDBOX_FILE = "tssandbox-sandbox";
+
+/** containerd asks for no `delete` of the containers of such a sandbox, unless it has been restarted. Source: containerd, core/runtime/v2/shim_manager.go, Start. */
+export function deleteMembers(root: string, sandbox: string): void {
+  const members = Container.list(root).filter(({ record }) => record.id !== sandbox && record.annotations["io.kubernetes.cri.sandbox-id"] === sandbox);
+  for (const { record } of members) {
+    deleteContainer(root, record.id, true, logger());
+    unmountRoot(record.bundle);
+  }
+}
+
+const logger = () => new Logger({ format: "text", debug: false });
 
 function optionsOf(bundle: string, namespace: string): RuntimeOptions {
   try {

@@ -1,21 +1,24 @@
-/** containerd.task.v2.Task: containerd's calls. Source: containerd, api/runtime/task/v2/shim.proto; runtime/v2/README.md. */
+/**
+ * containerd.task.v2.Task: containerd's calls. v3 has the same ones with the same messages; containerd 2 uses it for the containers of a sandbox of the shim's.
+ * Source: containerd, api/runtime/task/v2 and v3, shim.proto; runtime/v2/README.md.
+ */
 import process from "node:process";
-import { create, fromBinary, toBinary, type DescMessage, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
+import { create, toBinary, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
 import { AnySchema, EmptySchema, timestampFromDate, type Any } from "@bufbuild/protobuf/wkt";
 import { messageOf } from "../linux/errors.ts";
+import { answerDelete } from "./delete.ts";
 import { metricsOf } from "./metrics.ts";
 import { readOptions } from "./options.ts";
 import type { ShimProcess } from "./process.ts";
 import { ProcessDetailsSchema } from "./proto/generated/runc_pb.js";
 import * as api from "./proto/generated/task_pb.js";
 import { Status } from "./proto/generated/types_pb.js";
+import type { Exit } from "./reaper.ts";
+import type { SandboxService } from "./sandbox/service.ts";
 import { Task, type Surroundings, type TaskRequest } from "./task.ts";
+import { method } from "./ttrpc/method.ts";
 import { CODE, RpcError } from "./ttrpc/status.ts";
 import type { Method, Services } from "./ttrpc/server.ts";
-
-function method<I extends DescMessage, O extends DescMessage>(input: I, output: O, run: (request: MessageShape<I>) => Promise<MessageInitShape<O>> | MessageInitShape<O>): Method {
-  return async (payload) => toBinary(output, create(output, await run(fromBinary(input, payload))));
-}
 
 /** containerd's own shim says so, and its clients look for it. */
 const runtimeError = (verb: string) => (error: unknown) => {
@@ -35,7 +38,7 @@ export interface TaskService {
 }
 
 /** @param shutDown what to do when containerd has no more use for the shim. */
-export function taskService(around: Surroundings, version: string, shutDown: () => void): TaskService {
+export function taskService(around: Surroundings, version: string, shutDown: () => void, sandbox: Pick<SandboxService, "adopt" | "options">): TaskService {
   const tasks = new Map<string, Task>();
   const creating = new Map<string, Promise<unknown>>();
 
@@ -56,7 +59,7 @@ export function taskService(around: Surroundings, version: string, shutDown: () 
     const { id, bundle, rootfs, checkpoint, stdin, stdout, stderr, terminal } = request;
     if (checkpoint !== "") throw new RpcError(CODE.unimplemented, "checkpoints are not implemented");
     if (tasks.has(id) || creating.has(id)) throw new RpcError(CODE.alreadyExists, `task ${id} already exists`);
-    const options = readOptions(request.options, around.namespace);
+    const options = sandbox.options() ?? readOptions(request.options, around.namespace);
     const making = make({ id, bundle, rootfs, names: { stdin, stdout, stderr, terminal }, options });
     creating.set(id, making.catch(() => undefined));
     return { pid: (await making).init.pid };
@@ -65,6 +68,7 @@ export function taskService(around: Surroundings, version: string, shutDown: () 
   async function make(request: TaskRequest): Promise<Task> {
     const { id } = request;
     try {
+      sandbox.adopt(request.bundle);
       const task = await Task.create(request, around).catch(runtimeError("create"));
       tasks.set(id, task);
       return task;
@@ -74,9 +78,22 @@ export function taskService(around: Surroundings, version: string, shutDown: () 
   }
 
   async function deleteProcess({ id, execId }: api.DeleteRequest) {
-    const { pid, exit } = await (await find(id)).delete(execId);
-    if (execId === "") tasks.delete(id);
+    const task = await find(id);
+    const { pid, exit } = await task.delete(execId);
+    if (execId === "") {
+      leaveAnswer(task.request.bundle, pid, exit);
+      tasks.delete(id);
+    }
     return { pid, exitStatus: exit.code, exitedAt: timestampFromDate(exit.at) };
+  }
+
+  function leaveAnswer(bundle: string, pid: number, exit: Exit): void {
+    try {
+      answerDelete(bundle, pid, exit);
+    } catch (error) {
+      // A Node answers in its place.
+      around.log(`${bundle}: ${String(error)}`);
+    }
   }
 
   const methods: Readonly<Record<string, Method>> = {
@@ -124,7 +141,7 @@ export function taskService(around: Surroundings, version: string, shutDown: () 
       return {};
     }),
   };
-  return { tasks, services: { "containerd.task.v2.Task": methods }, isIdle };
+  return { tasks, services: { "containerd.task.v2.Task": methods, "containerd.task.v3.Task": methods }, isIdle };
 }
 
 function processesOf(task: Task) {

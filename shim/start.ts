@@ -12,11 +12,14 @@ import { setChildSubreaper } from "../linux/prctl.ts";
 import { exitNow, newSession } from "../linux/process.ts";
 import { logLine } from "../runtime/log.ts";
 import { VERSION } from "../runtime/version.ts";
-import { addressOf, claimSocket, groupOf, socketPath, writeAddress, writePid } from "./address.ts";
+import type { Any } from "@bufbuild/protobuf/wkt";
+import { addressOf, claimSocket, groupOf, isSandboxBundle, socketPath, writeAddress, writePid } from "./address.ts";
 import type { ShimArguments } from "./arguments.ts";
+import { sandboxAnswer, sandboxOptions } from "./bootstrap.ts";
 import { Publisher } from "./events.ts";
 import { prepareOperations } from "./operation.ts";
 import { Reaper } from "./reaper.ts";
+import { sandboxService } from "./sandbox/service.ts";
 import { taskService } from "./service.ts";
 import { serve } from "./ttrpc/server.ts";
 
@@ -25,15 +28,18 @@ export function start(args: ShimArguments): void {
   prepareOperations();
   const bundle = process.cwd();
   const path = socketPath(args, groupOf(bundle, args.id));
+  const ofSandbox = isSandboxBundle(bundle);
+  const options = ofSandbox ? sandboxOptions(readFileSync(0), args.id, args.handler) : undefined;
   const listener = claimSocket(path);
   writeAddress(bundle, path);
   if (listener !== undefined) writePid(bundle, process.pid);
-  if (listener !== undefined) beShim(args, listener, path);
-  writeSync(1, addressOf(path));
+  if (listener !== undefined) beShim(args, options, listener, path);
+  writeSync(1, ofSandbox ? sandboxAnswer(addressOf(path)) : addressOf(path));
   if (listener !== undefined) leaveCaller();
 }
 
-function beShim({ namespace, debug }: ShimArguments, listener: Fd, path: string): void {
+/** @param options of a sandbox's handler. */
+function beShim({ namespace, debug }: ShimArguments, options: Any | undefined, listener: Fd, path: string): void {
   const log = openLog(debug);
   process.on("uncaughtException", (error) => log("error", `internal error: ${error.stack ?? messageOf(error)}`));
   newSession();
@@ -43,11 +49,14 @@ function beShim({ namespace, debug }: ShimArguments, listener: Fd, path: string)
   reaper.start();
   const publisher = new Publisher(process.env["TTRPC_ADDRESS"] ?? "", namespace, (message) => log("warning", message));
   const shutDown = () => void end(publisher, path);
-  const { tasks, services, isIdle } = taskService({ namespace, reaper, publisher, log: (message) => log("warning", message) }, VERSION, shutDown);
+  const around = { namespace, reaper, publisher, log: (message: string) => log("warning", message) };
+  const shutDownIdle = () => sandbox.isIdle() && shutDown();
+  const sandbox = sandboxService(around, options, shutDown);
+  const { tasks, services, isIdle } = taskService(around, VERSION, shutDownIdle, sandbox);
   setInterval(() => tasks.forEach((task) => task.takeOom()), OOM_LOOK_MS);
-  endWithoutTasks(isIdle, shutDown);
+  endWithoutTasks(() => isIdle() && sandbox.isIdle(), shutDown);
   const server = createServer();
-  serve(server, services);
+  serve(server, { ...services, ...sandbox.services });
   server.listen({ fd: listener.release() });
   process.chdir("/");
 }

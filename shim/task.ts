@@ -18,7 +18,6 @@ import { Container } from "../runtime/container/store.ts";
 import type { Config } from "../runtime/config/schema.ts";
 import { Logger } from "../runtime/log.ts";
 import { parseProcess, parseResources } from "../runtime/spec/validate.ts";
-import { answerDelete } from "./delete.ts";
 import * as events from "./proto/generated/events_pb.js";
 import type { Publisher } from "./events.ts";
 import { operate, type Operation } from "./operation.ts";
@@ -33,7 +32,7 @@ import { CODE, RpcError } from "./ttrpc/status.ts";
 export interface Surroundings {
   readonly namespace: string;
   readonly reaper: Reaper;
-  readonly publisher: Publisher;
+  readonly publisher: Pick<Publisher, "publish">;
   readonly log: (message: string) => void;
 }
 
@@ -254,12 +253,6 @@ export class Task {
     await this.#closeStreams(init);
     this.#oom?.[Symbol.dispose]();
     unmountRoot(request.bundle);
-    try {
-      answerDelete(request.bundle, init.pid, exit);
-    } catch (error) {
-      // A Node answers in its place.
-      this.#around.log(`${this.id}: ${String(error)}`);
-    }
     this.#around.publisher.publish("/tasks/delete", events.TaskDeleteSchema, { containerId: this.id, pid: init.pid, exitStatus: exit.code, exitedAt: timestamp(exit.at) });
     return { pid: init.pid, exit };
   }

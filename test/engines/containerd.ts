@@ -187,7 +187,8 @@ export class Containerd implements AsyncDisposable {
     await eventually("the shim ends", () => this.processes().length === 0, seconds).catch((error: Error) => {
       throw new Error(`${error.message}: ${this.processes().map((pid) => `${pid} ${commandOf(pid)}`).join("; ")}`);
     });
-    const directories = [workspace.path("runtime", this.#namespace), workspace.path("state/io.containerd.runtime.v2.task", this.#namespace)];
+    const states = ["io.containerd.runtime.v2.task", "io.containerd.sandbox.controller.v1.shim"].map((plugin) => workspace.path("state", plugin, this.#namespace));
+    const directories = [workspace.path("runtime", this.#namespace), ...states];
     // containerd may be told of the end only now.
     await vi.waitFor(() => {
       expect(cgroupsNamed(`${workspace.cgroup}/${id}`)).toEqual([]);

@@ -41,8 +41,12 @@ export class CriClient implements Disposable {
     return (await this.#call("PodSandboxStatus", api.PodSandboxRequestSchema, api.PodSandboxStatusResponseSchema, { podSandboxId })).status;
   }
 
-  async removePod(podSandboxId: string): Promise<void> {
+  async stopPod(podSandboxId: string): Promise<void> {
     await this.#call("StopPodSandbox", api.PodSandboxRequestSchema, api.EmptySchema, { podSandboxId });
+  }
+
+  async removePod(podSandboxId: string): Promise<void> {
+    await this.stopPod(podSandboxId);
     await this.#call("RemovePodSandbox", api.PodSandboxRequestSchema, api.EmptySchema, { podSandboxId });
   }
 

@@ -14,6 +14,9 @@ export const HANDLERS = { namespace: "tssandbox-namespace", sentry: "tssandbox" 
 /** Whose pods may have a user namespace, with containerd 2. */
 export const USERNS_HANDLERS = { namespace: "tssandbox-namespace-userns", sentry: "tssandbox-userns" } as const;
 
+/** Whose sandbox is made by the shim itself, with containerd 2. */
+export const SANDBOXER_HANDLERS = { namespace: "tssandbox-namespace-sandboxer", sentry: "tssandbox-sandboxer" } as const;
+
 /** For comparison: containerd's own. */
 export const RUNC_HANDLER = "runc";
 
@@ -42,7 +45,8 @@ const node: CriNode = {
     writeFileSync(workspace.path("cni/pods.conflist"), JSON.stringify(bridge(workspace)));
     writeFileSync(workspace.path("slow.json"), JSON.stringify(slowSpec(workspace)));
     const slow = handler(workspace, SLOW_HANDLER, "sentry", `base_runtime_spec = "${workspace.path("slow.json")}"`);
-    return plugin(workspace) + MODES.map((mode) => handler(workspace, HANDLERS[mode], mode)).join("") + MODES.map((mode) => usernsHandler(workspace, mode)).join("") + slow + runc();
+    const sandboxers = MODES.map((mode) => sandboxerHandler(workspace, mode)).join("");
+    return plugin(workspace) + MODES.map((mode) => handler(workspace, HANDLERS[mode], mode)).join("") + sandboxers + MODES.map((mode) => usernsHandler(workspace, mode)).join("") + slow + runc();
   },
 };
 
@@ -86,6 +90,17 @@ pod_annotations = ["dev.tssandbox.*"]
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.${USERNS_HANDLERS[mode]}.options]
 BinaryName = "${workspace.path(`${mode}.json`)}"
 `;
+
+/** containerd 2.1 takes no options of our type there: a script names the handler's file. */
+function sandboxerHandler(workspace: Workspace, mode: Mode): string {
+  const script = workspace.path(`containerd-shim-${mode}-v1`);
+  writeFileSync(script, `#!/bin/sh\nexec ${join(ownShim(mode).directory ?? "", "containerd-shim-tssandbox-v1")} -handler ${workspace.path(`${mode}.json`)} "$@"\n`, { mode: 0o755 });
+  return `
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.${SANDBOXER_HANDLERS[mode]}]
+runtime_type = "${script}"
+sandboxer = "shim"
+`;
+}
 
 const runc = (): string => `
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.${RUNC_HANDLER}]
