@@ -31,6 +31,8 @@ import { packRepository, prepareImages } from "./images.ts";
 export interface MachineOptions {
   /** QEMU's CPU model with flags, for instance "EPYC,+svm" for nested KVM. Default: all that the accelerator has. */
   readonly cpu?: string;
+  /** The machine's clock counts instructions, a nanosecond each, and skips idle time: times do not depend on who else works on the host. It has one processor then. */
+  readonly countsInstructions?: boolean;
   /** Longest that booting may take, in seconds. Default 120: it takes about 10, and the machine may be busy. */
   readonly bootSeconds?: number;
 }
@@ -102,12 +104,12 @@ function shellQuote(word: string): string {
 }
 
 function qemuArguments(images: Images, repository: string, folder: string, options: MachineOptions): string[] {
-  const accelerator = hasHardwareVirtualization() ? "kvm" : "tcg,thread=multi";
+  const accelerator = acceleratorOf(options);
   // panic=-1 reboots at once, which -no-reboot turns into QEMU's end: a dead kernel is noticed.
   // no_timer_check: where the host is busy the timer's first interrupts come late, which Linux takes for a broken board (panic in check_timer).
   const kernelArguments = "console=ttyS0 panic=-1 oops=panic no_timer_check";
   const flags = [
-    `-M q35,usb=off,graphics=off -accel ${accelerator} -cpu ${options.cpu ?? "max"} -smp 2 -m 2G`,
+    `-M q35,usb=off,graphics=off -accel ${accelerator} -cpu ${options.cpu ?? "max"} -smp ${options.countsInstructions === true ? 1 : 2} -m 2G`,
     "-nodefaults -display none -no-reboot",
     "-device virtio-serial-pci,addr=7 -device virtserialport,chardev=agent,nr=1",
     // The order of the slots is the order of the names: vda, vdb, vdc (guest/init relies on it).
@@ -126,6 +128,11 @@ function qemuArguments(images: Images, repository: string, folder: string, optio
     ["-drive", `if=none,id=repo,format=raw,snapshot=on,file=${repository}`],
   ];
   return [...paths.flat(), ...flags.flatMap((line) => line.split(" "))];
+}
+
+function acceleratorOf({ countsInstructions }: MachineOptions): string {
+  if (countsInstructions === true) return "tcg,thread=single -icount shift=0,sleep=off";
+  return hasHardwareVirtualization() ? "kvm" : "tcg,thread=multi";
 }
 
 /** A /dev/kvm without vmx or svm is software's, far slower for a whole kernel than QEMU's own emulation. */
