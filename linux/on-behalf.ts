@@ -28,6 +28,8 @@ export const statx = (dir: number, path: Addr, flags: number, mask: number, buff
 export const access = (dir: number, path: Addr, mode: number, flags: number): number => syscall(SYS.faccessat2, dir, path, mode, flags);
 export const readLink = (dir: number, path: Addr, buffer: Addr, size: number): number => syscall(SYS.readlinkat, dir, path, buffer, size);
 export const makeDirectory = (dir: number, path: Addr, mode: number): number => syscall(SYS.mkdirat, dir, path, mode);
+/** @param mode with the type: S_IFREG, S_IFIFO, S_IFSOCK. */
+export const makeNode = (dir: number, path: Addr, mode: number): number => syscall(SYS.mknodat, dir, path, mode, 0);
 export const unlink = (dir: number, path: Addr, flags: number): number => syscall(SYS.unlinkat, dir, path, flags);
 export const rename = (from: number, path: Addr, to: number, target: Addr, flags: number): number => syscall(SYS.renameat2, from, path, to, target, flags);
 export const link = (from: number, path: Addr, to: number, target: Addr, flags: number): number => syscall(SYS.linkat, from, path, to, target, flags);
@@ -35,6 +37,12 @@ export const symlink = (content: Addr, dir: number, path: Addr): number => sysca
 export const changeMode = (dir: number, path: Addr, mode: number, flags: number): number => syscall(SYS.fchmodat2, dir, path, mode, flags);
 export const changeOwner = (dir: number, path: Addr, uid: number, gid: number, flags: number): number => syscall(SYS.fchownat, dir, path, uid, gid, flags);
 export const setTimes = (dir: number, path: Addr, times: Addr, flags: number): number => syscall(SYS.utimensat, dir, path, times, flags);
+type AttributeCall = "getxattr" | "setxattr" | "listxattr" | "removexattr";
+/** xattr(7), of what a path leads to. */
+export const attribute = (call: AttributeCall, path: Addr, ...rest: number[]): number => syscall(SYS[call], path, ...rest);
+export const makeWatcher = (flags: number): number => syscall(SYS.inotify_init1, flags);
+export const watch = (fd: number, path: Addr, mask: number): number => syscall(SYS.inotify_add_watch, fd, path, mask);
+export const unwatch = (fd: number, watch: number): number => syscall(SYS.inotify_rm_watch, fd, watch);
 export const statFsOf = (fd: number, buffer: Addr): number => syscall(SYS.fstatfs, fd, buffer);
 export const read = (fd: number, buffer: Addr, size: number): number => syscall(SYS.read, fd, buffer, size);
 export const write = (fd: number, buffer: Addr, size: number): number => syscall(SYS.write, fd, buffer, size);
@@ -47,6 +55,8 @@ export const resize = (fd: number, size: number): number => syscall(SYS.ftruncat
 export const allocate = (fd: number, mode: number, position: number, size: number): number => syscall(SYS.fallocate, fd, mode, position, size);
 export const sync = (fd: number, dataOnly: boolean): number => syscall(dataOnly ? SYS.fdatasync : SYS.fsync, fd);
 export const lock = (fd: number, operation: number): number => syscall(SYS.flock, fd, operation);
+/** @param command of fcntl(2), about a struct flock. */
+export const lockRange = (fd: number, command: number, lock: Addr): number => syscall(SYS.fcntl, fd, command, lock);
 export const control = (fd: number, request: number, argument: Addr): number => syscall(SYS.ioctl, fd, request, argument);
 export const setMask = (mask: number): number => syscall(SYS.umask, mask);
 /** A copy of another process's descriptor, close-on-exec. */
@@ -65,7 +75,6 @@ export const setTimer = (fd: number, flags: number, value: Addr, old: Addr): num
 export const getTimer = (fd: number, value: Addr): number => syscall(SYS.timerfd_gettime, fd, value);
 export const makeMemoryFile = (name: Addr, flags: number): number => syscall(SYS.memfd_create, name, flags);
 export const seal = (fd: number, command: number, seals: number): number => syscall(SYS.fcntl, fd, command, seals);
-export const makeNode = (dir: number, path: Addr, mode: number): number => syscall(SYS.mknodat, dir, path, mode, 0);
 export const makeSocket = (family: number, type: number, protocol: number): number => syscall(SYS.socket, family, type, protocol);
 export const bind = (fd: number, address: Addr, size: number): number => syscall(SYS.bind, fd, address, size);
 export const connect = (fd: number, address: Addr, size: number): number => syscall(SYS.connect, fd, address, size);

@@ -4,12 +4,12 @@ import { O_APPEND, O_NONBLOCK, S_IFDIR, S_IFMT } from "../../linux/abi/fcntl.ts"
 import * as kernel from "../../linux/on-behalf.ts";
 import type { Description } from "./description.ts";
 import { HostFile, HostStream } from "./files.ts";
+import { LOCK_COMMANDS } from "./locks.ts";
 import { buffer, BUFFER_SIZE, copyIn, copyOut, small } from "./memory.ts";
 import type { Strict } from "./strict.ts";
 import { ANSWERED, type Handler, type Trapped } from "./trapped.ts";
 
 const ESPIPE = 29;
-const ENOLCK = 37;
 const LAST_ERRNO = 4095;
 
 /** A file with a position. */
@@ -68,22 +68,25 @@ export const flock: Handler = (call, strict) => {
   return result === -EAGAIN && (call.int(1) & LOCK_NB) === 0 ? strict.retryIn(call, RETRY) : result;
 };
 
-const F = { getFlags: 3, setFlags: 4, getLock: 5, setLock: 6, setLockWaiting: 7, getPipeSize: 1032, addSeals: 1033, getSeals: 1034 } as const;
+const F = { getFlags: 3, setFlags: 4, setLease: 1024, getLease: 1025, getPipeSize: 1032, addSeals: 1033, getSeals: 1034 } as const;
+/** F_UNLCK. No lease is given: the file is open here as well. */
+const NO_LEASE = 2;
 /** What F_SETFL changes; O_DIRECT and O_NOATIME it does not here. */
 const CHANGEABLE = O_APPEND | O_NONBLOCK;
 
 export const fcntl: Handler = (call, strict) => {
   const file = strict.file(call, call.int(0));
   if (file === undefined) return -EBADF;
+  if (LOCK_COMMANDS.has(call.int(1))) return file instanceof HostFile ? strict.locks.control(call, file, call.int(1)) : -EBADF;
   switch (call.int(1)) {
     case F.getFlags:
       return file.flags;
     case F.setFlags:
       return setFlags(file, call.int(2));
-    case F.setLock:
-    case F.setLockWaiting:
-    case F.getLock:
-      return -ENOLCK;
+    case F.setLease:
+      return -EAGAIN;
+    case F.getLease:
+      return NO_LEASE;
     case F.addSeals:
     case F.getSeals:
       return file instanceof HostFile ? kernel.seal(file.fd.number, call.int(1), call.int(2)) : -EINVAL;

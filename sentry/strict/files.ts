@@ -18,6 +18,10 @@ const SEEK_CUR = 1;
 export class HostFile extends Description {
   readonly fd: Fd;
   readonly mode: number;
+  /** The process that has opened it, as the sentry counts. */
+  opener: number | undefined;
+  /** The kernel works with it under the guest's number: the placeholder's end is not the file's. */
+  isLent = false;
 
   constructor(fd: Fd, flags: number, mode = statAt(fd).mode) {
     super(flags);

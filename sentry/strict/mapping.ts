@@ -3,11 +3,11 @@
  * place in the caller's table, and the kernel goes on. It need not be put back: the next call that uses the number finds a file that is no
  * placeholder, and takes it in again (Strict.file), with the position and locks that it has, since it is the same open file.
  */
-import { ENODEV, ENOTDIR } from "../../linux/abi/errno.ts";
+import { EBADF, ENODEV, ENOTDIR } from "../../linux/abi/errno.ts";
 import { AT_EMPTY_PATH, O_NOCTTY, O_NONBLOCK, O_PATH, O_RDONLY, S_IFDIR, S_IFMT } from "../../linux/abi/fcntl.ts";
 import { Fd } from "../../linux/fd.ts";
 import { CONTINUE } from "../platform/platform.ts";
-import { HostFile } from "./files.ts";
+import { HostFile, HostStream } from "./files.ts";
 import type { Strict } from "./strict.ts";
 import type { Handler, Trapped } from "./trapped.ts";
 
@@ -20,6 +20,7 @@ function lend(call: Trapped, strict: Strict, number: number, isFit: (file: HostF
   if (!(file instanceof HostFile) || !isFit(file)) return errno;
   const closes = strict.isClosedOnExec(call, number);
   if ((file.flags & O_PATH) !== 0) return lendOpened(call, strict, file, number, closes);
+  file.isLent = true;
   const result = call.replaceDescriptor(file.fd, number, closes);
   return result < 0 ? result : CONTINUE;
 }
@@ -37,6 +38,14 @@ function lendOpened(call: Trapped, strict: Strict, { fd }: HostFile, number: num
 export const mmap: Handler = (call, strict) => lend(call, strict, call.int(4), (file) => file.isRegular, -ENODEV);
 
 export const fchdir: Handler = (call, strict) => lend(call, strict, call.int(0), ({ mode }) => (mode & S_IFMT) === S_IFDIR, -ENOTDIR);
+
+/** A descriptor of a process is the kernel's to use. */
+const lendProcess: Handler = (call, strict) => lend(call, strict, call.int(0), (file) => file instanceof HostStream, -EBADF);
+
+export const pidfd_send_signal = lendProcess;
+
+/** Of P_PIDFD; the filter leaves other kinds to the kernel. */
+export const waitid: Handler = (call, strict) => lend(call, strict, call.int(1), (file) => file instanceof HostStream, -EBADF);
 
 /** With a name it is the kernel's to find, below what the descriptor stands for. */
 export const execveat: Handler = (call, strict) => {

@@ -1,6 +1,6 @@
 /** Calls that take a path and change or tell something about what it names. */
 import { EBADF, EINVAL, ENOENT, ERANGE } from "../../linux/abi/errno.ts";
-import { AT_EMPTY_PATH, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW } from "../../linux/abi/fcntl.ts";
+import { AT_EACCESS, AT_EMPTY_PATH, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW } from "../../linux/abi/fcntl.ts";
 import { permanentBlock } from "../../linux/memory.unsafe.ts";
 import * as kernel from "../../linux/on-behalf.ts";
 import { HostFile } from "./files.ts";
@@ -83,11 +83,11 @@ function statxOf(result: number): number {
 
 function accessTo(call: Trapped, strict: Strict, at: At, path: number, mode: number, flags: number): number {
   const taken = take(call, strict, at, path, flags);
-  return taken < 0 ? taken : name.file !== undefined ? 0 : kernel.access(name.dir, name.path, mode, flags | AT_EACCESS);
+  if (taken < 0 || (name.file !== undefined && !(name.file instanceof HostFile))) return taken;
+  if ((flags & AT_EACCESS) === 0) strict.asRealCaller(call);
+  const how = name.orOpened(flags);
+  return kernel.access(name.dir, name.path, mode, how | AT_EACCESS);
 }
-
-/** The sentry's real ids are its own: only the effective ones are the caller's. */
-const AT_EACCESS = 0x200;
 
 export const access: Handler = (call, strict) => accessTo(call, strict, undefined, 0, call.int(1), 0);
 export const faccessat: Handler = (call, strict) => accessTo(call, strict, 0, 1, call.int(2), 0);
@@ -141,6 +141,17 @@ function makeDirectory(call: Trapped, strict: Strict, at: At, path: number): num
 export const mkdir: Handler = (call, strict) => makeDirectory(call, strict, undefined, 0);
 export const mkdirat: Handler = (call, strict) => makeDirectory(call, strict, 0, 1);
 
+/** The filter refuses devices. */
+function makeNode(call: Trapped, strict: Strict, at: At, path: number): number {
+  const taken = take(call, strict, at, path);
+  if (taken < 0) return taken;
+  kernel.setMask(strict.umask(call));
+  return kernel.makeNode(name.dir, name.path, call.int(path + 1) & 0xffff);
+}
+
+export const mknod: Handler = (call, strict) => makeNode(call, strict, undefined, 0);
+export const mknodat: Handler = (call, strict) => makeNode(call, strict, 0, 1);
+
 function remove(call: Trapped, strict: Strict, at: At, path: number, flags: number): number {
   const taken = take(call, strict, at, path);
   return taken < 0 ? taken : kernel.unlink(name.dir, name.path, flags);
@@ -187,7 +198,8 @@ export const symlinkat: Handler = (call, strict) => makeLink(call, strict, 1, 2)
 
 function changeMode(call: Trapped, strict: Strict, at: At, path: number, flags: number): number {
   const taken = take(call, strict, at, path, flags);
-  return taken < 0 ? taken : kernel.changeMode(name.dir, name.path, call.int(path + 1), flags);
+  const how = name.orOpened(flags);
+  return taken < 0 ? taken : kernel.changeMode(name.dir, name.path, call.int(path + 1), how);
 }
 
 export const chmod: Handler = (call, strict) => changeMode(call, strict, undefined, 0, 0);
@@ -196,7 +208,8 @@ export const fchmodat2: Handler = (call, strict) => changeMode(call, strict, 0, 
 
 function changeOwner(call: Trapped, strict: Strict, at: At, path: number, flags: number): number {
   const taken = take(call, strict, at, path, flags);
-  return taken < 0 ? taken : kernel.changeOwner(name.dir, name.path, call.int(path + 1), call.int(path + 2), flags);
+  const how = name.orOpened(flags);
+  return taken < 0 ? taken : kernel.changeOwner(name.dir, name.path, call.int(path + 1), call.int(path + 2), how);
 }
 
 export const chown: Handler = (call, strict) => changeOwner(call, strict, undefined, 0, 0);
@@ -230,7 +243,8 @@ export const utimensat: Handler = (call, strict) => {
   // Without a path it is futimens(3).
   const flags = call.int(3) | (call.arg(1) === 0 ? AT_EMPTY_PATH : 0);
   const taken = take(call, strict, 0, 1, flags);
-  return taken < 0 ? taken : kernel.setTimes(name.dir, name.path, address === 0 ? 0 : small.address, flags);
+  const how = name.orOpened(flags);
+  return taken < 0 ? taken : kernel.setTimes(name.dir, name.path, address === 0 ? 0 : small.address, how);
 };
 
 /** @param unit nanoseconds of the second number: 1000 for struct timeval; 0 for struct utimbuf, which has none. */
@@ -241,7 +255,8 @@ function setOldTimes(call: Trapped, strict: Strict, at: At, path: number, unit: 
   if (unit === 0) small.bytes.copyWithin(16, 8, 16);
   for (const at of [8, 24]) small.view.setBigInt64(at, unit === 0 ? 0n : small.view.getBigInt64(at, true) * BigInt(unit), true);
   const taken = take(call, strict, at, path);
-  return taken < 0 ? taken : kernel.setTimes(name.dir, name.path, address === 0 ? 0 : small.address, 0);
+  const how = name.orOpened(0);
+  return taken < 0 ? taken : kernel.setTimes(name.dir, name.path, address === 0 ? 0 : small.address, how);
 }
 
 export const utime: Handler = (call, strict) => setOldTimes(call, strict, undefined, 0, 0);
@@ -251,7 +266,7 @@ export const futimesat: Handler = (call, strict) => setOldTimes(call, strict, 0,
 export const truncate: Handler = (call, strict) => {
   const taken = take(call, strict, undefined, 0);
   if (taken < 0) return taken;
-  const fd = kernel.open(name.dir, name.path, WRITE_ONLY, 0, 0);
+  const fd = name.file instanceof HostFile ? strict.reopen(name.file.fd, WRITE_ONLY) : kernel.open(name.dir, name.path, WRITE_ONLY, 0, 0);
   if (fd < 0) return fd;
   const result = kernel.resize(fd, call.arg(1));
   kernel.close(fd);
@@ -265,7 +280,7 @@ export const statfs: Handler = (call, strict) => {
   const taken = take(call, strict, undefined, 0);
   if (taken < 0) return taken;
   const O_PATH = 0o10000000;
-  const fd = kernel.open(name.dir, name.path, O_PATH, 0, 0);
+  const fd = name.file instanceof HostFile ? strict.reopen(name.file.fd, O_PATH) : kernel.open(name.dir, name.path, O_PATH, 0, 0);
   if (fd < 0) return fd;
   const result = kernel.statFsOf(fd, small.address);
   kernel.close(fd);

@@ -1,5 +1,5 @@
 /** open(2) and its kin. */
-import { EACCES, EFAULT, EINVAL, ELOOP, ENOENT, ENXIO, EOPNOTSUPP } from "../../linux/abi/errno.ts";
+import { EACCES, EFAULT, EINVAL, ELOOP, ENOENT, ENXIO } from "../../linux/abi/errno.ts";
 import { E2BIG } from "../../linux/abi/errno.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { Fd } from "../../linux/fd.ts";
@@ -7,6 +7,7 @@ import { statAt } from "../../linux/file.ts";
 import * as kernel from "../../linux/on-behalf.ts";
 import type { Description } from "./description.ts";
 import { HostFile } from "./files.ts";
+import { isWritableFifo, openFifo, OpeningFifo } from "./fifo.ts";
 import { copyIn, small } from "./memory.ts";
 import { name } from "./paths.ts";
 import type { Strict } from "./strict.ts";
@@ -41,8 +42,9 @@ export const openat2: Handler = (call, strict) => {
   return openAt(call, strict, call.int(0), call.arg(1), view.getUint32(0, true), view.getUint32(8, true), view.getUint32(16, true));
 };
 
-/** A named pipe would have to be the sentry's own, as pipes are. A device of a terminal must not become ours by being opened. */
+/** A device of a terminal must not become ours by being opened. */
 function openAt(call: Trapped, strict: Strict, at: number, path: number, flags: number, mode: number, resolve: number): number {
+  if (strict.held instanceof OpeningFifo) return strict.held.resume(call, strict, flags);
   if (path === 0) return -EFAULT;
   const copied = name.copy(call, strict, at, path);
   return copied < 0 ? copied : openCopied(call, strict, flags, mode, resolve);
@@ -60,14 +62,35 @@ function openCopied(call: Trapped, strict: Strict, flags: number, mode: number, 
   const opened = known === undefined ? openName(strict, call, wanted, makes ? mode & 0o7777 : 0, resolve) : strict.reopen(known.fd, wanted);
   const isElsewhere = (opened === -ENOENT || opened === -ELOOP) && known === undefined && (flags & fcntl.O_NOFOLLOW) === 0 && name.follow(call, strict);
   if (isElsewhere) return openCopied(call, strict, flags, mode, resolve);
+  const isFifo = opened === -ENXIO && known === undefined && (flags & fcntl.O_ACCMODE) === fcntl.O_WRONLY;
+  if (isFifo) return openUnread(call, strict, flags, resolve);
   if (opened < 0) return opened;
   const fd = new Fd(opened);
+  const { mode: type } = statAt(fd);
+  if ((type & fcntl.S_IFMT) === fcntl.S_IFIFO && (flags & fcntl.O_PATH) === 0) return openNode(call, strict, fd, flags);
   const file = describe(strict, fd, flags);
+  if (file instanceof HostFile) file.opener = strict.task(call)?.leader;
   if (typeof file === "number") {
     fd.close();
     return file;
   }
   return strict.give(call, file, (flags & fcntl.O_CLOEXEC) !== 0);
+}
+
+/** The kernel refuses to open a named pipe that nobody reads, before anybody can wait for a reader: without opening it, it is looked at. */
+function openUnread(call: Trapped, strict: Strict, flags: number, resolve: number): number {
+  const node = openName(strict, call, fcntl.O_PATH | (flags & fcntl.O_NOFOLLOW), 0, resolve);
+  if (node < 0) return node;
+  if (isWritableFifo(node)) return openFifo(call, strict, new Fd(node), flags, (flags & ~CREATION) | O_LARGEFILE);
+  kernel.close(node);
+  return -ENXIO;
+}
+
+/** The kernel's pipe is of no use; what stays is its name. */
+function openNode(call: Trapped, strict: Strict, fd: Fd, flags: number): number {
+  using pipe = fd;
+  const node = strict.reopen(pipe, fcntl.O_PATH);
+  return node < 0 ? node : openFifo(call, strict, new Fd(node), flags, (flags & ~CREATION) | O_LARGEFILE);
 }
 
 /** The kernel resolves; a relative name starts in the working directory, to which a link of /proc leads. */
@@ -110,8 +133,6 @@ function describe(strict: Strict, fd: Fd, flags: number): Description | number {
       return new HostFile(fd, kept, mode);
     case fcntl.S_IFCHR:
       return strict.stream(fd, kept, mode);
-    case fcntl.S_IFIFO:
-      return -EOPNOTSUPP;
     default:
       return -ENXIO;
   }

@@ -68,6 +68,14 @@ export class Name {
     return this.#prefix(strict.proc.number, `${call.pid}/cwd/`, ROOM);
   }
 
+  /** An open file of the sentry's in its place: itself. @param flags of the call. @returns them, as the call then needs them. */
+  orOpened(flags: number): number {
+    if (!(this.file instanceof HostFile)) return flags;
+    this.dir = this.file.fd.number;
+    this.path = EMPTY_PATH;
+    return flags | AT_EMPTY_PATH;
+  }
+
   /** As text, for those who look at it. */
   get text(): string {
     const start = this.path - this.#block.address;

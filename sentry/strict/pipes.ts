@@ -1,6 +1,6 @@
 /** pipe(2), in the sentry's memory. */
 import { EAGAIN, EINVAL, EPIPE } from "../../linux/abi/errno.ts";
-import { O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_WRONLY } from "../../linux/abi/fcntl.ts";
+import { O_ACCMODE, O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_WRONLY } from "../../linux/abi/fcntl.ts";
 import { POLLERR, POLLHUP, POLLIN, POLLOUT } from "../../linux/abi/poll.ts";
 import type { Block } from "../../linux/memory.unsafe.ts";
 import { Description } from "./description.ts";
@@ -16,12 +16,15 @@ const ATOMIC = 4096;
 const S_IFIFO = 0o010000;
 const FIONREAD = 0x541b;
 
-class Buffer {
+export class Pipe {
   #bytes: Uint8Array | undefined;
   #start = 0;
   #size = 0;
-  reader: PipeEnd | undefined;
-  writer: PipeEnd | undefined;
+  /** Of a named one, several each, and some both. */
+  readonly readers = new Set<PipeEnd>();
+  readonly writers = new Set<PipeEnd>();
+  /** How many there have been. */
+  opened = { readers: 0, writers: 0 };
 
   get size(): number {
     return this.#size;
@@ -60,16 +63,38 @@ class Buffer {
   }
 }
 
-class PipeEnd extends Description {
-  readonly #pipe: Buffer;
-  readonly #strict: Strict;
-  readonly #inode: number;
+/** Has struct stat of a pipe be filled in. */
+type Stat = (into: Block) => number;
 
-  constructor(pipe: Buffer, strict: Strict, flags: number, inode: number) {
+export class PipeEnd extends Description {
+  readonly #pipe: Pipe;
+  readonly #strict: Strict;
+  readonly #stat: Stat;
+  readonly #onClose: () => void;
+  /** Writers that had been there before a named pipe was opened: their end is not this reader's. */
+  readonly #writersBefore: number;
+
+  constructor(pipe: Pipe, strict: Strict, flags: number, stat: Stat, onClose: () => void = () => {}) {
     super(flags);
     this.#pipe = pipe;
     this.#strict = strict;
-    this.#inode = inode;
+    this.#stat = stat;
+    this.#onClose = onClose;
+    this.#writersBefore = pipe.writers.size > 0 ? -1 : pipe.opened.writers;
+    if (this.#isReader) {
+      pipe.readers.add(this);
+      pipe.opened.readers++;
+    }
+    if (this.#isWriter) {
+      pipe.writers.add(this);
+      pipe.opened.writers++;
+    }
+    this.#wakeAll(pipe.readers);
+    this.#wakeAll(pipe.writers);
+  }
+
+  #wakeAll(ends: ReadonlySet<PipeEnd>): void {
+    for (const end of ends) if (end !== this) this.#strict.waiting.wake(end);
   }
 
   override get capacity(): number {
@@ -77,22 +102,27 @@ class PipeEnd extends Description {
   }
 
   get #isReader(): boolean {
-    return this.#pipe.reader === this;
+    return (this.flags & O_ACCMODE) !== O_WRONLY;
+  }
+
+  get #isWriter(): boolean {
+    return (this.flags & O_ACCMODE) !== O_RDONLY;
   }
 
   /** Source: Linux fs/pipe.c, pipe_poll. */
   ready(): number {
-    const { size, room, reader, writer } = this.#pipe;
-    if (this.#isReader) return (size > 0 ? POLLIN : 0) | (writer === undefined ? POLLHUP : 0);
-    return (room >= ATOMIC ? POLLOUT : 0) | (reader === undefined ? POLLERR : 0);
+    const { size, room, readers, writers, opened } = this.#pipe;
+    const isHungUp = writers.size === 0 && opened.writers !== this.#writersBefore;
+    const reading = this.#isReader ? (size > 0 ? POLLIN : 0) | (isHungUp ? POLLHUP : 0) : 0;
+    return this.#isWriter ? reading | (room >= ATOMIC ? POLLOUT : 0) | (readers.size === 0 ? POLLERR : 0) : reading;
   }
 
   override read(into: Block, size: number): number {
     const pipe = this.#pipe;
     const count = Math.min(size, pipe.size);
-    if (count === 0 && size > 0) return pipe.writer === undefined ? 0 : -EAGAIN;
+    if (count === 0 && size > 0) return pipe.writers.size === 0 ? 0 : -EAGAIN;
     pipe.take(into, count);
-    if (pipe.writer !== undefined) this.#strict.waiting.wake(pipe.writer);
+    for (const writer of pipe.writers) this.#strict.waiting.wake(writer);
     return count;
   }
 
@@ -102,12 +132,12 @@ class PipeEnd extends Description {
 
   override write(from: Block, size: number): number {
     const pipe = this.#pipe;
-    if (pipe.reader === undefined) return -EPIPE;
+    if (pipe.readers.size === 0) return -EPIPE;
     if (size === 0) return 0;
     if (pipe.room === 0 || (size <= ATOMIC && size > pipe.room)) return -EAGAIN;
     const count = Math.min(size, pipe.room);
     pipe.put(from, count);
-    this.#strict.waiting.wake(pipe.reader);
+    for (const reader of pipe.readers) this.#strict.waiting.wake(reader);
     return count;
   }
 
@@ -116,7 +146,7 @@ class PipeEnd extends Description {
   }
 
   stat(into: Block): number {
-    return putStat(into, { mode: S_IFIFO | 0o600, inode: this.#inode });
+    return this.#stat(into);
   }
 
   override control(call: Trapped, _strict: Strict, command: number): number {
@@ -126,21 +156,22 @@ class PipeEnd extends Description {
   }
 
   close(): void {
-    const pipe = this.#pipe;
-    const other = this.#isReader ? pipe.writer : pipe.reader;
-    if (this.#isReader) pipe.reader = undefined;
-    else pipe.writer = undefined;
-    if (other !== undefined) this.#strict.waiting.wake(other);
+    this.#pipe.readers.delete(this);
+    this.#pipe.writers.delete(this);
+    this.#wakeAll(this.#pipe.readers);
+    this.#wakeAll(this.#pipe.writers);
+    this.#onClose();
   }
 }
 
 function makePipe(call: Trapped, strict: Strict, flags: number): number {
   if ((flags & ~(O_CLOEXEC | O_NONBLOCK)) !== 0) return -EINVAL;
-  const buffer = new Buffer();
+  const both = new Pipe();
   const inode = strict.nextInode();
-  buffer.reader = new PipeEnd(buffer, strict, O_RDONLY | (flags & O_NONBLOCK), inode);
-  buffer.writer = new PipeEnd(buffer, strict, O_WRONLY | (flags & O_NONBLOCK), inode);
-  return strict.giveTwo(call, buffer.reader, buffer.writer, (flags & O_CLOEXEC) !== 0, call.arg(0));
+  const stat: Stat = (into) => putStat(into, { mode: S_IFIFO | 0o600, inode });
+  const writer = new PipeEnd(both, strict, O_WRONLY | (flags & O_NONBLOCK), stat);
+  const reader = new PipeEnd(both, strict, O_RDONLY | (flags & O_NONBLOCK), stat);
+  return strict.giveTwo(call, reader, writer, (flags & O_CLOEXEC) !== 0, call.arg(0));
 }
 
 export const pipe: Handler = (call, strict) => makePipe(call, strict, 0);

@@ -87,6 +87,12 @@ export class Placeholders {
     return known === undefined ? { kind: "foreign" } : { kind: "ours", description: known.description };
   }
 
+  /** What `find` has found last, as `inodeOf` has it. */
+  get lastInode(): string {
+    const { view } = this.#statx;
+    return `${view.getUint32(DEVICE_MAJOR, true)}:${view.getUint32(DEVICE_MINOR, true)}:${view.getBigUint64(INODE_LOW, true)}`;
+  }
+
   #stat(task: number, number: number): number {
     const { bytes, address } = this.#path;
     const text = `${task}/fd/${number}\0`;

@@ -15,10 +15,8 @@ import { INTERFACE_COMMANDS, INTERFACE_LIST } from "./sockets/interfaces.ts";
 
 const CLONE_NEWUSER = 0x1000_0000;
 const CLONE_NEWNET = 0x4000_0000;
-const S_IFMT = 0o170000;
-const S_IFSOCK = 0o140000;
 const TERMINAL = { TCGETS: 0x5401, TCSETS: 0x5402, TCSETSW: 0x5403, TCSETSF: 0x5404, TIOCGWINSZ: 0x5413, TIOCSWINSZ: 0x5414, FIONREAD: 0x541b };
-const FCNTL = { F_GETFL: 3, F_SETFL: 4, F_ADD_SEALS: 1033, F_GET_SEALS: 1034 };
+const FCNTL = { F_GETFL: 3, F_SETFL: 4, F_OFD_GETLK: 36, F_OFD_SETLK: 37, F_ADD_SEALS: 1033, F_GET_SEALS: 1034 };
 /** What is told apart here otherwise than under every policy. */
 const REPLACED = new Set(["ioctl"]);
 
@@ -54,7 +52,6 @@ const sockets: readonly Group[] = [
     cases: Object.entries(levels).map(([level, number]) => named(2, socketOptions[level as keyof typeof levels], native, [int(1, number)])),
     outcome: denied("EPERM"),
   },
-  { reason: "The inode that a unix socket's name leads to", names: "mknodat", cases: [when("S_IFSOCK", [bits(2, S_IFMT, S_IFSOCK)], native)], outcome: denied("EPERM") },
 ];
 
 const own: readonly Group[] = [
@@ -79,9 +76,16 @@ const own: readonly Group[] = [
     names: "newfstatat statx faccessat2 readlinkat mkdirat unlinkat renameat2 linkat symlinkat fchmodat2 fchownat utimensat",
     outcome: native,
   },
+  {
+    reason: "Regular files, named pipes and sockets",
+    names: "mknodat",
+    cases: [{ what: "S_IFREG, S_IFIFO, S_IFSOCK", anyOf: [0, 0x8000, 0x1000, 0xc000].map((type) => [bits(2, 0xf000, type)]), outcome: native }],
+    outcome: denied("EPERM"),
+  },
+  { reason: "Extended attributes and changes of the guest's files", names: "getxattr setxattr listxattr removexattr inotify_init1 inotify_add_watch inotify_rm_watch", outcome: native },
   { reason: "Open files of the guest's", names: "pwrite64 lseek getdents64 ftruncate fsync fdatasync fallocate flock fstatfs", outcome: native },
   { reason: "Files in memory that the guest asks for", names: "memfd_create", outcome: native },
-  { reason: "Flags of open files, seals of files in memory", names: "fcntl", cases: [named(1, FCNTL, native)], outcome: denied("EPERM") },
+  { reason: "Flags and locks of open files, seals of files in memory", names: "fcntl", cases: [named(1, FCNTL, native)], outcome: denied("EPERM") },
 ];
 
 export const strictSentryCalls: readonly Group[] = [...sentryCalls("notify").filter(({ names }) => !REPLACED.has(names)), ...own, ...sockets];

@@ -12,11 +12,11 @@ import { Epoll } from "../../linux/epoll.ts";
 import { isErrno } from "../../linux/errors.ts";
 import { Fd, type FdLike } from "../../linux/fd.ts";
 import { fileSystemMagic, open, openAt, read, statAt } from "../../linux/file.ts";
-import { scratch, type Addr, type Block } from "../../linux/memory.unsafe.ts";
+import { permanentBlock, scratch, type Addr, type Block } from "../../linux/memory.unsafe.ts";
 import { CLONE_NEW, setNamespace } from "../../linux/namespace.ts";
 import * as kernel from "../../linux/on-behalf.ts";
 import { PollSet } from "../../linux/poll-set.ts";
-import { changeRoot, killThread } from "../../linux/process.ts";
+import { changeDirectoryTo, changeRoot, killThread } from "../../linux/process.ts";
 import { Listener } from "../../linux/seccomp-notify.ts";
 import { now } from "../../linux/sleep.ts";
 import { CONTINUE, type Call, type Handle, type Platform, type Source } from "../platform/platform.ts";
@@ -24,13 +24,15 @@ import { strictHandlers } from "./handlers.ts";
 import { Acting, NOBODY } from "./acting.ts";
 import type { Description } from "./description.ts";
 import { HostFile, HostStream } from "./files.ts";
+import { inodeOf, Locks } from "./locks.ts";
 import { copyOut, small } from "./memory.ts";
 import { adoptSocket } from "./sockets/adopt.ts";
 import type { Credentials } from "./sockets/socket.ts";
+import type { Pipe } from "./pipes.ts";
 import { Placeholders, type Found } from "./placeholders.ts";
 import { GuestTasks, type Task } from "./tasks.ts";
 import { ANSWERED, WAITS, type Trapped } from "./trapped.ts";
-import { WaitingCalls } from "./waiting.ts";
+import { WaitingCalls, type Held } from "./waiting.ts";
 
 /** Where the guest's network namespace is: its own, which it has made, or one that the sentry is in already, as the guest is. */
 export type Network = "guest's own" | "joined";
@@ -41,25 +43,32 @@ const CAP = { setgid: 6, setuid: 7, sysAdmin: 21 } as const;
 const EPOLLET = 0x8000_0000;
 const EDGES = (POLLIN | POLLOUT | POLLPRI | POLLRDHUP | EPOLLET) >>> 0;
 const PROC_SUPER_MAGIC = 0x9fa0;
+/** Descriptors of processes. */
+const PID_FS_MAGIC = 0x50494446;
 const READABLE = POLLIN | POLLHUP | POLLERR;
 
 export class Strict implements Platform {
   readonly name = "notify";
   readonly epoll = new Epoll();
   readonly waiting = new WaitingCalls();
+  readonly locks = new Locks(this);
   readonly proc: Fd;
   readonly #placeholders: Placeholders;
   readonly #tasks: GuestTasks;
   readonly #acting = new Acting();
   readonly #network: Network;
+  readonly #path = permanentBlock(32);
   #entered = false;
   #ownRoot: Fd | undefined;
   #offsets = "";
   #inode = 1;
   #deadline: number | undefined;
+  #held: Held | undefined;
   #undo: (() => void) | undefined;
   /** By the descriptor that the kernel tells of. */
   readonly #streams = new Map<number, Description>();
+  /** Named pipes that are open, by inode. */
+  readonly pipes = new Map<string, Pipe>();
   readonly #procDevices = new Map<string, boolean>();
 
   /** @param proc the procfs of the sentry's own pid namespace. @param network how the sentry comes to the guest's network namespace. */
@@ -94,7 +103,7 @@ export class Strict implements Platform {
   #receive(listener: Listener, handle: Handle): boolean {
     if (listener.receive() < 0) return true;
     this.waiting.forget(listener.pid);
-    this.#deadline = undefined;
+    this.#deadline = this.#held = undefined;
     this.#answer(listener, handle);
     this.resume(handle);
     return true;
@@ -105,8 +114,12 @@ export class Strict implements Platform {
     if (this.waiting.mirroredWoken.size > 0) this.#markMirrored();
     for (let waiting = this.waiting.take(); waiting !== undefined; waiting = this.waiting.take()) {
       waiting.call.resume(waiting.saved);
-      if (!waiting.call.isWaiting()) continue;
+      if (!waiting.call.isWaiting()) {
+        waiting.held?.abandon();
+        continue;
+      }
       this.#deadline = waiting.deadline;
+      this.#held = waiting.held;
       this.#answer(waiting.call, handle);
     }
   }
@@ -129,9 +142,15 @@ export class Strict implements Platform {
     this.resume(handle);
   }
 
+  /** Takes notice of what the guest has closed before the call that is being handled. */
+  noticeClosed(): void {
+    for (const { fd } of this.epoll.ready()) this.#happenedTo(fd);
+  }
+
   #happenedTo(fd: number): void {
     if (fd === this.waiting.timer.number) return this.waiting.expire();
     if (this.#placeholders.isOurs(fd)) return this.#close(this.#placeholders.ended(fd));
+    if (this.locks.ended(fd)) return;
     const task = this.#tasks.ended(fd);
     if (task !== undefined) return this.waiting.forget(task);
     const stream = this.#streams.get(fd);
@@ -147,6 +166,7 @@ export class Strict implements Platform {
       this.waiting.watch(file);
       this.#streams.delete(file.fd.number);
     }
+    if (file instanceof HostFile) this.locks.closed(file);
     file.close();
   }
 
@@ -191,6 +211,7 @@ export class Strict implements Platform {
     this.asSentry();
     using root = openAt(this.proc, `${call.pid}/root`, O_PATH | O_DIRECTORY);
     changeRoot(root);
+    changeDirectoryTo(this.proc);
     this.#entered = true;
     using offsets = openAt(this.proc, `${call.pid}/timens_offsets`, 0);
     this.#offsets = Buffer.from(read(offsets, 256)).toString("latin1");
@@ -223,6 +244,11 @@ export class Strict implements Platform {
     this.#acting.asCaller(this.task(call)?.identity ?? NOBODY);
   }
 
+  /** With its real ids, for access(2). */
+  asRealCaller(call: Trapped): void {
+    this.#acting.asCaller(this.task(call)?.real ?? NOBODY);
+  }
+
   /** Without the sentry's own right to look into other tasks. @returns whether that makes a difference. */
   asCallerAlone(call: Trapped): boolean {
     return this.#acting.asCallerAlone(this.task(call)?.identity ?? NOBODY);
@@ -230,6 +256,17 @@ export class Strict implements Platform {
 
   asSentry(): void {
     this.#acting.asSentry();
+  }
+
+  guestPidOf(task: number): number | undefined {
+    return this.#tasks.get(task)?.guestPid;
+  }
+
+  /** As `inodeOf` has it; undefined where the task has no such file. */
+  inodeAt(task: number, number: number): string | undefined {
+    const found = this.#placeholders.find(task, number, () => this.asSentry());
+    if (found.kind === "ours") return found.description instanceof HostFile ? inodeOf(found.description.fd) : undefined;
+    return found.kind === "foreign" ? this.#placeholders.lastInode : undefined;
   }
 
   umask(call: Trapped): number {
@@ -264,7 +301,9 @@ export class Strict implements Platform {
     const { mode } = statAt(fd);
     const type = mode & S_IFMT;
     const flags = kernel.getFlags(copy);
-    const description = type === S_IFREG || type === S_IFDIR ? new HostFile(fd, flags, mode) : type === S_IFSOCK ? adoptSocket(this, fd, flags) : this.stream(fd, flags, mode);
+    const isFile = (type === S_IFREG || type === S_IFDIR) && fileSystemMagic(copy) !== PID_FS_MAGIC;
+    const description = isFile ? new HostFile(fd, flags, mode) : type === S_IFSOCK ? adoptSocket(this, fd, flags) : this.stream(fd, flags, mode);
+    if (description instanceof HostFile) description.opener = task?.leader;
     using given = this.#placeholders.create(description);
     call.replaceDescriptor(given, number, this.isClosedOnExec(call, number));
     return description;
@@ -374,9 +413,14 @@ export class Strict implements Platform {
     return this.waitFor(call, [file], events, Infinity);
   }
 
+  /** What the call has given `waitFor` when it was handled before. */
+  get held(): Held | undefined {
+    return this.#held;
+  }
+
   /** @param timeout milliseconds, from when the call was first handled. */
-  waitFor(call: Trapped, files: readonly Description[], events: number, timeout: number): number {
-    this.waiting.add(call, files, events, this.#deadline ?? now() + timeout);
+  waitFor(call: Trapped, files: readonly Description[], events: number, timeout: number, held?: Held): number {
+    this.waiting.add(call, files, events, this.#deadline ?? now() + timeout, held);
     return WAITS;
   }
 
@@ -426,6 +470,13 @@ export class Strict implements Platform {
     this.asSentry();
     using s = scratch();
     return kernel.readLink(this.proc.number, s.cstr(`self/fd/${fd.number}`), into.address, 4096);
+  }
+
+  /** A path of an open file of ours, for calls that take no descriptor: from the working directory, which is our own procfs. */
+  pathOf(fd: number): Addr {
+    const text = `self/fd/${fd}\0`;
+    for (let i = 0; i < text.length; i++) this.#path.bytes[i] = text.charCodeAt(i);
+    return this.#path.address;
   }
 
   /** Another open file of the same inode, as the current identity. */

@@ -25,6 +25,8 @@ export interface Task {
   /** The process's thread that bears its id, as the sentry counts. */
   readonly leader: number;
   identity: Identity;
+  /** With its real ids, and the capabilities that these would have. Source: access(2). */
+  real: Identity;
   /** Something that changes the identity was going on when we last heard of it. */
   isStale: boolean;
 }
@@ -53,6 +55,7 @@ export class GuestTasks {
     const status = this.#status(id);
     if (status === undefined) return undefined;
     known.identity = identityIn(status);
+    known.real = realIn(status, known.identity);
     known.isStale = false;
     return known;
   }
@@ -99,7 +102,8 @@ export class GuestTasks {
       pidfd.close();
       return undefined;
     }
-    const task = { pidfd, guestPid: Number(/^NSpid:.*\t(\d+)$/m.exec(status)?.[1] ?? 0), leader: Number(/^Tgid:\t(\d+)$/m.exec(status)?.[1] ?? id), identity: identityIn(status), isStale: false };
+    const identity = identityIn(status);
+    const task = { pidfd, guestPid: Number(/^NSpid:.*\t(\d+)$/m.exec(status)?.[1] ?? 0), leader: Number(/^Tgid:\t(\d+)$/m.exec(status)?.[1] ?? id), identity, real: realIn(status, identity), isStale: false };
     this.#byId.set(id, task);
     this.#byPidfd.set(pidfd.number, id);
     this.#epoll.add(pidfd, POLLIN);
@@ -118,12 +122,22 @@ export class GuestTasks {
 }
 
 /** Source: proc_pid_status(5). */
+const numbersIn = (status: string, name: string): number[] =>
+  (new RegExp(`^${name}:\\t(.*)$`, "m").exec(status)?.[1] ?? "").split(/\s+/).filter((word) => word !== "").map(Number);
+
+const capabilitiesIn = (status: string, name: string): bigint => BigInt(`0x${new RegExp(`^${name}:\\t([0-9a-f]+)$`, "m").exec(status)?.[1] ?? "0"}`);
+
 function identityIn(status: string): Identity {
-  const numbers = (name: string) => (new RegExp(`^${name}:\\t(.*)$`, "m").exec(status)?.[1] ?? "").split(/\s+/).filter((word) => word !== "").map(Number);
   return {
-    uid: numbers("Uid")[3] ?? 65534,
-    gid: numbers("Gid")[3] ?? 65534,
-    groups: numbers("Groups"),
-    capabilities: BigInt(`0x${/^CapEff:\t([0-9a-f]+)$/m.exec(status)?.[1] ?? "0"}`),
+    uid: numbersIn(status, "Uid")[3] ?? 65534,
+    gid: numbersIn(status, "Gid")[3] ?? 65534,
+    groups: numbersIn(status, "Groups"),
+    capabilities: capabilitiesIn(status, "CapEff"),
   };
+}
+
+/** Source: Linux fs/open.c, access_override_creds. */
+function realIn(status: string, { groups }: Identity): Identity {
+  const uid = numbersIn(status, "Uid")[0] ?? 65534;
+  return { uid, gid: numbersIn(status, "Gid")[0] ?? 65534, groups, capabilities: uid === 0 ? capabilitiesIn(status, "CapPrm") : 0n };
 }

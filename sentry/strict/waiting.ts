@@ -18,6 +18,13 @@ export interface Waiting {
   readonly events: number;
   /** As `now` counts; Infinity for none. */
   readonly deadline: number;
+  readonly held: Held | undefined;
+}
+
+/** What a call has begun, and goes on with when it is handled again. */
+export interface Held {
+  /** It will not be: it was interrupted. */
+  abandon(): void;
 }
 
 export class WaitingCalls {
@@ -38,8 +45,8 @@ export class WaitingCalls {
   }
 
   /** Keeps the call until one of `files` may have become ready, or the deadline has passed. */
-  add(call: Trapped, files: readonly Description[], events: number, deadline: number): void {
-    const waiting = { call, saved: call.save(), pid: call.pid, files, events, deadline };
+  add(call: Trapped, files: readonly Description[], events: number, deadline: number, held?: Held): void {
+    const waiting = { call, saved: call.save(), pid: call.pid, files, events, deadline, held };
     this.#byPid.set(waiting.pid, waiting);
     for (const file of files) {
       file.waiting.add(waiting);
@@ -51,7 +58,9 @@ export class WaitingCalls {
   /** A task makes another call, or is gone: what it waited for has been interrupted. */
   forget(pid: number): void {
     const waiting = this.#byPid.get(pid);
-    if (waiting !== undefined) this.#remove(waiting);
+    if (waiting === undefined) return;
+    this.#remove(waiting);
+    waiting.held?.abandon();
   }
 
   /** Something about the file has changed: whoever waits for it is to be asked again. */
