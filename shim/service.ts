@@ -18,7 +18,8 @@ import type { SandboxService } from "./sandbox/service.ts";
 import { Task, type Surroundings, type TaskRequest } from "./task.ts";
 import { method } from "./ttrpc/method.ts";
 import { CODE, RpcError } from "./ttrpc/status.ts";
-import type { Method, Services } from "./ttrpc/server.ts";
+import { aboutContainer } from "./tracing/about.ts";
+import type { Metadata, Method, Services } from "./ttrpc/server.ts";
 
 /** containerd's own shim says so, and its clients look for it. */
 const runtimeError = (verb: string) => (error: unknown) => {
@@ -55,12 +56,12 @@ export function taskService(around: Surroundings, version: string, shutDown: () 
 
   const isIdle = () => tasks.size === 0 && creating.size === 0;
 
-  async function createTask(request: api.CreateTaskRequest): Promise<{ pid: number }> {
+  async function createTask(request: api.CreateTaskRequest, call: Metadata): Promise<{ pid: number }> {
     const { id, bundle, rootfs, checkpoint, stdin, stdout, stderr, terminal } = request;
     if (checkpoint !== "") throw new RpcError(CODE.unimplemented, "checkpoints are not implemented");
     if (tasks.has(id) || creating.has(id)) throw new RpcError(CODE.alreadyExists, `task ${id} already exists`);
     const options = sandbox.options() ?? readOptions(request.options, around.namespace);
-    const making = make({ id, bundle, rootfs, names: { stdin, stdout, stderr, terminal }, options });
+    const making = around.tracing.span("create", options.config.tracing?.endpoint, () => aboutContainer(id, bundle, call), () => make({ id, bundle, rootfs, names: { stdin, stdout, stderr, terminal }, options }));
     creating.set(id, making.catch(() => undefined));
     return { pid: (await making).init.pid };
   }
@@ -75,6 +76,12 @@ export function taskService(around: Surroundings, version: string, shutDown: () 
     } finally {
       creating.delete(id);
     }
+  }
+
+  function startProcess(task: Task, execId: string, call: Metadata): Promise<number> {
+    const verb = execId === "" ? "start" : "exec";
+    const { bundle, options } = task.request;
+    return around.tracing.span(verb, options.config.tracing?.endpoint, () => aboutContainer(task.id, bundle, call), () => task.start(execId).catch(runtimeError(verb)));
   }
 
   async function deleteProcess({ id, execId }: api.DeleteRequest) {
@@ -98,7 +105,7 @@ export function taskService(around: Surroundings, version: string, shutDown: () 
 
   const methods: Readonly<Record<string, Method>> = {
     Create: method(api.CreateTaskRequestSchema, api.CreateTaskResponseSchema, createTask),
-    Start: method(api.StartRequestSchema, api.StartResponseSchema, async ({ id, execId }) => ({ pid: await (await find(id)).start(execId).catch(runtimeError(execId === "" ? "start" : "exec")) })),
+    Start: method(api.StartRequestSchema, api.StartResponseSchema, async ({ id, execId }, call) => ({ pid: await startProcess(await find(id), execId, call) })),
     Delete: method(api.DeleteRequestSchema, api.DeleteResponseSchema, deleteProcess),
     State: method(api.StateRequestSchema, api.StateResponseSchema, async ({ id, execId }) => stateOf(await find(id), execId)),
     Wait: method(api.WaitRequestSchema, api.WaitResponseSchema, async ({ id, execId }) => {

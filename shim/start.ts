@@ -21,6 +21,7 @@ import { prepareOperations } from "./operation.ts";
 import { Reaper } from "./reaper.ts";
 import { sandboxService } from "./sandbox/service.ts";
 import { taskService } from "./service.ts";
+import { Tracing } from "./tracing/tracing.ts";
 import { serve } from "./ttrpc/server.ts";
 
 /** Preconditions: the working directory is the bundle. */
@@ -48,8 +49,10 @@ function beShim({ namespace, debug }: ShimArguments, options: Any | undefined, l
   const reaper = new Reaper();
   reaper.start();
   const publisher = new Publisher(process.env["TTRPC_ADDRESS"] ?? "", namespace, (message) => log("warning", message));
-  const shutDown = () => void end(publisher, path);
-  const around = { namespace, reaper, publisher, log: (message: string) => log("warning", message) };
+  const shutDown = () => void end(publisher, tracing, path);
+  const warn = (message: string) => log("warning", message);
+  const tracing = new Tracing(warn);
+  const around = { namespace, reaper, publisher, log: warn, tracing };
   const shutDownIdle = () => sandbox.isIdle() && shutDown();
   const sandbox = sandboxService(around, options, shutDown);
   const { tasks, services, isIdle } = taskService(around, VERSION, shutDownIdle, sandbox);
@@ -83,9 +86,9 @@ function endWithoutTasks(isIdle: () => boolean, shutDown: () => void): void {
 
 const FLUSH_MS = 3000;
 
-async function end(publisher: Publisher, path: string): Promise<void> {
+async function end(publisher: Publisher, tracing: Tracing, path: string): Promise<void> {
   rmSync(path, { force: true });
-  await publisher.drained(FLUSH_MS);
+  await Promise.all([publisher.drained(FLUSH_MS), tracing.drained(FLUSH_MS)]);
   // The answer to Shutdown is on its way.
   setTimeout(() => exitNow(0), 20);
 }

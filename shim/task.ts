@@ -26,6 +26,7 @@ import { ShimProcess } from "./process.ts";
 import type { Exit, Reaper } from "./reaper.ts";
 import { mountRoot, unmountRoot, type RootMount } from "./rootfs.ts";
 import { ProcessStreams, type StreamNames } from "./streams/streams.ts";
+import type { Tracing } from "./tracing/tracing.ts";
 import { CODE, RpcError } from "./ttrpc/status.ts";
 
 /** What all tasks of a shim share. */
@@ -34,6 +35,7 @@ export interface Surroundings {
   readonly reaper: Reaper;
   readonly publisher: Pick<Publisher, "publish">;
   readonly log: (message: string) => void;
+  readonly tracing: Tracing;
 }
 
 export interface TaskRequest {

@@ -37,7 +37,7 @@ export function parseConfig(text: string, path: string): Config {
 /** What says more comes second: its values replace those of `base`, but it cannot lower the floor. @throws ConfigError */
 export function narrowed(base: Config, own: Config, path: string): Config {
   const floor = strongest([base.floor, own.floor]);
-  return checked({ ...base, ...own, ...(floor === undefined ? {} : { floor }), network: { ...base.network, ...own.network }, log: { ...base.log, ...own.log }, vm: { ...base.vm, ...own.vm } }, path);
+  return checked({ ...base, ...own, ...(floor === undefined ? {} : { floor }), network: { ...base.network, ...own.network }, log: { ...base.log, ...own.log }, tracing: { ...base.tracing, ...own.tracing }, vm: { ...base.vm, ...own.vm } }, path);
 }
 
 function checked(config: Config, path: string): Config {
@@ -69,4 +69,4 @@ function reason(issue: BaseIssue<unknown>): string {
   return near === undefined ? "there is no such setting" : `there is no such setting (did you mean "${near}"?)`;
 }
 
-const KEYS: readonly string[] = [...Object.keys(ConfigSchema.entries), ...Object.keys(ConfigSchema.entries.network.wrapped.entries), ...Object.keys(ConfigSchema.entries.log.wrapped.entries), ...Object.keys(ConfigSchema.entries.vm.wrapped.entries)];
+const KEYS: readonly string[] = [...Object.keys(ConfigSchema.entries), ...Object.keys(ConfigSchema.entries.network.wrapped.entries), ...Object.keys(ConfigSchema.entries.log.wrapped.entries), ...Object.keys(ConfigSchema.entries.tracing.wrapped.entries), ...Object.keys(ConfigSchema.entries.vm.wrapped.entries)];

@@ -55,6 +55,7 @@ export const ConfigSchema = strictObject({
       debug: optional(boolean()),
     }),
   ),
+  tracing: optional(strictObject({ endpoint: optional(pipe(string(), regex(/^https?:\/\/[^/]/, "must be an address of http or https"))) })),
   vm: optional(
     strictObject({
       image: optional(path),

@@ -21,8 +21,9 @@ import { PodSandboxConfigSchema, type PodSandboxConfig } from "../proto/generate
 import * as api from "../proto/generated/sandbox_pb.js";
 import { unmountRoot } from "../rootfs.ts";
 import { Task, type Deleted, type Surroundings } from "../task.ts";
+import { aboutContainer } from "../tracing/about.ts";
 import { method } from "../ttrpc/method.ts";
-import type { Method, Services } from "../ttrpc/server.ts";
+import type { Metadata, Method, Services } from "../ttrpc/server.ts";
 import { CODE, RpcError } from "../ttrpc/status.ts";
 import { addPodFiles, makePauseRoot, makePodFiles } from "./files.ts";
 import { pauseSpec, rootOfPod, userNamespaceOf } from "./pod.ts";
@@ -60,9 +61,11 @@ export function sandboxService(around: Surroundings, handed: Any | undefined, sh
     return sandbox;
   };
 
-  async function createSandbox(request: api.CreateSandboxRequest) {
+  async function createSandbox(request: api.CreateSandboxRequest, call: Metadata) {
     if (making !== undefined) throw new RpcError(CODE.alreadyExists, `sandbox ${request.sandboxId} already exists`);
-    const made = makeSandbox(request, readOptions(handed, around.namespace), around);
+    const options = readOptions(handed, around.namespace);
+    const about = () => aboutContainer(request.sandboxId, request.bundlePath, call);
+    const made = around.tracing.span("create sandbox", options.config.tracing?.endpoint, about, () => makeSandbox(request, options, around));
     making = made.catch(() => undefined);
     sandbox = await made;
     return {};
@@ -79,9 +82,10 @@ export function sandboxService(around: Surroundings, handed: Any | undefined, sh
 
   const methods: Readonly<Record<string, Method>> = {
     CreateSandbox: method(api.CreateSandboxRequestSchema, api.CreateSandboxResponseSchema, createSandbox),
-    StartSandbox: method(api.StartSandboxRequestSchema, api.StartSandboxResponseSchema, async ({ sandboxId }) => {
-      const { task, createdAt } = await find(sandboxId);
-      return { pid: await task.start(""), createdAt: timestampFromDate(createdAt) };
+    StartSandbox: method(api.StartSandboxRequestSchema, api.StartSandboxResponseSchema, async ({ sandboxId }, call) => {
+      const { task, createdAt, options, bundle } = await find(sandboxId);
+      const pid = await around.tracing.span("start sandbox", options.config.tracing?.endpoint, () => aboutContainer(sandboxId, bundle, call), () => task.start(""));
+      return { pid, createdAt: timestampFromDate(createdAt) };
     }),
     Platform: method(api.PlatformRequestSchema, api.PlatformResponseSchema, () => ({ platform: { os: "linux", architecture: "amd64" } })),
     StopSandbox: method(api.StopSandboxRequestSchema, api.StopSandboxResponseSchema, async ({ sandboxId }) => {

@@ -1,7 +1,7 @@
 /** A call by its messages. */
 import { create, fromBinary, toBinary, type DescMessage, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
-import type { Method } from "./server.ts";
+import type { Metadata, Method } from "./server.ts";
 
-export function method<I extends DescMessage, O extends DescMessage>(input: I, output: O, run: (request: MessageShape<I>) => Promise<MessageInitShape<O>> | MessageInitShape<O>): Method {
-  return async (payload) => toBinary(output, create(output, await run(fromBinary(input, payload))));
+export function method<I extends DescMessage, O extends DescMessage>(input: I, output: O, run: (request: MessageShape<I>, metadata: Metadata) => Promise<MessageInitShape<O>> | MessageInitShape<O>): Method {
+  return async (payload, metadata) => toBinary(output, create(output, await run(fromBinary(input, payload), metadata)));
 }
