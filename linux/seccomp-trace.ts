@@ -3,7 +3,7 @@
  * Sources: ptrace(2), seccomp(2), Linux kernel/ptrace.c, kernel/seccomp.c __seccomp_filter.
  */
 import { SYS } from "./arch.ts";
-import { ENOSYS, ESRCH } from "./abi/errno.ts";
+import { ESRCH } from "./abi/errno.ts";
 import * as pt from "./abi/ptrace.ts";
 import { SIGNALS } from "./abi/signal.ts";
 import { SI_CODE_OFFSET, SIGINFO_SIZE, WNOHANG, __WALL } from "./abi/wait.ts";
@@ -16,13 +16,20 @@ const { SIGKILL, SIGTRAP } = SIGNALS;
 /** What a follower is told of: trapped calls, programs executed, and all children, which are followed from their first instruction on. */
 const EVENTS = [pt.PTRACE_EVENT_FORK, pt.PTRACE_EVENT_VFORK, pt.PTRACE_EVENT_CLONE, pt.PTRACE_EVENT_EXEC, pt.PTRACE_EVENT_SECCOMP];
 const OPTIONS = EVENTS.reduce((options, event) => options | (1 << event), pt.PTRACE_O_EXITKILL);
+/** Besides, for who is told of every call: which stops are of calls, and ends. */
+const ALL_CALLS = pt.PTRACE_O_TRACESYSGOOD | (1 << pt.PTRACE_EVENT_EXIT);
 
 /**
  * Follows a task and all that it makes from now on, which end with the caller. It goes on running.
- * @returns 0 or the negative errno: EPERM where the caller may not, or where it has a tracer; ESRCH.
+ * @param everyCall whether `letGoToCall` will be used for it. @returns 0 or the negative errno: EPERM where the caller may not, or where it has a tracer; ESRCH.
  */
-export function trySeize(pid: number): number {
-  return syscall(SYS.ptrace, pt.PTRACE_SEIZE, pid, 0, OPTIONS);
+export function trySeize(pid: number, everyCall: boolean): number {
+  return syscall(SYS.ptrace, pt.PTRACE_SEIZE, pid, 0, everyCall ? OPTIONS | ALL_CALLS : OPTIONS);
+}
+
+/** Has a followed task stop before it does anything else in user space. @throws SysError */
+export function interrupt(pid: number): void {
+  check(syscall(SYS.ptrace, pt.PTRACE_INTERRUPT, pid, 0, 0), "ptrace", `PTRACE_INTERRUPT ${pid}`);
 }
 
 /** Has the parent be the tracer of this process. @throws SysError */
@@ -49,6 +56,8 @@ export function waitAny(block: boolean): boolean {
 /** A wait status taken apart. */
 export const hasStopped = (status: number): boolean => (status & 0xff) === 0x7f;
 export const stopSignal = (status: number): number => (status >> 8) & 0xff;
+/** The signal with which the task goes on: none where a call begins or ends (PTRACE_O_TRACESYSGOOD). */
+export const heldSignal = (status: number): number => (stopSignal(status) === (SIGTRAP | 0x80) ? 0 : stopSignal(status));
 /** PTRACE_EVENT_*; 0 for a signal that is about to be delivered. */
 export const stopEvent = (status: number): number => status >> 16;
 
@@ -69,8 +78,8 @@ export function letGo(pid: number, signal = 0): void {
 }
 
 /** The same until its next system call begins or ends. */
-export function letGoToCall(pid: number): void {
-  goOn(pt.PTRACE_SYSCALL, pid, 0);
+export function letGoToCall(pid: number, signal = 0): void {
+  goOn(pt.PTRACE_SYSCALL, pid, signal);
 }
 
 /** Leaves it in its group's stop, and hears of its end. */
@@ -89,7 +98,7 @@ const CALL_STOP = (pt.PTRACE_EVENT_SECCOMP << 8) | SIGTRAP;
 /** The trapped call that a stopped task is at; what is said of "the call" holds until the next `load`. */
 export class TracedCall {
   pid = 0;
-  readonly #block = permanentBlock(pt.REGISTERS.size);
+  readonly #block = permanentBlock(pt.SYSCALL_INFO.size);
   readonly #view = this.#block.view;
   readonly #info = permanentBlock(SIGINFO_SIZE);
   /** Whether somebody else can come to have the caller's id while it is at the call. */
@@ -98,16 +107,16 @@ export class TracedCall {
   written = false;
 
   /**
-   * Reads the registers.
+   * Reads the call: PTRACE_GET_SYSCALL_INFO tells of what kind of stop it is, and costs half of what all registers do.
    * @returns whether the task is at a trapped call: it may have been killed, and then its id taken over by a thread that has executed a program
-   * (ptrace(2), "execve(2) under ptrace"), whose registers are zeros. Only at a call's entry is there ENOSYS where its result will be.
+   * (ptrace(2), "execve(2) under ptrace").
    * @param contested whether there are other threads that could. The id of any other task is its own until `waitAny` has told of its end.
    */
   load(pid: number, contested: boolean): boolean {
     this.pid = pid;
     this.#contested = contested;
     this.written = false;
-    return syscall(SYS.ptrace, pt.PTRACE_GETREGS, pid, 0, this.#block.address) === 0 && this.#view.getInt32(pt.REGISTERS.ax, true) === -ENOSYS;
+    return syscall(SYS.ptrace, pt.PTRACE_GET_SYSCALL_INFO, pid, this.#block.size, this.#block.address) > 0 && this.#view.getUint8(pt.SYSCALL_INFO.op) === pt.PTRACE_SYSCALL_INFO_SECCOMP;
   }
 
   /** Whether it still is: what was read of its memory before was the caller's. Asked before memory is written to, too. */
@@ -122,26 +131,27 @@ export class TracedCall {
    * @returns 0, or -ESRCH where the task is gone.
    */
   answer(result: number): number {
-    const view = this.#view;
     // Number -1: nothing is run, and a signal restarts nothing. Source: Linux arch/x86/kernel/signal.c, handle_signal.
-    view.setBigInt64(pt.REGISTERS.originalAx, -1n, true);
-    view.setInt32(pt.REGISTERS.ax, result % 0x1_0000_0000, true);
-    view.setInt32(pt.REGISTERS.ax + 4, Math.floor(result / 0x1_0000_0000), true);
-    return syscall(SYS.ptrace, pt.PTRACE_SETREGS, this.pid, 0, this.#block.address);
+    const skipped = this.#poke(pt.REGISTERS.originalAx, -1);
+    return skipped < 0 ? skipped : this.#poke(pt.REGISTERS.ax, result);
+  }
+
+  #poke(register: number, value: number): number {
+    return syscall(SYS.ptrace, pt.PTRACE_POKEUSR, this.pid, register, value);
   }
 
   get nr(): number {
-    return this.#view.getInt32(pt.REGISTERS.originalAx, true);
+    return this.#view.getInt32(pt.SYSCALL_INFO.nr, true);
   }
 
   /** Argument 0 to 5 as an address or a size; exact below 2^53, above which no address and no size is valid. */
   arg(index: number): number {
-    const at = pt.ARGUMENT_REGISTERS[index] ?? 0;
+    const at = pt.SYSCALL_INFO.args + 8 * index;
     return this.#view.getUint32(at, true) + this.#view.getUint32(at + 4, true) * 0x1_0000_0000;
   }
 
   /** Argument 0 to 5 as the kernel takes an `int`: its low 32 bits, signed. */
   int(index: number): number {
-    return this.#view.getInt32(pt.ARGUMENT_REGISTERS[index] ?? 0, true);
+    return this.#view.getInt32(pt.SYSCALL_INFO.args + 8 * index, true);
   }
 }

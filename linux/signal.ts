@@ -1,5 +1,6 @@
 /** Signal dispositions and masks of the calling thread, by raw calls: libc and libuv are not told. */
 import { SYS } from "./arch.ts";
+import { SIGNALS } from "./abi/signal.ts";
 import { check } from "./errors.ts";
 import { scratch } from "./memory.unsafe.ts";
 import { syscall } from "./syscall.unsafe.ts";
@@ -9,6 +10,7 @@ const MASK_BYTES = 8;
 /** Size of the kernel's struct sigaction: handler, flags, restorer, mask. */
 const SIGACTION_SIZE = 32;
 const LAST_SIGNAL = 64;
+const SA_NOCLDSTOP = 1;
 
 /** Replaces the mask; bit n-1 stands for signal n. @returns the mask before. Source: rt_sigprocmask(2). */
 export function setSignalMask(mask: bigint): bigint {
@@ -30,4 +32,12 @@ export function resetSignalActions(): void {
   using s = scratch();
   const defaults = s.reserve(SIGACTION_SIZE);
   for (let signal = 1; signal <= LAST_SIGNAL; signal++) syscall(SYS.rt_sigaction, signal, defaults.address, 0, MASK_BYTES);
+}
+
+/** Gives SIGCHLD its default action, and has no stop of a child or a traced task send one: a tracer is told by wait4(2). Source: sigaction(2), SA_NOCLDSTOP. */
+export function forgoStopSignals(): void {
+  using s = scratch();
+  const action = s.reserve(SIGACTION_SIZE);
+  action.view.setBigUint64(8, BigInt(SA_NOCLDSTOP), true);
+  check(syscall(SYS.rt_sigaction, SIGNALS.SIGCHLD, action.address, 0, MASK_BYTES), "rt_sigaction");
 }

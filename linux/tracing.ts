@@ -54,7 +54,8 @@ export function nextEvent(): Traced | undefined {
   return { pid, event: decodeStatus(pid, block.view.getUint32(0, true)) };
 }
 
-function decodeStatus(pid: number, status: number): TraceEvent {
+/** @param status as wait4(2) tells it. */
+export function decodeStatus(pid: number, status: number): TraceEvent {
   if ((status & 0xff) !== 0x7f) return { kind: "gone", status };
   const signal = (status >> 8) & 0xff;
   const event = status >> 16;

@@ -20,7 +20,8 @@ export const PARTS: readonly Part[] = [
   { name: "seccomp", entries: ["policies/seccomp-bpf-ts/src/index.ts"] },
   { name: "sandbox", entries: ["runtime/sandbox/sandbox.ts", "runtime/sandbox/trap.ts", "runtime/sandbox/files.ts", "gofer/main.ts"] },
   { name: "policies", entries: ["policies/syscalls/policy.ts", "policies/syscalls/describe.ts"] },
-  { name: "strace", entries: ["runtime/sandbox/strace.ts"] },
+  // Who tells of calls on platform ptrace is its tracer.
+  { name: "strace", entries: ["runtime/sandbox/strace.ts", "sentry/platform/ptrace/ptrace.ts"] },
   { name: "bench", entries: ["bench/command.ts"] },
   { name: "vm", entries: ["runtime/commands/vm.ts", "runtime/vm/create.ts", "runtime/vm/exec.ts", "runtime/vm/control.ts"] },
   { name: "do", entries: ["runtime/commands/do.ts", "policies/profiles/namespace-default.ts"] },

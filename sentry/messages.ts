@@ -8,13 +8,21 @@
  *   init, and every process of `exec`, just before it becomes the program:
  *           ---- "listener": of its filter --------------> sentry     platform notify
  *           ---- "gate": a socket -----------------------> sentry     platform ptrace (platform/ptrace/gate.ts)
+ *           ---- "gate FORM": a socket, a file ----------> sentry     the same, and its calls are told of there (--strace)
  */
 import { receiveMessage, sendMessage } from "../linux/socket.ts";
 import type { Fd, FdLike } from "../linux/fd.ts";
 import type { Uts } from "./kernel.ts";
 
-const SIMPLE = ["init", "gofer", "listener", "gate"] as const;
+const SIMPLE = ["init", "gofer", "listener"] as const;
 export type Kind = (typeof SIMPLE)[number];
+
+/** Where calls are told of, and in which form: lines as they are, or of a log. */
+export interface TellingTarget {
+  readonly fd: Fd;
+  readonly form: "plain" | "text" | "json";
+}
+const FORMS = ["plain", "text", "json"] as const;
 
 /** What the sentry needs for one more container. */
 export interface Admission {
@@ -29,12 +37,20 @@ export interface Admission {
 /** Descriptors by names of the runtime's (runtime/sandbox/membership.ts). */
 export type NamedFds = Readonly<Record<string, Fd>>;
 
-export type Message = { readonly kind: Kind; readonly fd: Fd } | { readonly kind: "member"; readonly admission: Admission; readonly fds: NamedFds };
+export type Message =
+  | { readonly kind: Kind; readonly fd: Fd }
+  | { readonly kind: "gate"; readonly fd: Fd; readonly strace: TellingTarget | undefined }
+  | { readonly kind: "member"; readonly admission: Admission; readonly fds: NamedFds };
 
 const LONGEST = 16384;
 
 export function sendFd(socket: FdLike, kind: Kind, fd: FdLike): void {
   sendMessage(socket, Buffer.from(kind), [fd]);
+}
+
+export function sendGate(socket: FdLike, gate: FdLike, strace: TellingTarget | undefined): void {
+  if (strace === undefined) sendMessage(socket, Buffer.from("gate"), [gate]);
+  else sendMessage(socket, Buffer.from(`gate ${strace.form}`), [gate, strace.fd]);
 }
 
 /** @param fds at most 16. @throws SysError */
@@ -54,8 +70,11 @@ export function receiveNews(socket: FdLike): Message | undefined {
 /** The sender is the runtime, or one of its processes that has not become a program: what is checked is that descriptors and names agree. */
 function decode(text: string, fds: readonly Fd[]): Message | undefined {
   const kind = SIMPLE.find((name) => name === text);
-  const [fd] = fds;
+  const [fd, file] = fds;
   if (kind !== undefined) return fd !== undefined && fds.length === 1 ? { kind, fd } : undefined;
+  if (fd !== undefined && text === "gate" && fds.length === 1) return { kind: "gate", fd, strace: undefined };
+  const form = FORMS.find((name) => text === `gate ${name}`);
+  if (fd !== undefined && file !== undefined && form !== undefined && fds.length === 2) return { kind: "gate", fd, strace: { fd: file, form } };
   if (!text.startsWith("{")) return undefined;
   const { names, admission } = JSON.parse(text) as { names: string[]; admission: Admission };
   return names.length === fds.length ? { kind: "member", admission, fds: Object.fromEntries(names.map((name, i) => [name, fds[i]!])) } : undefined;

@@ -20,8 +20,8 @@ const TRACER_REQUESTS = {
   PTRACE_CONT: pt.PTRACE_CONT,
   PTRACE_SYSCALL: pt.PTRACE_SYSCALL,
   PTRACE_LISTEN: pt.PTRACE_LISTEN,
-  PTRACE_GETREGS: pt.PTRACE_GETREGS,
-  PTRACE_SETREGS: pt.PTRACE_SETREGS,
+  PTRACE_INTERRUPT: pt.PTRACE_INTERRUPT,
+  PTRACE_GET_SYSCALL_INFO: pt.PTRACE_GET_SYSCALL_INFO,
   PTRACE_GETEVENTMSG: pt.PTRACE_GETEVENTMSG,
   PTRACE_GETSIGINFO: pt.PTRACE_GETSIGINFO,
 };
@@ -89,9 +89,12 @@ const ofPlatform: Readonly<Record<PlatformName, readonly Group[]>> = {
   ],
   ptrace: [
     {
-      reason: "Following the guest's tasks, over which alone it has the right; their registers, not their memory",
+      reason: "Following the guest's tasks, over which alone it has the right; of their registers a call's number and result, of their memory nothing",
       names: "ptrace",
-      cases: [named(0, TRACER_REQUESTS, native, [], 64)],
+      cases: [
+        named(0, TRACER_REQUESTS, native, [], 64),
+        named(2, pt.REGISTERS, native, [{ index: 0, op: "eq", value: BigInt(pt.PTRACE_POKEUSR) }], 64),
+      ],
       outcome: denied("EPERM"),
     },
     { reason: "Waiting for calls", names: "wait4", outcome: native },

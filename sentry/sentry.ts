@@ -123,8 +123,10 @@ export function serveSandbox({ first, platform, channel, admit, strict }: Sentry
         add({ kind: "gofer", fd: news.fd, of: peer.of, gofer: peer.of.nextGofer() });
         return true;
       case "listener":
-      case "gate":
         add({ kind: "source", fd: news.fd, of: peer.of, source: platform.attach(news.fd) });
+        return true;
+      case "gate":
+        add({ kind: "source", fd: news.fd, of: peer.of, source: platform.attach(news.fd, news.strace) });
         return true;
       default:
         return assertNever(news);

@@ -10,6 +10,6 @@ export function answersUnder(program: Uint8Array): AnsweredBy {
   return (nr, args) => {
     const { action } = verdict({ arch: "x86_64", nr, args });
     if (action === "allow") return "";
-    return action === "notify" ? "sentry" : "refused by the policy";
+    return action === "notify" || action === "trace" ? "sentry" : "refused by the policy";
   };
 }

@@ -1,12 +1,11 @@
 /**
- * Follows a guest's tasks by ptrace(2) and tells of every system call: arguments and result, whoever answered it. A process of its own, since a
- * tracer waits for its tasks, and since seccomp's notifications, which the sentry gets, do not tell what came of a call that the kernel has run
- * (docs/decisions/0016-observation.md).
+ * What is told of a guest's system calls: arguments and result, whoever answered them. The tracer is a process of its own (strace-tracer.ts), or on
+ * platform ptrace, where a task has one tracer already, the sentry (docs/decisions/0016-observation.md, 0040).
  */
 import { constants } from "node:os";
 import { syscallName } from "seccomp-bpf-ts";
 import { assertNever } from "../linux/errors.ts";
-import { callStop, listen, nextEvent, resume, type TraceEvent } from "../linux/tracing.ts";
+import { callStop, type TraceEvent } from "../linux/tracing.ts";
 import type { AnsweredBy } from "./strace-answer.ts";
 import { decodeArguments, pointerText, signalText, type TracedCall } from "./strace-arguments.ts";
 import { GIVES_ADDRESS, REPLACES_MEMORY, signatureOf } from "./strace-signatures.ts";
@@ -19,21 +18,35 @@ interface Pending {
   readonly args: readonly (string | undefined)[];
 }
 
+const nameOfCall = (nr: number): string => syscallName("x86_64", nr) ?? `syscall_${nr}`;
+
+/** The table of calls is loaded at its first use, which must come before the tracer is confined. */
+export function loadNames(): void {
+  nameOfCall(0);
+}
+
+/** Where the lines about some tasks go. */
+export interface Sink {
+  print(line: string): void;
+  /** None of them is left. */
+  close(): void;
+}
+
+/** Of what its tasks do: nothing while the process is the runtime's; from its next program on; everything. */
+export type Told = "nothing" | "from-execve" | "everything";
+
 interface Task {
   /** In the guest. */
   readonly name: string;
-  /** Whether its calls are told of: not those that the runtime makes before it has become the program. */
-  told: boolean;
+  readonly sink: Sink;
+  told: Told;
   pending: Pending | undefined;
 }
 
 export interface StraceOptions {
-  /** The task to begin with, by its id in our pid namespace: it is followed already (`follow`), and is to become the program. */
-  readonly first: number;
   /** A task's id in its own pid namespace. */
   readonly guestPid: (pid: number) => number;
   readonly answeredBy: AnsweredBy;
-  readonly print: (line: string) => void;
 }
 
 /** errno of a call that will begin anew, or end with EINTR, after a signal; user space never sees them. Source: Linux include/linux/errno.h. */
@@ -42,88 +55,90 @@ const ERESTART: Readonly<Record<number, string>> = { 512: "ERESTARTSYS", 513: "E
 export class Strace {
   readonly #options: StraceOptions;
   readonly #tasks = new Map<number, Task>();
-  /** New tasks that have stopped before their parent's stop told of them. */
-  readonly #early = new Set<number>();
 
   constructor(options: StraceOptions) {
     this.#options = options;
-    this.#tasks.set(options.first, this.#newTask(options.first, false));
   }
 
-  #newTask(pid: number, told: boolean): Task {
-    return { name: String(this.#options.guestPid(pid)), told, pending: undefined };
+  /** A task that is to become a program. */
+  begin(pid: number, sink: Sink, told: Told): void {
+    this.#tasks.set(pid, this.#newTask(pid, sink, told));
   }
 
-  /** Returns when no task is left. */
-  run(): void {
-    for (let traced = nextEvent(); traced !== undefined; traced = nextEvent()) this.#take(traced.pid, traced.event);
+  #newTask(pid: number, sink: Sink, told: Told): Task {
+    return { name: String(this.#options.guestPid(pid)), sink, told, pending: undefined };
   }
 
-  #take(pid: number, event: TraceEvent): void {
+  has(pid: number): boolean {
+    return this.#tasks.has(pid);
+  }
+
+  /** Whether it is to stop at each of its calls. */
+  stopsAtCalls(pid: number): boolean {
+    const told = this.#tasks.get(pid)?.told;
+    return told !== undefined && told !== "nothing";
+  }
+
+  /** The task is of the other, if that is known. */
+  inherit(pid: number, from: number): void {
+    const parent = this.#tasks.get(from);
+    if (parent !== undefined && !this.#tasks.has(pid)) this.begin(pid, parent.sink, parent.told);
+  }
+
+  /** Says what has happened to a task; the caller lets it go. */
+  tell(pid: number, event: TraceEvent): void {
     const task = this.#tasks.get(pid);
-    if (task !== undefined) this.#handle(pid, task, event);
-    else if (event.kind !== "gone") this.#early.add(pid);
-  }
-
-  #handle(pid: number, task: Task, event: TraceEvent): void {
+    if (task === undefined) return;
     switch (event.kind) {
       case "call":
-        if (task.told) this.#call(pid, task);
-        return this.#resume(pid, task);
+        return this.#call(pid, task);
       case "signal":
-        this.#say(task, `--- ${signalText(event.signal)} ---`);
-        return this.#resume(pid, task, event.signal);
+        return this.#say(task, `--- ${signalText(event.signal)} ---`);
       case "birth":
-        this.#birth(event.child, task);
-        return this.#resume(pid, task);
+        if (event.child !== 0) this.inherit(event.child, pid);
+        return;
       case "exec":
-        this.#exec(pid, event.former);
-        return;
+        return this.#exec(pid, event.former);
       case "ready":
-        return this.#resume(pid, task);
       case "group-stop":
-        return listen(pid);
-      case "ending":
-        this.#end(task, event.status);
-        return this.#resume(pid, task);
-      case "gone":
-        this.#tasks.delete(pid);
         return;
+      case "ending":
+        return this.#end(task, event.status);
+      case "gone":
+        return this.#forget(pid, task);
       default:
         assertNever(event);
     }
   }
 
-  #resume(pid: number, { told }: Task, signal = 0): void {
-    resume(pid, told ? "next-call" : "event", signal);
-  }
-
-  #birth(child: number, parent: Task): void {
-    if (child === 0) return;
-    const task = this.#newTask(child, parent.told);
-    this.#tasks.set(child, task);
-    if (this.#early.delete(child)) this.#resume(child, task);
+  #forget(pid: number, { sink }: Task): void {
+    this.#tasks.delete(pid);
+    for (const task of this.#tasks.values()) if (task.sink === sink) return;
+    sink.close();
   }
 
   /** A thread that executes a program takes its leader's id. */
   #exec(pid: number, former: number): void {
     const known = this.#tasks.get(former) ?? this.#tasks.get(pid);
-    const task = { ...this.#newTask(pid, known?.told === true), pending: known?.pending };
+    if (known === undefined) return;
     if (former !== pid) this.#tasks.delete(former);
-    this.#tasks.set(pid, task);
-    // The runtime's own last step, by which it becomes the stub that executes the program (linux/exec.unsafe.ts).
-    if (pid === this.#options.first) task.told = true;
-    this.#resume(pid, task);
+    // The first may be the runtime's own last step, by which it becomes the stub that executes the program (linux/exec.unsafe.ts).
+    this.begin(pid, known.sink, known.told === "nothing" ? "from-execve" : known.told);
+    const task = this.#tasks.get(pid);
+    if (task !== undefined) task.pending = known.pending;
   }
 
   #call(pid: number, task: Task): void {
     const stop = callStop(pid);
-    if (stop?.kind === "entry") task.pending = this.#made(pid, stop.nr, stop.args);
-    else if (stop?.kind === "exit" && task.pending !== undefined) this.#returned(task, task.pending, stop.result);
+    if (stop?.kind === "entry") {
+      if (task.told === "from-execve" && REPLACES_MEMORY.has(nameOfCall(stop.nr))) task.told = "everything";
+      if (task.told === "everything") task.pending = this.#made(pid, stop.nr, stop.args);
+    }
+    if (stop?.kind === "exit" && task.pending !== undefined) this.#returned(task, task.pending, stop.result);
   }
 
   #made(pid: number, nr: number, args: readonly bigint[]): Pending {
-    const call: TracedCall = { pid, name: syscallName("x86_64", nr) ?? `syscall_${nr}`, args };
+    const call: TracedCall = { pid, name: nameOfCall(nr), args };
     return { call, answeredBy: this.#options.answeredBy(nr, args), args: describeArguments(call) };
   }
 
@@ -143,8 +158,8 @@ export class Strace {
     this.#say(task, signal === 0 ? `+++ exited with ${(status >> 8) & 0xff} +++` : `+++ killed by ${signalText(signal)} +++`);
   }
 
-  #say({ name, told }: Task, text: string): void {
-    if (told) this.#options.print(`[${name}] ${text}`);
+  #say({ name, sink, told }: Task, text: string): void {
+    if (told === "everything") sink.print(`[${name}] ${text}`);
   }
 }
 

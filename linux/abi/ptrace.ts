@@ -1,9 +1,8 @@
 /** ptrace(2). Source: Linux include/uapi/linux/ptrace.h. */
 
 export const PTRACE_TRACEME = 0;
+export const PTRACE_POKEUSR = 6;
 export const PTRACE_CONT = 7;
-export const PTRACE_GETREGS = 12;
-export const PTRACE_SETREGS = 13;
 export const PTRACE_DETACH = 17;
 export const PTRACE_SYSCALL = 24;
 export const PTRACE_GETEVENTMSG = 0x4201;
@@ -26,15 +25,14 @@ export const PTRACE_EVENT_STOP = 128;
 export const PTRACE_O_TRACESYSGOOD = 1;
 export const PTRACE_O_EXITKILL = 1 << 20;
 
-/** struct ptrace_syscall_info; `entry` and `exit` share its end. */
+/** struct ptrace_syscall_info; `entry`, `exit` and `seccomp` share its end. */
 export const SYSCALL_INFO = { op: 0, nr: 24, args: 32, result: 24, size: 88 } as const;
 export const PTRACE_SYSCALL_INFO_ENTRY = 1;
 export const PTRACE_SYSCALL_INFO_EXIT = 2;
+export const PTRACE_SYSCALL_INFO_SECCOMP = 3;
 
-/** struct user_regs_struct of x86-64, in bytes. Source: Linux arch/x86/include/asm/user_64.h. */
-export const REGISTERS = { ax: 80, originalAx: 120, size: 216 } as const;
-/** Where in it the arguments of a system call are, the first to the sixth. Source: syscall(2). */
-export const ARGUMENT_REGISTERS = [112, 104, 96, 56, 72, 64] as const;
+/** Where in struct user_regs_struct of x86-64 a call's result and its number are. Source: Linux arch/x86/include/asm/user_64.h. */
+export const REGISTERS = { ax: 80, originalAx: 120 } as const;
 
 /** Sizes of struct seccomp_metadata, struct sock_filter. */
 export const SECCOMP_METADATA_SIZE = 16;

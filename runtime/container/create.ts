@@ -38,8 +38,8 @@ import { lastWords } from "../sandbox/log.ts";
 import { decideMode, type Mode } from "../sandbox/mode.ts";
 import { decidePlatform } from "../sandbox/platform.ts";
 import { decidePolicy } from "../sandbox/policy.ts";
-import { startStrace } from "../sandbox/strace.ts";
-import { wantsStrace } from "../sandbox/strace-wanted.ts";
+import { openTellingTarget, startStrace } from "../sandbox/strace.ts";
+import { wantsStrace, type StraceBy } from "../sandbox/strace-wanted.ts";
 import { startSandbox, type Sandbox, type SandboxPlan } from "../sandbox/sandbox.ts";
 import { trapFilter } from "../sandbox/trap.ts";
 import { withinUserNamespace } from "../sandbox/within.ts";
@@ -228,7 +228,7 @@ function build(container: Container, spec: Spec, console: ConsoleTarget | undefi
   const sandbox = plan === undefined ? undefined : inStep("sentry", () => startSandbox({ ...plan, spec, directory: container.directory, cgroup, log: options.log }));
   using undo = new DisposableStack();
   if (sandbox !== undefined) undo.adopt(sandbox, (made) => made.end());
-  const launch = prepareContainerLaunch(container, spec, console, theirs, cgroup, joining, sandbox, options);
+  const launch = prepareContainerLaunch(container, spec, console, theirs, cgroup, joining, sandbox, strace, options);
   if (sandbox !== undefined && plan?.egress !== undefined) startRules(container, { ...plan, egress: plan.egress }, sandbox, launch.hostProc, options.log);
   const maps = idMaps(spec);
   // The lock is ours alone: where we are killed, the kernel must find no copy of it in a child.
@@ -259,7 +259,7 @@ function build(container: Container, spec: Spec, console: ConsoleTarget | undefi
     ready: (pid) => {
       inStep("state.json", () => commit(container, pid, cgroup));
       if (options.pidFile !== undefined) writePidFile(options.pidFile, pid, undo);
-      if (strace) undo.adopt(inStep("strace", () => startStrace({ directory: container.directory, pid, hostProc: launch.hostProc, log: options.log })), endChild);
+      if (strace === "tracer") undo.adopt(inStep("strace", () => startStrace({ directory: container.directory, pid, hostProc: launch.hostProc, log: options.log })), endChild);
     },
   });
   sandbox?.letGo();
@@ -302,7 +302,7 @@ function commit(container: Container, pid: number, cgroup: Cgroup): void {
   container.save({ ...container.record, pid, startTime: info.startTime, cgroupPaths: cgroup.paths, createMs: Date.now() - Date.parse(container.record.created) });
 }
 
-function prepareContainerLaunch(container: Container, spec: Spec, console: ConsoleTarget | undefined, channel: Fd, cgroup: Cgroup, joining: Joining, sandbox: Sandbox | undefined, options: CreateOptions): ContainerLaunch {
+function prepareContainerLaunch(container: Container, spec: Spec, console: ConsoleTarget | undefined, channel: Fd, cgroup: Cgroup, joining: Joining, sandbox: Sandbox | undefined, strace: StraceBy | undefined, options: CreateOptions): ContainerLaunch {
   const { create, join } = inStep("namespaces", () => planNamespaces(spec.linux?.namespaces ?? []));
   const createdLock = inStep("state directory", () => container.openLock("created"));
   lockFile(createdLock, "exclusive", true);
@@ -319,7 +319,7 @@ function prepareContainerLaunch(container: Container, spec: Spec, console: Conso
     newKeyring: options.newKeyring,
     denySetgroups: create.includes("user") ? deniesSetgroups(idMaps(spec)) : setgroupsDenied("self"),
     seccomp: spec.linux?.seccomp,
-    trap: sandbox === undefined ? undefined : trapFilter(sandbox.channel, sandbox.platform, container.record.policy),
+    trap: sandbox === undefined ? undefined : trapFilter(sandbox.channel, sandbox.platform, container.record.policy, strace === "sentry" ? openTellingTarget(options.log) : undefined),
     guest: sandbox?.guest,
     stateOf: (pid) => ociState(container, "creating", pid),
     log: options.log,

@@ -5,7 +5,7 @@ import { socketPair } from "../../linux/socket.ts";
 import { connectToSentry } from "../sandbox/connect.ts";
 import { GUEST_NAMESPACES } from "../sandbox/guest.ts";
 import { readSandboxRecord } from "../sandbox/record.ts";
-import { startStrace } from "../sandbox/strace.ts";
+import { openTellingTarget, startStrace } from "../sandbox/strace.ts";
 import { wantsStrace } from "../sandbox/strace-wanted.ts";
 import { trapFilter } from "../sandbox/trap.ts";
 import { setChildSubreaper } from "../../linux/prctl.ts";
@@ -75,7 +75,7 @@ function startProcess(container: Container, options: ExecOptions): number {
     newKeyring: options.newKeyring,
     denySetgroups: setgroupsDenied(container.record.pid),
     seccomp: spec.linux?.seccomp,
-    trap: platform === undefined ? undefined : trapFilter(connectToSentry(container), platform, container.record.policy),
+    trap: platform === undefined ? undefined : trapFilter(connectToSentry(container), platform, container.record.policy, strace === "sentry" ? openTellingTarget(options.log) : undefined),
     guest: undefined,
     stateOf: (pid) => ociState(container, "running", pid),
     log: options.log,
@@ -97,7 +97,7 @@ function startProcess(container: Container, options: ExecOptions): number {
     hooks: () => undefined,
     ready: (born) => {
       if (options.pidFile !== undefined) writePidFile(options.pidFile, born, undo);
-      if (strace) inStep("strace", () => startStrace({ directory: container.directory, pid: born, hostProc: launch.hostProc, log: options.log }));
+      if (strace === "tracer") inStep("strace", () => startStrace({ directory: container.directory, pid: born, hostProc: launch.hostProc, log: options.log }));
     },
   });
   // The socket closes with execve; a last step that failed reports itself instead.

@@ -47,7 +47,7 @@ function stack(trap: SeccompLaunch | undefined, configured: SeccompLaunch | unde
 
 /** Closes this process's copies of what was opened for the child. */
 export function closeProcessLaunch({ hostProc, join, console, filters, joining }: ProcessLaunch): void {
-  for (const fd of [hostProc, ...joining.tasks, joining.birthplace, ...join.map((namespace) => namespace.fd), console?.socket, ...filters.map(({ listener }) => listener?.socket)]) fd?.close();
+  for (const fd of [hostProc, ...joining.tasks, joining.birthplace, ...join.map((namespace) => namespace.fd), console?.socket, ...filters.flatMap(({ listener, gate }) => [listener?.socket, gate?.socket, gate?.strace?.fd])]) fd?.close();
 }
 
 function openHostProc(): Fd {

@@ -11,6 +11,7 @@ import { setNoNewPrivileges } from "../../linux/prctl.ts";
 import { changeDirectory, setUmask } from "../../linux/process.ts";
 import { setSeccompFilter } from "../../linux/seccomp.ts";
 import { sendMessage, socketPair } from "../../linux/socket.ts";
+import { sendGate } from "../../sentry/messages.ts";
 import { applyIoPriority, applyResourceLimits, setScheduler } from "./attributes.ts";
 import { environment } from "./environment.ts";
 import { becomeUser, dropCapabilities } from "./identity.ts";
@@ -95,7 +96,7 @@ function reserveGate(): Fd {
 /** The pair is made by the process itself: the sentry asks the kernel who made it (sentry/platform/ptrace/gate.ts). */
 function openGate({ filters }: ProcessLaunch, gate: Fd): void {
   const [ours, theirs] = socketPair();
-  for (const { gate: sentry } of filters) if (sentry !== undefined) sendMessage(sentry, Buffer.from("gate"), [theirs]);
+  for (const { gate: sentry } of filters) if (sentry !== undefined) sendGate(sentry.socket, theirs, sentry.strace);
   duplicateOnto(ours, gate.number);
   setCloseOnExec(gate.number, false);
 }

@@ -1,5 +1,6 @@
 import type { UserIds } from "../../linux/credentials.ts";
 import type { Fd } from "../../linux/fd.ts";
+import type { TellingTarget } from "../../sentry/messages.ts";
 import type { NamespaceFile } from "../../linux/namespace.ts";
 import type { Joining } from "../cgroups/index.ts";
 import type { RootSize } from "../sandbox/root-size.ts";
@@ -86,8 +87,8 @@ export interface SeccompLaunch {
   readonly early: boolean;
   /** Where its notifications go: a connected socket, and what is to be sent with the listener, told the process's pid on the host. */
   readonly listener: { readonly socket: Fd; readonly message: (pid: number) => string } | undefined;
-  /** Where the task's way into the sandbox goes that waits to be traced (sentry/platform/ptrace/gate.ts): a connected socket. */
-  readonly gate?: Fd;
+  /** Where the task's way into the sandbox goes that waits to be traced (sentry/platform/ptrace/gate.ts): a connected socket; and where its calls are told of. */
+  readonly gate?: { readonly socket: Fd; readonly strace: TellingTarget | undefined };
 }
 
 /** What only a container's first process needs. */

@@ -28,8 +28,9 @@ import { hostMemory } from "../../linux/sysinfo.ts";
 import { mountFuseNode } from "../../gofer/fuse/open-device.ts";
 import { enterSentryJail, refuseOtherCalls } from "../../sentry/jail.ts";
 import { Machine, type Chassis } from "../../sentry/machine.ts";
-import { sendFd } from "../../sentry/messages.ts";
-import { startPlatform } from "../../sentry/platform/start.ts";
+import { sendFd, type TellingTarget } from "../../sentry/messages.ts";
+import { platformStarter } from "../../sentry/platform/start.ts";
+import { tracedPolicy } from "../../policies/syscalls/compiled-ptrace.ts";
 import type { PlatformName } from "../../policies/syscalls/platform.ts";
 import { Strict } from "../../sentry/strict/strict.ts";
 import { serveSandbox } from "../../sentry/sentry.ts";
@@ -40,7 +41,7 @@ import { isAlive } from "../container/process-info.ts";
 import type { Container } from "../container/store.ts";
 import type { GuestLaunch } from "../init/launch.ts";
 import { fromWire, receiveWithFds, rendezvous, reporting, send } from "../init/protocol.ts";
-import type { Logger } from "../log.ts";
+import { logLine, type Logger } from "../log.ts";
 import type { EgressPlan } from "../network/egress.ts";
 import type { LinuxIDMapping, Spec } from "../spec/config.ts";
 import { admit, requestAdmission } from "./admission.ts";
@@ -208,6 +209,7 @@ function forkSentry(request: SandboxRequest, before: ReadonlySet<number>): Made 
   const inherited = nodeResources();
   const machine = new Machine(openCgroupFiles(cgroup.paths), newChassis());
   const groups = groupLoans(files.loans);
+  const startPlatform = platformStarter(platform);
   const calls = createCalls(directory);
   const observation = new Observation(directory, files.fileSystems, SandboxLog.open(directory, log), areaOf(calls, 0));
   const network = sentryNetwork(policy, spec);
@@ -225,7 +227,7 @@ function forkSentry(request: SandboxRequest, before: ReadonlySet<number>): Made 
     const first = { kernel: { machine, tasks, uts }, observer: observation.forSentry(groups), door, held };
     const premises = { chassis: machine.chassis, tasks, calls };
     exitNow(complaining("sentry", observation.log, () => {
-      const started = strict ?? startPlatform(platform, { inherited, tasks, warn: (message) => observation.log.warn(message) });
+      const started = strict ?? startPlatform({ inherited, tasks, warn: (message) => observation.log.warn(message), filter: tracedPolicy, line: lineOf });
       refuseOtherCalls(policy, platform);
       serveSandbox({ first, platform: started, channel: theirs, strict, admit: (admission, fds) => admit(premises, admission, fds) });
     }));
@@ -239,6 +241,8 @@ function forkSentry(request: SandboxRequest, before: ReadonlySet<number>): Made 
     throw error;
   }
 }
+
+const lineOf = (form: TellingTarget["form"], text: string) => (form === "plain" ? text : logLine(form, "info", text));
 
 /** Nothing is forked: what fails here leaves nothing behind once the descriptors are closed, as they are where creating fails. */
 function joinSentry({ ids, files, spec, directory, cgroup, log }: SandboxRequest, { first, annotation }: Group, before: ReadonlySet<number>): Made {

@@ -3,7 +3,7 @@ import { openSync } from "node:fs";
 import { check } from "../../linux/errors.ts";
 import { Fd, type FdLike } from "../../linux/fd.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
-import { duplicateOnto, open, readAll, writeAll } from "../../linux/file.ts";
+import { duplicate, duplicateOnto, open, readAll, writeAll } from "../../linux/file.ts";
 import { tryClone } from "../../linux/fork.unsafe.ts";
 import { nodeResources } from "../../linux/inherited.unsafe.ts";
 import { CLONE_NEW } from "../../linux/namespace.ts";
@@ -17,7 +17,9 @@ import { native, type Group } from "../../policies/syscalls/row.ts";
 import { enterSentryJail } from "../../sentry/jail.ts";
 import { sentryCalls } from "../../sentry/policy.ts";
 import { answersUnder } from "../../sentry/strace-answer.ts";
-import { Strace } from "../../sentry/strace.ts";
+import type { TellingTarget } from "../../sentry/messages.ts";
+import type { Sink } from "../../sentry/strace.ts";
+import { StraceTracer } from "../../sentry/strace-tracer.ts";
 import { bornIn } from "../container/handover.ts";
 import { fromWire, receive, rendezvous, reporting, send } from "../init/protocol.ts";
 import { logLine, type Logger } from "../log.ts";
@@ -52,7 +54,7 @@ export function startStrace({ directory, pid, hostProc, log }: StraceRequest): n
   const sink = openSink(log);
   const complaints = SandboxLog.open(directory, log);
   using _log = { [Symbol.dispose]: () => complaints.close() };
-  using _sink = { [Symbol.dispose]: () => sink.file?.close() };
+  using _sink = { [Symbol.dispose]: () => sink.close() };
   // Before the fork: what is loaded at its first use cannot be loaded in an empty root.
   const [filter, answeredBy] = [compileAllowList([...sentryCalls("notify"), TRACING], "EPERM"), answersUnder(compiledPolicy("balanced"))];
   const body = () => {
@@ -61,7 +63,7 @@ export function startStrace({ directory, pid, hostProc, log }: StraceRequest): n
     const kept: FdLike[] = [theirs, ...complaints.descriptors, ...(sink.file === undefined ? [] : [sink.file])];
     const tasks = enterSentryJail({ ids: { uid: sandbox.ids.sentry, gid: sandbox.ids.sentry }, keep: kept, inherited: resources });
     rendezvous(theirs, { kind: "ready" });
-    const strace = new Strace({ first, guestPid: (task) => tasks.guestPid(task), answeredBy, print: sink.print });
+    const strace = new StraceTracer(first, sink, { guestPid: (task) => tasks.guestPid(task), answeredBy });
     const code = complaining("strace", complaints, () => {
       setSeccompFilter(filter, 0);
       strace.run();
@@ -84,17 +86,23 @@ const TRACING: Group = { reason: "Following the guest's tasks, over which it has
 
 const STDERR = 2;
 
-interface Sink {
+interface OwnSink extends Sink {
   /** Undefined for standard error. */
   readonly file: Fd | undefined;
-  readonly print: (line: string) => void;
 }
 
 /** The runtime's log, where there is one, as lines of level `info`; else standard error. */
-function openSink({ destination: { file: path, format } }: Logger): Sink {
-  if (path === undefined) return { file: undefined, print: (line) => writeAll(STDERR, `${line}\n`) };
-  const file = new Fd(openSync(path, "a", 0o600));
-  return { file, print: (line) => writeAll(file, `${logLine(format, "info", line)}\n`) };
+function openSink({ destination: { file: path, format } }: Logger): OwnSink {
+  if (path === undefined) return { file: undefined, print: (line) => writeAll(STDERR, `${line}\n`), close: () => undefined };
+  const file = openLog(path);
+  return { file, print: (line) => writeAll(file, `${logLine(format, "info", line)}\n`), close: () => file.close() };
+}
+
+const openLog = (path: string): Fd => new Fd(openSync(path, "a", 0o600));
+
+/** The same for the sentry, which on platform ptrace is every task's tracer. To be closed. */
+export function openTellingTarget({ destination: { file: path, format } }: Logger): TellingTarget {
+  return path === undefined ? { fd: duplicate(STDERR), form: "plain" } : { fd: openLog(path), form: format };
 }
 
 function giveUpStreams(file: Fd | undefined): void {

@@ -6,19 +6,20 @@ import { compiledPolicy } from "../../policies/syscalls/compiled.ts";
 import { tracedPolicy } from "../../policies/syscalls/compiled-ptrace.ts";
 import type { PlatformName } from "../../policies/syscalls/platform.ts";
 import type { PolicyName } from "../../policies/syscalls/trapped.ts";
+import type { TellingTarget } from "../../sentry/messages.ts";
 import type { SeccompLaunch } from "../init/launch.ts";
 
 /**
  * Under `strict` a call may wait in the sentry, and signals must be able to end that; under `balanced` none waits there for long.
- * @param channel where the sentry is told of filters and of tasks (sentry/messages.ts).
+ * @param channel where the sentry is told of filters and of tasks (sentry/messages.ts). @param strace on platform ptrace, where calls are to be told of.
  */
-export function trapFilter(channel: Fd, platform: PlatformName, policy: PolicyName = "balanced"): SeccompLaunch {
+export function trapFilter(channel: Fd, platform: PlatformName, policy: PolicyName = "balanced", strace?: TellingTarget): SeccompLaunch {
   const common = { early: true, allows: () => true };
   switch (platform) {
     case "notify":
       return { ...common, program: compiledPolicy(policy), flags: SECCOMP_FILTER_FLAG_NEW_LISTENER | (policy === "strict" ? 0 : SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV), listener: { socket: channel, message: () => "listener" } };
     case "ptrace":
-      return { ...common, program: tracedPolicy(), flags: 0, listener: undefined, gate: channel };
+      return { ...common, program: tracedPolicy(), flags: 0, listener: undefined, gate: { socket: channel, strace } };
     default:
       return assertNever(platform);
   }

@@ -1,6 +1,7 @@
 /** How trapped system calls reach the sentry. */
 import type { Fd, FdLike } from "../../linux/fd.ts";
 import type { PlatformName } from "../../policies/syscalls/platform.ts";
+import type { TellingTarget } from "../messages.ts";
 
 /** A trapped call; valid until its answer. */
 export interface Call {
@@ -40,7 +41,7 @@ export interface WaitSet {
 
 export interface Platform {
   readonly name: PlatformName;
-  /** @param fd as the entering process has sent it. */
-  attach(fd: Fd): Source;
+  /** @param fd as the entering process has sent it. @param strace where its calls are to be told of, which takes a tracer. */
+  attach(fd: Fd, strace?: TellingTarget): Source;
   waitSet(capacity: number): WaitSet;
 }

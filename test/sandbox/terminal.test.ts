@@ -11,7 +11,10 @@ const CONTROL_Z = "\x1a";
 const CONTROL_BACKSLASH = "\x1c";
 const END = "\x04";
 
-/** Each line is typed at the prompt; an array's further elements once its pattern has appeared. */
+/**
+ * Each line is typed at the prompt; an array's further elements once its pattern has appeared. A stopped task is `T` in ps(1), and `t` where it is traced,
+ * as all are on platform ptrace.
+ */
 const shell: Command = {
   args: ["/bin/bash", "--norc", "--noprofile", "-i"],
   dialogue: [
@@ -21,18 +24,18 @@ const shell: Command = {
     [/before\r\n$/, `typed\n${END}`],
     [/typed\r\n\$ $/, "started sleep 100 | sleep 101\n"],
     [/started\r\n$/, CONTROL_Z],
-    [/Stopped[^]*\$ $/, "jobs; ps -o stat= -C sleep | cut -c1\n"],
+    [/Stopped[^]*\$ $/, "jobs; ps -o stat= -C sleep | cut -c1 | tr t T\n"],
     [PROMPT, "bg; jobs -r\n"],
     [PROMPT, "fg\n"],
     [/sleep 101\r\n$/, CONTROL_C],
     [PROMPT, "echo status $?; sleep 0.2 & wait $!; echo waited\n"],
     [/waited\r\n[^]*\$ $/, "started sleep 100\n"],
     [/started\r\n$/, CONTROL_BACKSLASH],
-    [/Quit[^]*\$ $/, "cat < /dev/tty & until ps -o stat= -p $! | grep -q T; do sleep 0.05; done; jobs %%\n"],
+    [/Quit[^]*\$ $/, "cat < /dev/tty & until ps -o stat= -p $! | grep -qi t; do sleep 0.05; done; jobs %%\n"],
     [/Stopped +cat < .dev.tty\r\n\$ $/, "kill -9 %%; while kill -0 $! 2> /dev/null; do sleep 0.05; done; jobs\n"],
     [/Killed[^]*\$ $/, "(trap 'echo resized' WINCH; stty rows 40 cols 90; sleep 0.1; stty size)\n"],
     [/40 90\r\n\$ $/, "set +m; python3 -c 'import os, pty; print(pty.spawn([\"sh\", \"-c\", \"tty | tr -d 0-9; stty size; exit 3\"]))'\n"],
-    [/\n768\r\n\$ $/, "suspended() { kill -STOP $BASHPID; echo resumed; }; set -m; suspended & until ps -o stat= -p $! | grep -q T; do sleep 0.05; done; kill -CONT %%; wait; exec 3> /dev/tty; echo by name >&3\n"],
+    [/\n768\r\n\$ $/, "suspended() { kill -STOP $BASHPID; echo resumed; }; set -m; suspended & until ps -o stat= -p $! | grep -qi t; do sleep 0.05; done; kill -CONT %%; wait; exec 3> /dev/tty; echo by name >&3\n"],
     [/by name\r\n[^]*\$ $/, "disown -a; trap 'echo hung up' HUP; kill -HUP $$; trap - HUP; exit 5\n"],
   ],
 };

@@ -8,7 +8,10 @@ const made = (name: string, ...args: number[]) => filter({ arch: "x86_64", nr: s
 test.each([
   ["following a task", "ptrace", [0x4206], "allow"],
   ["letting it go on", "ptrace", [7], "allow"],
-  ["its registers", "ptrace", [13], "allow"],
+  ["what call it is at", "ptrace", [0x420e], "allow"],
+  ["that call's result", "ptrace", [6, 7, 80], "allow"],
+  ["another register", "ptrace", [6, 7, 128], "errno"],
+  ["all of its registers", "ptrace", [13], "errno"],
   ["a word of its memory", "ptrace", [5], "errno"],
   ["letting it out of its filter", "ptrace", [0x4200], "errno"],
   ["a request that differs above 32 bits", "ptrace", [0x1_0000_0007], "errno"],

@@ -15,20 +15,24 @@
 import { messageOf, SysError } from "../../../linux/errors.ts";
 import type { Fd } from "../../../linux/fd.ts";
 import { read, writeAll } from "../../../linux/file.ts";
-import { trySeize } from "../../../linux/seccomp-trace.ts";
+import { interrupt, trySeize } from "../../../linux/seccomp-trace.ts";
 import { peerPid } from "../../../linux/socket.ts";
 import type { Handle, Source } from "../platform.ts";
+import type { Sink } from "../../strace.ts";
 import type { Tracer } from "./tracer.ts";
 
 export class Gate implements Source {
   readonly fd: Fd;
   readonly #tracer: Tracer;
   readonly #warn: (message: string) => void;
+  #sink: Sink | undefined;
 
-  constructor(fd: Fd, tracer: Tracer, warn: (message: string) => void) {
+  /** @param sink where the process's calls are to be told of. */
+  constructor(fd: Fd, tracer: Tracer, warn: (message: string) => void, sink: Sink | undefined) {
     this.fd = fd;
     this.#tracer = tracer;
     this.#warn = warn;
+    this.#sink = sink;
   }
 
   serve(handle: Handle): boolean {
@@ -37,13 +41,18 @@ export class Gate implements Source {
     } catch (error) {
       this.#warn(`a process could not be let in: ${messageOf(error)}`);
     }
+    this.#sink?.close();
     return false;
   }
 
   #open(pid: number, handle: Handle): void {
-    const result = trySeize(pid);
+    const result = trySeize(pid, this.#sink !== undefined);
     if (result < 0) throw new SysError({ syscall: "ptrace", errno: -result, path: `PTRACE_SEIZE ${pid}` });
-    this.#tracer.admit(pid, handle);
+    const sink = this.#sink;
+    this.#sink = undefined;
+    this.#tracer.admit(pid, handle, sink);
+    // So that it is followed from call to call before it executes the program.
+    if (sink !== undefined) interrupt(pid);
     writeAll(this.fd, "+");
   }
 }

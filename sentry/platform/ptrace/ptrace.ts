@@ -2,11 +2,17 @@
 import type { FdLike } from "../../../linux/fd.ts";
 import { PollSet } from "../../../linux/poll-set.ts";
 import { waitAny, waited } from "../../../linux/seccomp-trace.ts";
+import { forgoStopSignals } from "../../../linux/signal.ts";
+import type { TellingTarget } from "../../messages.ts";
+import { BoundedSink } from "../../strace-sink.ts";
 import type { Tasks } from "../../tasks.ts";
 import type { Platform, WaitSet } from "../platform.ts";
 import { Bell, type BellBirth } from "./bell.ts";
 import { Gate } from "./gate.ts";
 import { Tracer } from "./tracer.ts";
+
+/** To be called before the sentry is born, for what `startPtrace` may be asked to tell. */
+export { loadNames } from "../../strace.ts";
 
 /** The kernel tells of the task first that was followed last. So that none waits for ever, all that have stopped are taken down now and then before one goes on. */
 const FAIR_EVERY = 16;
@@ -84,11 +90,22 @@ export interface PtraceOptions extends BellBirth {
   readonly tasks: Tasks;
   /** Tells of processes that could not be traced. */
   readonly warn: (message: string) => void;
+  /** The guest's: struct sock_filter[]. */
+  readonly filter: () => Uint8Array;
+  /** A line of a log of this form. */
+  readonly line: (form: TellingTarget["form"], text: string) => string;
 }
 
-/** Preconditions: the process is confined, but for its filter. */
+/** Preconditions: the process is confined, but for its filter; `loadNames` has been called before. */
 export function startPtrace(options: PtraceOptions): Platform {
   const bell = new Bell(options);
-  const tracer = new Tracer(options.tasks);
-  return { name: "ptrace", attach: (fd) => new Gate(fd, tracer, options.warn), waitSet: (capacity) => new TracingSet(capacity, bell, tracer) };
+  // One less thing for the kernel to do at each trapped call.
+  forgoStopSignals();
+  const tracer = new Tracer(options.tasks, options.filter);
+  const sinkOf = ({ fd, form }: TellingTarget) => new BoundedSink(fd, (text) => options.line(form, text));
+  return {
+    name: "ptrace",
+    attach: (fd, strace) => new Gate(fd, tracer, options.warn, strace === undefined ? undefined : sinkOf(strace)),
+    waitSet: (capacity) => new TracingSet(capacity, bell, tracer),
+  };
 }

@@ -1,12 +1,16 @@
 /** What becomes of the stops of the guest's tasks. What a stop is about, it says itself; only whose task it is has to be known, where there are several containers. */
 import { PTRACE_EVENT_CLONE, PTRACE_EVENT_EXEC, PTRACE_EVENT_SECCOMP, PTRACE_EVENT_STOP } from "../../../linux/abi/ptrace.ts";
 import { SIGNALS } from "../../../linux/abi/signal.ts";
-import { eventMessage, hasStopped, killTask, leaveStopped, letGo, stopEvent, stopSignal, TracedCall } from "../../../linux/seccomp-trace.ts";
+import { eventMessage, hasStopped, heldSignal, killTask, leaveStopped, letGo, letGoToCall, stopEvent, stopSignal, TracedCall } from "../../../linux/seccomp-trace.ts";
+import { decodeStatus } from "../../../linux/tracing.ts";
+import { answersUnder } from "../../strace-answer.ts";
+import { Strace, type Sink } from "../../strace.ts";
 import type { Tasks } from "../../tasks.ts";
 import { CONTINUE, type Handle } from "../platform.ts";
 
 export class Tracer {
   readonly #tasks: Tasks;
+  readonly #filter: () => Uint8Array;
   /** Of the container that came first. */
   #first: Handle | undefined;
   /** Tasks of the others. */
@@ -16,19 +20,28 @@ export class Tracer {
   readonly #threaded = new Set<number>();
   /** Process ids whose next program may have got what was meant for the one before; see `#answer`. */
   readonly #mixedUp = new Set<number>();
+  /** Once it is asked for. */
+  #strace: Strace | undefined;
 
-  constructor(tasks: Tasks) {
+  /** @param filter the guest's. */
+  constructor(tasks: Tasks, filter: () => Uint8Array) {
     this.#tasks = tasks;
+    this.#filter = filter;
   }
 
-  /** A process that is followed from now on. */
-  admit(pid: number, handle: Handle): void {
+  /** A process that is followed from now on. @param sink where its calls are to be told of. */
+  admit(pid: number, handle: Handle, sink: Sink | undefined): void {
     this.#first ??= handle;
     if (handle !== this.#first) this.#others.set(pid, handle);
+    if (sink === undefined) return;
+    this.#strace ??= new Strace({ guestPid: (task) => this.#tasks.guestPid(task), answeredBy: answersUnder(this.#filter()) });
+    // It is the stub, which makes calls of its own before it executes the program.
+    this.#strace.begin(pid, sink, "from-execve");
   }
 
   /** @param status as wait4(2) tells it. */
   take(pid: number, status: number): void {
+    if (this.#strace?.has(pid) === true && stopEvent(status) !== PTRACE_EVENT_SECCOMP) this.#strace.tell(pid, decodeStatus(pid, status));
     if (!hasStopped(status)) {
       this.#forget(pid);
       return;
@@ -42,14 +55,19 @@ export class Tracer {
       case PTRACE_EVENT_CLONE:
         // Before it is let go: it makes no call until its thread is known of.
         this.#threaded.add(pid);
-        return letGo(pid);
+        return this.#letGo(pid);
       case PTRACE_EVENT_EXEC:
         return this.#executed(pid);
       case 0:
-        return letGo(pid, stopSignal(status));
+        return this.#letGo(pid, heldSignal(status));
       default:
-        return letGo(pid);
+        return this.#letGo(pid);
     }
+  }
+
+  #letGo(pid: number, signal = 0): void {
+    if (this.#strace?.stopsAtCalls(pid) === true) letGoToCall(pid, signal);
+    else letGo(pid, signal);
   }
 
   #forget(pid: number): void {
@@ -63,12 +81,16 @@ export class Tracer {
    * its pid namespace.
    */
   #begin(pid: number): void {
-    if (this.#others.size > 0 && !this.#others.has(pid)) {
+    const isOther = this.#others.size > 0 && !this.#others.has(pid);
+    const isUntold = this.#strace?.has(pid) === false;
+    if (isOther || isUntold) {
       const { process, parent } = this.#tasks.kinOf(pid);
       const handle = this.#others.get(process) ?? this.#others.get(parent);
       if (handle !== undefined) this.#others.set(pid, handle);
+      this.#strace?.inherit(pid, process);
+      this.#strace?.inherit(pid, parent);
     }
-    letGo(pid);
+    this.#letGo(pid);
   }
 
   /** The thread that did so has its leader's id now, and nobody is told of the end of its own. */
@@ -77,7 +99,7 @@ export class Tracer {
     const former = this.#others.size > 0 ? eventMessage(pid) : pid;
     if (former !== pid) this.#others.delete(former);
     if (this.#mixedUp.delete(pid)) killTask(pid);
-    else letGo(pid);
+    else this.#letGo(pid);
   }
 
   #serve(pid: number): void {
@@ -85,7 +107,7 @@ export class Tracer {
     const handle = this.#others.get(pid) ?? this.#first;
     if (handle === undefined || !call.load(pid, this.#threaded.has(pid))) return;
     const result = handle(call);
-    if (result === CONTINUE) letGo(pid);
+    if (result === CONTINUE) this.#letGo(pid);
     else this.#answer(pid, result);
   }
 
@@ -97,7 +119,7 @@ export class Tracer {
   #answer(pid: number, result: number): void {
     if (this.#call.answer(result) < 0) {
       if (this.#call.written) this.#mixedUp.add(pid);
-    } else if (this.#call.isWaiting()) letGo(pid);
+    } else if (this.#call.isWaiting()) this.#letGo(pid);
     else killTask(pid);
   }
 }

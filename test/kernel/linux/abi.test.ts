@@ -59,8 +59,6 @@ const EXPRESSIONS: Record<string, string> = {
   "SYSCALL_INFO.size": "sizeof(struct ptrace_syscall_info)",
   "REGISTERS.ax": "offsetof(struct user_regs_struct, rax)",
   "REGISTERS.originalAx": "offsetof(struct user_regs_struct, orig_rax)",
-  "REGISTERS.size": "sizeof(struct user_regs_struct)",
-  ...Object.fromEntries(["rdi", "rsi", "rdx", "r10", "r8", "r9"].map((name, i) => [`ARGUMENT_REGISTERS.${i}`, `offsetof(struct user_regs_struct, ${name})`])),
   SECCOMP_METADATA_SIZE: "sizeof(struct seccomp_metadata)",
   SOCK_FILTER_SIZE: "sizeof(struct sock_filter)",
   "NFT_MSG.newTable": "NFT_MSG_NEWTABLE",

@@ -112,10 +112,4 @@ describeRuntime("platform ptrace", ({ test, make }) => {
     expect(await c.run({ prefix: [without], global: ["--mode", "sentry", "--platform", "notify"] })).toMatchObject({ code: 1, stderr: expect.stringContaining("this kernel has no seccomp user notification") });
     expect(await c.run({ prefix: [without], global: ["--mode", "sentry", "--platform", "ptrace"] })).toMatchObject({ code: 0, stderr: "" });
   });
-
-  test("--strace says why not", async () => {
-    await using c = make({ args: ["true"] });
-    const { code, stderr } = await c.run({ global: [...PTRACE.global, "--strace"] });
-    expect([code, stderr]).toEqual([1, "tssandbox: --strace: a task can have one tracer, which is the sentry on platform ptrace; use --platform notify\n"]);
-  });
 });
