@@ -1,4 +1,5 @@
 /** A program that takes a container's output: it reads 3 (stdout) and 4 (stderr), and closes 5 when it is ready. Source: containerd, runtime/v2/logging. */
+import { accessSync, constants } from "node:fs";
 import { Socket } from "node:net";
 import { messageOf } from "../../linux/errors.ts";
 import { createExecStub, prepareExec } from "../../linux/exec.unsafe.ts";
@@ -6,23 +7,65 @@ import type { Fd } from "../../linux/fd.ts";
 import { closeOnExecFrom, duplicate, duplicateOnto, open, pipe, setCloseOnExec } from "../../linux/file.ts";
 import { fork } from "../../linux/fork.unsafe.ts";
 import { O_RDWR } from "../../linux/abi/fcntl.ts";
+import { SIGNALS } from "../../linux/abi/signal.ts";
+import { pidfdOpen, pidfdSendSignal } from "../../linux/process.ts";
 import type { Destination } from "./destination.ts";
 
-export interface Logger {
+const LOOK_MS = 20;
+
+export class Logger {
+  /** The writing ends, whoever takes them. */
   readonly stdout: Fd;
   readonly stderr: Fd;
+  readonly #pidfd: Fd;
+  #watching: Promise<void> | undefined;
+  #gone = false;
+
+  constructor(stdout: Fd, stderr: Fd, pidfd: Fd) {
+    this.stdout = stdout;
+    this.stderr = stderr;
+    this.#pidfd = pidfd;
+  }
+
+  /** Resolves when it has ended, which it does when its streams do. */
+  ended(): Promise<void> {
+    return (this.#watching ??= this.#watch());
+  }
+
+  async #watch(): Promise<void> {
+    // What has ended is there until the shim has reaped it.
+    while (pidfdSendSignal(this.#pidfd, 0)) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    this.#gone = true;
+    this.#pidfd.close();
+  }
+
+  /** Closes what nobody has taken. */
+  closeEnds(): void {
+    this.stdout.close();
+    this.stderr.close();
+  }
+
+  /** One that has not ended with its streams would stay for ever. Source: containerd, pkg/process/io.go, binaryIO.cancel. */
+  end(): void {
+    this.closeEnds();
+    if (!this.#gone) pidfdSendSignal(this.#pidfd, SIGNALS.SIGKILL);
+    void this.ended();
+  }
 }
 
 const NOT_EXECUTED = 127;
 
-/** Resolves when the logger is ready. @returns the writing ends. @throws Error where it ends before it is. */
+/** Resolves when the logger is ready. @throws Error where it cannot be executed. */
 export async function startLogger({ path, args }: Extract<Destination, { kind: "binary" }>, id: string, namespace: string): Promise<Logger> {
+  accessSync(path, constants.X_OK);
   const [out, err, ready] = [pipe(), pipe(), pipe()];
   const env = [`CONTAINER_ID=${id}`, `CONTAINER_NAMESPACE=${namespace}`, `PATH=${process.env["PATH"] ?? ""}`];
-  fork(() => execute([path, ...args], env, [out[0], err[0], ready[1]]));
+  const pid = fork(() => execute([path, ...args], env, [out[0], err[0], ready[1]]));
+  // Not reaped before the event loop goes on.
+  const logger = new Logger(out[1], err[1], pidfdOpen(pid));
   for (const fd of [out[0], err[0], ready[1]]) fd.close();
   await firstNews(ready[0]);
-  return { stdout: out[1], stderr: err[1] };
+  return logger;
 }
 
 function execute(argv: readonly [string, ...string[]], env: readonly string[], fds: readonly Fd[]): number {

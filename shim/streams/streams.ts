@@ -61,8 +61,13 @@ export class ProcessStreams {
   static async open(names: StreamNames, owner: StreamOwner, id: string, namespace: string): Promise<ProcessStreams> {
     const [stdout, stderr] = [parseDestination(names.stdout), parseDestination(names.stderr)];
     const logger = stdout.kind === "binary" ? await startLogger(stdout, id, namespace) : undefined;
-    const readers = await Promise.all([stdout, stderr].map(awaitReader));
-    return new ProcessStreams(names, owner, { stdout, stderr, logger }, readers);
+    try {
+      const readers = await Promise.all([stdout, stderr].map(awaitReader));
+      return new ProcessStreams(names, owner, { stdout, stderr, logger }, readers);
+    } catch (error) {
+      logger?.end();
+      throw error;
+    }
   }
 
   #pipe(): [Fd, Fd] {
@@ -103,6 +108,8 @@ export class ProcessStreams {
     this.#consoleEnd?.close();
     if (master !== undefined) this.#relay(master);
     this.#closeReaders();
+    // A terminal has no standard error.
+    this.#destinations.logger?.closeEnds();
   }
 
   #relay(master: Fd): void {
@@ -126,11 +133,11 @@ export class ProcessStreams {
     if (this.#master !== undefined) setWindowSize(this.#master, { rows, columns });
   }
 
-  /** When all output has been passed on: after the process's end, and that of whoever has inherited its streams; or after `timeoutMs`. */
+  /** When all output has been passed on, and a logger has done with it: after the process's end, and that of whoever has inherited its streams; or after `timeoutMs`. */
   async drained(timeoutMs: number): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => void (timer = setTimeout(resolve, timeoutMs)));
-    await Promise.race([Promise.all(this.#pending), late]);
+    await Promise.race([Promise.all([...this.#pending, this.#destinations.logger?.ended()]), late]);
     clearTimeout(timer);
   }
 
@@ -141,6 +148,7 @@ export class ProcessStreams {
     this.#input?.destroy();
     this.#master?.close();
     for (const stream of this.#copies.flat()) stream.destroy();
+    this.#destinations.logger?.end();
   }
 
   #closeReaders(): void {

@@ -36,6 +36,15 @@ async function removed(id: string): Promise<void> {
   await containerd.expectNothingLeft(id);
 }
 
+/** Starts a container whose output a logger takes, which does `then` when it has said that it is ready. */
+async function logged(id: string, then: string, ...command: string[]): Promise<void> {
+  const { workspace } = containerd;
+  const logger = workspace.path(`${id}.sh`);
+  writeFileSync(logger, `#!/bin/sh\necho $$ >$0.pid\nexec 5>&-\n${then}\n`);
+  chmodSync(logger, 0o755);
+  await containerd.ok("run", "--detach", ...ownShim("sentry").arguments(workspace), "--cgroup", `${workspace.cgroup}/${id}`, "--log-uri", `binary://${logger}`, BUSYBOX.name, id, ...command);
+}
+
 describe("a sandbox", () => {
   test("streams, and the exit code", async () => {
     const done = await containerd.run("streams", BUSYBOX, [], ["sh", "-c", "echo ready; head -n1; uname -r >&2; exit 7"], { dialogue: [[/ready\n/, "line\n"]] });
@@ -150,5 +159,21 @@ describe("the log goes", () => {
     chmodSync(logger, 0o755);
     await containerd.run("logged", BUSYBOX, ["--log-uri", `binary://${logger}?tag=x`], ["sh", "-c", script]);
     await eventually("all is there", () => existsSync(file) && readFileSync(file, "utf8") === "tss logged tag x\nout\nerr\n");
+  });
+
+  test("to a logger that ends before the container, and to one that does not end with it: neither keeps it from going", async () => {
+    await logged("short", "exit 1", "sh", "-c", "while :; do echo line; sleep 0.1; done");
+    await logged("long", "exec sleep 1000", "sleep", "1000");
+    const logger = Number(readFileSync(containerd.workspace.path("long.sh.pid"), "utf8"));
+    expect(isAlive(logger)).toBe(true);
+    await containerd.remove("short");
+    await removed("long");
+    expect(isAlive(logger)).toBe(false);
+  });
+
+  test("to a logger that there is not: told, and nothing is left", async () => {
+    const refused = await containerd.run("nowhere", BUSYBOX, ["--log-uri", "binary:///no/such/logger"], ["true"]);
+    expect(refused.stderr).toContain("/no/such/logger");
+    await containerd.expectNothingLeft("nowhere");
   });
 });
