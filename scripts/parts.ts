@@ -23,7 +23,7 @@ export const PARTS: readonly Part[] = [
   // Who tells of calls on platform ptrace is its tracer.
   { name: "strace", entries: ["runtime/sandbox/strace.ts", "sentry/platform/ptrace/ptrace.ts"] },
   { name: "bench", entries: ["bench/command.ts"] },
-  { name: "vm", entries: ["runtime/commands/vm.ts", "runtime/vm/create.ts", "runtime/vm/exec.ts", "runtime/vm/control.ts"] },
+  { name: "vm", entries: ["runtime/commands/vm.ts", "runtime/vm/create.ts", "runtime/vm/exec.ts", "runtime/vm/control.ts", "runtime/vm/ask.ts"] },
   { name: "do", entries: ["runtime/commands/do.ts", "policies/profiles/namespace-default.ts"] },
   { name: "metrics", entries: ["runtime/commands/metrics/command.ts"] },
   { name: "manual", entries: ["runtime/commands/manual/completion.ts", "runtime/commands/manual/man.ts"] },

@@ -61,6 +61,8 @@ export const ConfigSchema = strictObject({
       image: optional(path),
       memoryMiB: optional(within(MEMORY_MIB)),
       vcpus: optional(within(VCPUS)),
+      maxMemoryMiB: optional(within(MEMORY_MIB)),
+      maxVcpus: optional(within(VCPUS)),
     }),
   ),
 });

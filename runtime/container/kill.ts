@@ -2,6 +2,7 @@ import { SIGNALS } from "../../linux/abi/signal.ts";
 import { ESRCH } from "../../linux/abi/errno.ts";
 import { isErrno } from "../../linux/errors.ts";
 import { kill, pidfdOpen, pidfdSendSignal } from "../../linux/process.ts";
+import { askAgent } from "../vm/ask.ts";
 import { membersOf } from "./members.ts";
 import { isAlive } from "./process-info.ts";
 import { freeGuest } from "../sandbox/stall.ts";
@@ -16,6 +17,7 @@ import { ContainerError, type Container } from "./store.ts";
 export function killContainer(container: Container, signal: number, all: boolean): void {
   const status = statusOf(container);
   if (all && signal === SIGNALS.SIGKILL && container.record.mode === "sentry") killGuest(container, status === "paused");
+  if (all && signal !== SIGNALS.SIGKILL && container.record.mode === "vm" && status !== "stopped") return signalGuest(container, signal, status === "paused");
   if (all) return killAll(container, signal, status === "stopped");
   if (status === "stopped") throw new ContainerError(`container not running: ${container.record.id}`);
   if (!killInit(container, signal)) throw new ContainerError(`container not running: ${container.record.id}`);
@@ -24,7 +26,7 @@ export function killContainer(container: Container, signal: number, all: boolean
   const cgroup = cgroupOf(container);
   if (!container.record.ownPidNamespace) cgroup.kill(signal);
   // A frozen process takes no signal.
-  else if (status === "paused" && container.record.mode !== "sentry") cgroup.thaw();
+  else if (status === "paused" && container.record.mode === "namespace") cgroup.thaw();
 }
 
 /** Milliseconds. It may take longer to write back what it has mapped of files. */
@@ -35,6 +37,12 @@ function killGuest(container: Container, paused: boolean): void {
   killInit(container, SIGNALS.SIGKILL);
   if (paused) cgroupOf(container).thaw();
   freeGuest(container, GUEST_END_MS);
+}
+
+/** In its cgroup on the host is the machine as well. One that is paused cannot answer: what its stand-in is sent waits there. */
+function signalGuest(container: Container, signal: number, paused: boolean): void {
+  if (paused) killInit(container, signal);
+  else askAgent(container, { do: "kill-all", signal });
 }
 
 /** A container without a cgroup is known by its pid namespace, as long as that has an init. */

@@ -3,7 +3,9 @@ import { statsJson, type OomSource } from "../cgroups/index.ts";
 import type { Logger } from "../log.ts";
 import type { LinuxResources } from "../spec/config.ts";
 import type { Checked } from "../spec/validate.ts";
-import { askAgent, oomEventsInGuest } from "../vm/ask.ts";
+import { askAgent, oomEventsInGuest, statsInGuest } from "../vm/ask.ts";
+import { isOpen } from "../vm/group.ts";
+import { hostChange } from "../vm/host-resources.ts";
 import { pauseInMachine, resumeInMachine } from "../vm/pause.ts";
 import { cgroupOf } from "./status.ts";
 import type { Container } from "./store.ts";
@@ -11,25 +13,30 @@ import type { Container } from "./store.ts";
 /** @throws CgroupError, Error */
 export function freezeContainer(container: Container): void {
   if (container.record.mode === "vm") pauseInMachine(container);
-  // In a machine: its stand-in, and that it is paused.
-  cgroupOf(container).freeze();
+  else cgroupOf(container).freeze();
 }
 
 /** @throws CgroupError, Error */
 export function thawContainer(container: Container): void {
   if (container.record.mode === "vm") resumeInMachine(container);
-  cgroupOf(container).thaw();
+  else cgroupOf(container).thaw();
 }
 
 /** A machine keeps the size that it was made with. @throws CgroupError, Error */
 export function updateContainer(container: Container, resources: Checked<LinuxResources>, log: Logger): void {
-  if (container.record.mode === "vm") askAgent(container, { do: "update", resources: log.warned(resources) });
+  if (container.record.mode === "vm") updateInMachine(container, log.warned(resources));
   else cgroupOf(container).update(log.warned(resources));
+}
+
+/** The guest's kernel keeps the container's limits, the host its machine's. */
+function updateInMachine(container: Container, resources: LinuxResources): void {
+  askAgent(container, { do: "update", resources });
+  cgroupOf(container).update(hostChange(resources, isOpen(container.record)));
 }
 
 /** JSON, as `events` prints it. @throws CgroupError, Error */
 export function statsOf(container: Container): string {
-  const data: unknown = container.record.mode === "vm" ? askAgent(container, { do: "stats" }) : cgroupOf(container).stats();
+  const data: unknown = container.record.mode === "vm" ? statsInGuest(container) : cgroupOf(container).stats();
   return statsJson({ type: "stats", id: container.record.id, data });
 }
 

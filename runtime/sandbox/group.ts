@@ -36,7 +36,7 @@ export interface Group extends Named {
 interface Naming {
   /** Its value is the sandbox's id. */
   readonly sandbox: string;
-  /** Its value is `container` for who joins; undefined: no such annotation is asked for. */
+  /** Its value is `container` for who joins, `sandbox` for the first; undefined: no such annotation is asked for. */
   readonly role: string | undefined;
   /** Whether who names a sandbox that cannot be joined is refused, or gets one of his own: an engine's pod may have no first container of ours. */
   readonly binding: boolean;
@@ -51,6 +51,11 @@ const NAMINGS: readonly Naming[] = [
 ];
 
 const MEMBER = "container";
+const FIRST = "sandbox";
+
+/** Whether a container says of itself that others may come: a pod's first one by its engine's annotation, or any by ours with its own id. */
+export const saysItIsFirst = (annotations: Readonly<Record<string, string>>, id: string): boolean =>
+  NAMINGS.some(({ sandbox, role }) => (role === undefined ? annotations[sandbox] === id : annotations[role] === FIRST));
 
 /**
  * @param root directory of the containers' state. @returns undefined for a container that has a sandbox of its own, or is its first.

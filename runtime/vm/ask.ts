@@ -1,11 +1,14 @@
 /** Asking the agent in a guest about a container. */
 import * as v from "valibot";
 import { POLLIN } from "../../linux/abi/poll.ts";
+import type { Fd } from "../../linux/fd.ts";
+import { now } from "../../linux/sleep.ts";
 import type { OomNews, OomSource } from "../cgroups/index.ts";
 import type { Container } from "../container/store.ts";
+import { Channel } from "./channel.ts";
 import { connectToAgent, talk } from "./connect.ts";
 import { guestIdOf, machineDirectory } from "./group.ts";
-import { parseFromAgent, type Question } from "./protocol.ts";
+import { MAX_AGENT_FRAME, parseFromAgent, type Question } from "./protocol.ts";
 
 /** Milliseconds: the guest runs already. */
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -17,18 +20,48 @@ const processLine = v.strictObject({
 export type ProcessLine = v.InferOutput<typeof processLine>;
 
 /** @returns JSON, which a hostile guest may have written. @throws Error with the agent's reason; where the guest does not answer */
-export function askAgent(container: Container, question: Question): unknown {
+export const askAgent = (container: Container, question: Question): unknown => JSON.parse(askForText(container, question));
+
+function askForText(container: Container, question: Question): string {
   const channel = connectToAgent(machineDirectory(container), ANSWER_TIMEOUT_MS, () => undefined);
   using _socket = channel.fd;
-  const answer = talk(channel, { kind: "ask", id: guestIdOf(container.record), question }, () => undefined);
+  const answer = talk(channel, { kind: "ask", id: guestIdOf(container.record), question }, patience());
   if (answer.kind !== "answer") throw new Error("the agent in the guest answers what was not asked");
-  return JSON.parse(answer.text);
+  return answer.text;
+}
+
+/** For who waits: a guest that runs on and says nothing is not waited for without end. */
+function patience(): () => void {
+  const end = now() + ANSWER_TIMEOUT_MS;
+  return () => {
+    if (now() > end) throw new Error(`the guest has not answered within ${ANSWER_TIMEOUT_MS / 1000} s`);
+  };
+}
+
+/** The figures of a container in its guest, which are the guest's word. @throws Error as `askAgent` */
+export const statsInGuest = (container: Container): unknown => parseFigures(askForText(container, { do: "stats" }));
+
+/** JSON whose whole numbers stay what they are: above 2^53 they are bigint. */
+export const parseFigures = (text: string): unknown => JSON.parse(text, keepWhole as (key: string, value: unknown) => unknown);
+
+/** With the source of each value: ECMA-262 proposal-json-parse-with-source, in V8 since 11.4; TypeScript's lib has no type for it yet. */
+function keepWhole(_key: string, value: unknown, { source = "" }: { readonly source?: string }): unknown {
+  return typeof value === "number" && !Number.isSafeInteger(value) && /^\d{1,20}$/.test(source) ? BigInt(source) : value;
 }
 
 /** What the agent tells of a container's processes that were killed for want of memory. @throws Error with the agent's reason */
-export function oomEventsInGuest(container: Container): OomSource {
+export const oomEventsInGuest = (container: Container): OomSource => oomSourceFrom(openOomWatch(container));
+
+/** The connection by which it is told; for who must not wait for a guest, another process may open it. @throws Error with the agent's reason */
+export function openOomWatch(container: Container): Fd {
   const channel = connectToAgent(machineDirectory(container), ANSWER_TIMEOUT_MS, () => undefined);
-  talk(channel, { kind: "ask", id: guestIdOf(container.record), question: { do: "watch-oom" } }, () => undefined);
+  talk(channel, { kind: "ask", id: guestIdOf(container.record), question: { do: "watch-oom" } }, patience());
+  return channel.fd;
+}
+
+/** @param connection from `openOomWatch`, which it owns. */
+export function oomSourceFrom(connection: Fd): OomSource {
+  const channel = new Channel(connection, MAX_AGENT_FRAME);
   const take = (): OomNews => {
     channel.read();
     let news: OomNews = "none";

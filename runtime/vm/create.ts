@@ -30,6 +30,7 @@ import { connectToAgent, fresh, request } from "./connect.ts";
 import { checkVolumes, lend } from "./files.ts";
 import { guestIdOf, isOpen, machineDirectory, machineOf } from "./group.ts";
 import { guestSpec, joinedNamespaces } from "./guest-spec.ts";
+import { bootResources, hostChange, hostResources, type HostedMachine } from "./host-resources.ts";
 import { JoinedMachine } from "./join.ts";
 import { HostMachine } from "./machine.ts";
 import { connectNetwork, NO_NETWORK, type NetworkCard } from "./network.ts";
@@ -82,9 +83,8 @@ function joinsOf(spec: Spec, root: string, first: string): NewContainer["joins"]
 
 /** @param lock of the container, which the stand-in must not keep. */
 export function buildMachine(container: Container, spec: Spec, console: ConsoleTarget | undefined, lock: Fd, plan: MachinePlan, options: CreateOptions): void {
-  const resources = spec.linux?.resources ?? {};
+  const resources = hostResources(spec.linux?.resources ?? {}, hostedBy(plan));
   const cgroup = inStep("cgroup", () => createCgroup(container.record.cgroup, resources));
-  const joining = inStep("cgroup", () => cgroup.openJoin(resources));
   const createdLock = inStep("state directory", () => container.openLock("created"));
   lockFile(createdLock, "exclusive", true);
   using directory = open(container.directory, fcntl.O_PATH | fcntl.O_DIRECTORY);
@@ -96,7 +96,7 @@ export function buildMachine(container: Container, spec: Spec, console: ConsoleT
     ours.close();
     return standIn({ container, spec, console, plan, channel: theirs, start: { listener: startSocket, created: createdLock }, inherited });
   });
-  for (const fd of [theirs, startSocket, createdLock, ...joining.tasks]) fd.close();
+  for (const fd of [theirs, startSocket, createdLock]) fd.close();
   console?.socket.close();
   using undo = new DisposableStack();
   using _ours = ours;
@@ -104,10 +104,15 @@ export function buildMachine(container: Container, spec: Spec, console: ConsoleT
     kill(pid, SIGNALS.SIGKILL);
     waitPid(pid);
   });
-  awaitMade(ours);
-  // Not before: the machine is not the container's to pay for, but the runtime class's overhead.
-  inStep("cgroup", () => joining.move(pid, false));
-  joining.birthplace?.close();
+  awaitWord(ours);
+  // What it starts is born there, and all of the guest's memory counts there.
+  inStep("cgroup", () => {
+    cgroup.addProcess(pid);
+    cgroup.set(bootResources(resources));
+  });
+  send(ours, { kind: "go" });
+  awaitWord(ours);
+  if (resources.cpu !== undefined) inStep("cgroup", () => cgroup.update(hostChange(resources, false)));
   const state = JSON.stringify(ociState(container, "creating", pid));
   inStep("prestart hooks", () => runHooks(spec.hooks?.prestart, state));
   inStep("createRuntime hooks", () => runHooks(spec.hooks?.createRuntime, state));
@@ -121,7 +126,12 @@ export function buildMachine(container: Container, spec: Spec, console: ConsoleT
   undo.move();
 }
 
-function awaitMade(channel: Fd): void {
+function hostedBy({ machine }: MachinePlan): HostedMachine | undefined {
+  return machine.kind === "joined" ? undefined : { ...machine.settings, shared: machine.places > 0 };
+}
+
+/** That it waits for its cgroup, then that all is made. */
+function awaitWord(channel: Fd): void {
   const message = receive(channel);
   if (message?.kind === "failed") throw fromWire(message.error);
   if (message === undefined) throw new Error("the container's stand-in ended during set-up");
@@ -144,6 +154,7 @@ function standIn({ container, spec, console, plan, channel, start, inherited }: 
   dropInherited([channel, start.listener, start.created, signals, ...(console === undefined ? [] : [console.socket])], inherited);
   let code = 1;
   const reported = reporting(channel, () => {
+    rendezvous(channel, { kind: "cgroup" });
     newSession();
     const terminal = console === undefined ? undefined : openTerminal(console);
     const network = plan.machine.kind === "joined" ? NO_NETWORK : inStep("network", () => connectNetwork(spec));

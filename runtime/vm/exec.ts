@@ -25,7 +25,6 @@ export function execInMachine(container: Container, options: ExecOptions): numbe
   // While it is paused the guest could not answer, whatever the caller wants to ignore.
   if (status !== "running" && status !== "created") throw new ContainerError(`cannot exec in a ${status} container: ${container.record.id}`);
   if (options.preserveFds > 0) throw new Error("--preserve-fds: a descriptor of the host's means nothing in a machine's guest");
-  const joining = inStep("cgroup", () => cgroupOf(container).openJoin(options.spec.linux?.resources ?? {}, container.record.pid));
   const [ours, theirs] = socketPair();
   const inherited = nodeResources();
   setChildSubreaper(true);
@@ -56,8 +55,7 @@ export function execInMachine(container: Container, options: ExecOptions): numbe
   const made = receive(ours);
   if (made?.kind === "failed") throw fromWire(made.error);
   if (made === undefined) throw new Error("the process's stand-in ended during set-up");
-  inStep("cgroup", () => joining.move(pid, false));
-  for (const fd of [...joining.tasks, joining.birthplace]) fd?.close();
+  inStep("cgroup", () => cgroupOf(container).addProcess(pid, container.record.pid));
   if (options.pidFile !== undefined) writePidFile(options.pidFile, pid, undo);
   send(ours, { kind: "go" });
   undo.move();

@@ -5,7 +5,7 @@
 import { dirname } from "node:path";
 import { statusOf } from "../container/status.ts";
 import { Container, ContainerError, type ContainerRecord } from "../container/store.ts";
-import type { Named } from "../sandbox/group.ts";
+import { saysItIsFirst, type Named } from "../sandbox/group.ts";
 import { validateId } from "../spec/id.ts";
 
 /** What a restored container is called in its guest: as the one that was saved. */
@@ -18,13 +18,8 @@ export function guestIdOf({ id, annotations }: Pick<ContainerRecord, "id" | "ann
   return guestId;
 }
 
-/** Who says of himself that others may come: a pod's first container by its engine's annotation, or any by ours with its own id. */
-const OPEN: Readonly<Record<string, (id: string) => string>> = {
-  "dev.tssandbox.sandbox": (id) => id, "io.kubernetes.cri.container-type": () => "sandbox", "io.kubernetes.cri-o.ContainerType": () => "sandbox",
-};
-
 /** Whether a machine has places for others. */
-export const isOpen = ({ annotations, id }: Pick<ContainerRecord, "id" | "annotations">): boolean => Object.entries(OPEN).some(([name, value]) => annotations[name] === value(id));
+export const isOpen = ({ annotations, id }: Pick<ContainerRecord, "id" | "annotations">): boolean => saysItIsFirst(annotations, id);
 
 /** Whether nobody else is in its machine, or can come. */
 export const isAlone = ({ record }: Container): boolean => record.sandbox === undefined && !isOpen(record);

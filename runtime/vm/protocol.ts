@@ -47,6 +47,8 @@ interface Fresh {
 
 export type Question =
   | { readonly do: "freeze" | "thaw" }
+  /** To every process of the container. */
+  | { readonly do: "kill-all"; readonly signal: number }
   /** Answered with `ProcessLine[]`. */
   | { readonly do: "processes" }
   /** Answered with the guest's figures as `events` prints them. */

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { assertNever } from "../../linux/errors.ts";
 import { statsJson } from "../cgroups/index.ts";
+import { killContainer } from "../container/kill.ts";
 import { membersOf } from "../container/members.ts";
 import { cgroupOf } from "../container/status.ts";
 import type { Container } from "../container/store.ts";
@@ -23,6 +24,9 @@ export function answerQuestion(container: Container, question: Exclude<Question,
       return "null";
     case "thaw":
       cgroup.thaw();
+      return "null";
+    case "kill-all":
+      killContainer(container, question.signal, true);
       return "null";
     case "processes": return JSON.stringify(membersOf(container).slice(0, MAX_PROCESSES).flatMap(processLine));
     case "stats": return statsJson(cgroup.stats());

@@ -11,6 +11,8 @@ const IMAGE_VARIABLE = "TSSANDBOX_VM_IMAGE";
 const DEFAULT_IMAGE = "/var/lib/tssandbox/vm";
 const MEMORY = "dev.tssandbox.vm.memory-mib";
 const VCPUS_ANNOTATION = "dev.tssandbox.vm.vcpus";
+/** What all of a pod's containers have together, on its first one. Source: containerd pkg/cri/annotations. */
+const POD = { memory: "io.kubernetes.cri.sandbox-memory", quota: "io.kubernetes.cri.sandbox-cpu-quota", period: "io.kubernetes.cri.sandbox-cpu-period" } as const;
 const DEFAULT_MEGABYTES = 512;
 /** What the guest's kernel and agent take, beside the container's limit. */
 const OVERHEAD_MEGABYTES = 192;
@@ -37,20 +39,26 @@ export function machineSettings(spec: Spec, host: HostSettings): MachineSettings
 }
 
 function memoryFor({ annotations, linux }: Spec, host: HostSettings): number {
-  const asked = annotated(annotations, MEMORY, MEMORY_MIB);
-  const limit = linux?.resources?.memory?.limit;
+  const asked = annotated(annotations, MEMORY, { ...MEMORY_MIB, most: host.maxMemoryMiB ?? MEMORY_MIB.most });
+  const limit = linux?.resources?.memory?.limit ?? numberOf(annotations, POD.memory);
   const needed = asked ?? (limit === undefined || limit <= 0 ? (host.memoryMiB ?? DEFAULT_MEGABYTES) : Math.min(Math.ceil(Number(limit) / MIB) + OVERHEAD_MEGABYTES, MEMORY_MIB.most));
   return Math.ceil(needed / 2) * 2;
 }
 
 /** As many as its quota pays for; one where it has none. */
 function vcpusFor({ annotations, linux }: Spec, host: HostSettings): number {
-  const { quota, period } = linux?.resources?.cpu ?? {};
+  const { quota = numberOf(annotations, POD.quota), period = numberOf(annotations, POD.period) } = linux?.resources?.cpu ?? {};
   const paid = quota === undefined || quota <= 0 ? (host.vcpus ?? 1) : Math.ceil(Number(quota) / Number(period ?? 100_000));
-  return annotated(annotations, VCPUS_ANNOTATION, VCPUS) ?? Math.min(paid, availableParallelism(), VCPUS.most);
+  return annotated(annotations, VCPUS_ANNOTATION, { ...VCPUS, most: host.maxVcpus ?? VCPUS.most }) ?? Math.min(paid, availableParallelism(), VCPUS.most);
 }
 
-function annotated(annotations: Spec["annotations"], name: string, { least, most }: typeof MEMORY_MIB | typeof VCPUS): number | undefined {
+/** An engine's own: what is no number is as if it were not there, and so is 0. */
+function numberOf(annotations: Spec["annotations"], name: string): number | undefined {
+  const value = Number(annotations?.[name] ?? "");
+  return Number.isSafeInteger(value) && value > 0 ? value : undefined;
+}
+
+function annotated(annotations: Spec["annotations"], name: string, { least, most }: { readonly least: number; readonly most: number }): number | undefined {
   const text = annotations?.[name];
   if (text === undefined) return undefined;
   const value = Number(text);

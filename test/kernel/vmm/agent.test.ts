@@ -127,6 +127,17 @@ test("a signal reaches the process, and how it ended is told", async () => {
   expect(client.output).toBe("ready\ncaught\n");
 });
 
+test("a signal to all reaches every process of the container", async () => {
+  using bundle = new Bundle({ args: ["sh", "-c", "(trap 'echo child; exit 0' TERM; echo ready; while :; do sleep 0.05; done) & trap 'wait $!; echo first; exit 3' TERM; wait $!; wait $!; exit 4"] });
+  await using client = new Client();
+  await created(client, bundle);
+  client.say({ kind: "start" });
+  await until("output", () => client.output === "ready\n");
+  expect(await ask(bundle, { do: "kill-all", signal: 15 })).toBe(null);
+  expect(await client.expect("exited")).toEqual({ kind: "exited", code: 3 });
+  expect(client.output).toBe("ready\nchild\nfirst\n");
+});
+
 test("a terminal: its size, its input, and that it is one", async () => {
   using bundle = new Bundle({ args: ["sh", "-c", "tty; read line; stty size; echo got $line"], edit: (spec) => (spec.process!.terminal = true) });
   await using client = new Client();

@@ -1,0 +1,45 @@
+import { expect, test } from "vitest";
+import { bootResources, hostChange, hostResources } from "./host-resources.ts";
+
+const MIB = 1 << 20;
+const asked = {
+  memory: { limit: 64 * MIB, swap: 64 * MIB }, pids: { limit: 5 }, cpu: { quota: 50_000, period: 100_000, shares: 512, cpus: "1" },
+  hugepageLimits: [{ pageSize: "2MB", limit: 0 }], blockIO: { weight: 100 }, devices: [{ allow: false, access: "rwm" }],
+  unified: { "memory.high": "1000000", "pids.max": "5", "cpu.max": "50000 100000", "io.weight": "100" },
+};
+const devices = [
+  { allow: false, access: "rwm" },
+  { allow: true, type: "c", major: 10, minor: 200, access: "rw" },
+  { allow: true, type: "c", major: 10, minor: 232, access: "rw" },
+];
+
+test("the container that brings the machine: memory for the whole of it, and its processor time", () => {
+  expect(hostResources(asked, { memoryMegabytes: 256, vcpus: 2, shared: false })).toEqual({
+    memory: { limit: (192 + 256 + 128 + 64) * MIB }, cpu: asked.cpu, blockIO: { weight: 100 }, devices, unified: { "cpu.max": "50000 100000", "io.weight": "100" },
+  });
+});
+
+test("a machine that others may join is not held to the first one's time", () => {
+  const { cpu, unified } = hostResources(asked, { memoryMegabytes: 256, vcpus: 1, shared: true });
+  expect([cpu, unified]).toEqual([{ shares: 512, cpus: "1" }, { "io.weight": "100" }]);
+});
+
+test("a container that joins: the processes around it, and the time in which they serve it", () => {
+  const { memory, cpu } = hostResources(asked, undefined);
+  expect([memory, cpu]).toEqual([{ limit: 192 * MIB }, asked.cpu]);
+});
+
+test("a container without limits has one of memory all the same", () => {
+  expect(hostResources({}, { memoryMegabytes: 512, vcpus: 1, shared: false })).toEqual({ memory: { limit: (192 + 512 + 128 + 32) * MIB }, devices: devices.slice(1) });
+});
+
+test("the machine boots with all the time that there is", () => {
+  const { cpu, unified, memory } = bootResources(hostResources(asked, { memoryMegabytes: 256, vcpus: 2, shared: false }));
+  expect([cpu, unified, memory?.limit]).toEqual([{ shares: 512, cpus: "1" }, { "io.weight": "100" }, 640 * MIB]);
+});
+
+test("of a change the host follows processors and disks", () => {
+  expect(hostChange(asked, false)).toEqual({ cpu: asked.cpu, blockIO: { weight: 100 } });
+  expect(hostChange(asked, true)).toEqual({ cpu: { shares: 512, cpus: "1" }, blockIO: { weight: 100 } });
+  expect(hostChange({ memory: { limit: 1 } }, false)).toEqual({});
+});

@@ -1,0 +1,54 @@
+/**
+ * What the host's cgroup of a container allows, in mode vm. In it are the stand-in and the gofer, those of `exec`, and of the container that has brought
+ * the machine the VMM: with guest memory, and the vCPUs' time. The container's own limits are kept by the guest's kernel; here is what
+ * holds where the guest does not keep them.
+ */
+import type { LinuxCPU, LinuxResources } from "../spec/config-resources.ts";
+
+const MIB = 1 << 20;
+/** MiB of the processes around a container: a gofer, a stand-in, and what those of `exec` write of the heap that they share. */
+const AROUND = 192;
+/** MiB of a VMM beside its guest's memory, KVM's page tables included, and what each vCPU's thread may take of V8's heap. */
+const VMM = 128;
+const VMM_VCPU = 32;
+
+/** A machine that the container brings along. */
+export interface HostedMachine {
+  readonly memoryMegabytes: number;
+  readonly vcpus: number;
+  /** Whether others can join: then its time is not this container's alone. */
+  readonly shared: boolean;
+}
+
+/** Character devices that a stand-in opens (Linux Documentation/admin-guide/devices.txt). */
+const OPENED = [{ name: "/dev/net/tun", major: 10, minor: 200 }, { name: "/dev/kvm", major: 10, minor: 232 }] as const;
+
+/** Kept by the guest's kernel, and beside the point for the processes that are here. */
+const GUESTS = /^(memory|pids|hugetlb)\./;
+
+/** @param machine undefined for a container that joins another's. */
+export function hostResources(resources: LinuxResources, machine: HostedMachine | undefined): LinuxResources {
+  const { memory: _memory, pids: _pids, hugepageLimits: _huge, unified, devices = [], cpu, ...rest } = resources;
+  const megabytes = AROUND + (machine === undefined ? 0 : machine.memoryMegabytes + VMM + machine.vcpus * VMM_VCPU);
+  const kept = Object.entries(unified ?? {}).filter(([key]) => !GUESTS.test(key) && !(machine?.shared === true && key === "cpu.max"));
+  return {
+    ...rest,
+    memory: { limit: megabytes * MIB },
+    devices: [...devices, ...OPENED.map(({ major, minor }) => ({ allow: true, type: "c", major, minor, access: "rw" }))],
+    ...(cpu === undefined ? {} : { cpu: machine?.shared === true ? withoutBandwidth(cpu) : cpu }),
+    ...(kept.length === 0 ? {} : { unified: Object.fromEntries(kept) }),
+  };
+}
+
+const withoutBandwidth = ({ quota: _quota, period: _period, burst: _burst, realtimeRuntime: _runtime, realtimePeriod: _realtime, ...others }: LinuxCPU): LinuxCPU => others;
+
+/** While the machine boots: on a tenth of a processor that would take half a minute, and the guest that is to be held is not there yet. */
+export function bootResources({ cpu, unified, ...rest }: LinuxResources): LinuxResources {
+  const { "cpu.max": _max, ...others } = unified ?? {};
+  return { ...rest, ...(cpu === undefined ? {} : { cpu: withoutBandwidth(cpu) }), ...(unified === undefined ? {} : { unified: others }) };
+}
+
+/** What of a change holds on the host: the bandwidth, weight and place of processors, and of disks. The machine keeps its size. */
+export function hostChange({ cpu, blockIO }: LinuxResources, shared: boolean): LinuxResources {
+  return { ...(cpu === undefined ? {} : { cpu: shared ? withoutBandwidth(cpu) : cpu }), ...(blockIO === undefined ? {} : { blockIO }) };
+}
