@@ -1,7 +1,10 @@
 import { expect, test } from "vitest";
-import { memoryFields } from "./metrics.ts";
+import { fromBinary } from "@bufbuild/protobuf";
+import { statsJson, type CgroupStats } from "../runtime/cgroups/index.ts";
+import { parseFigures } from "../runtime/vm/ask.ts";
+import { memoryFields, metricsFrom } from "./metrics.ts";
 import { MemoryStatSchema as V1 } from "./proto/generated/metrics_v1_pb.js";
-import { MemoryStatSchema as V2 } from "./proto/generated/metrics_v2_pb.js";
+import { MemoryStatSchema as V2, MetricsSchema } from "./proto/generated/metrics_v2_pb.js";
 
 const raw = { cache: 1, pgpgin: 2, total_pgmajfault: 3, inactive_file: 4, total_inactive_file: 5, hierarchical_memory_limit: 2n ** 63n, hierarchical_memsw_limit: 6, no_such_counter: 7, slab_reclaimable: 8 };
 
@@ -12,4 +15,19 @@ test("memory.stat of v1 by the message's names", () => {
 
 test("and of v2", () => {
   expect(memoryFields(raw, V2, {})).toEqual({ inactiveFile: 4n, slabReclaimable: 8n });
+});
+
+const figures = {
+  cpu: { usage: { total: 2n ** 60n, kernel: 1000, user: 2000 }, throttling: {} }, cpuset: {},
+  memory: { usage: { usage: 4096, limit: 2n ** 64n - 1n, failcnt: 0 }, raw: { anon: 7 } }, pids: { current: 3, limit: 2n ** 64n - 1n }, blkio: {}, hugetlb: {},
+} satisfies CgroupStats;
+
+test("what a guest tells of a container reaches the host's clients, counters above 2^53 and all", () => {
+  const told = metricsFrom(parseFigures(statsJson(figures)) as CgroupStats, "v2");
+  const { cpu, memory, pids } = fromBinary(MetricsSchema, told.value);
+  expect([cpu?.usageUsec, memory?.usageLimit, memory?.anon, pids?.current]).toEqual([2n ** 60n / 1000n, 2n ** 64n - 1n, 7n, 3n]);
+});
+
+test.for(["{}", "null", "[1]", '{"cpu":{"usage":{"total":"many"},"throttling":{}},"memory":{},"pids":{},"blkio":{},"hugetlb":{}}', statsJson({ ...figures, pids: { current: 1.5 } }), statsJson({ ...figures, pids: { current: 10n ** 19n * 9n } })])("a guest that tells %s has told nothing", (text) => {
+  expect(() => metricsFrom(parseFigures(text) as CgroupStats, "v2")).toThrow();
 });

@@ -10,9 +10,13 @@ import type { Container } from "../runtime/container/store.ts";
 import * as v1 from "./proto/generated/metrics_v1_pb.js";
 import * as v2 from "./proto/generated/metrics_v2_pb.js";
 
-export function metricsOf(container: Container): Any {
-  const stats = cgroupOf(container).stats();
-  return container.record.cgroup.layout === "v2" ? pack(v2.MetricsSchema, metricsV2(stats)) : pack(v1.MetricsSchema, metricsV1(stats));
+type Layout = Container["record"]["cgroup"]["layout"];
+
+export const metricsOf = (container: Container): Any => metricsFrom(cgroupOf(container).stats(), container.record.cgroup.layout);
+
+/** @param layout of the host, which is what its clients look for. @throws TypeError, SyntaxError, Error for a guest's figures that are none */
+export function metricsFrom(stats: CgroupStats, layout: Layout): Any {
+  return layout === "v2" ? pack(v2.MetricsSchema, metricsV2(stats)) : pack(v1.MetricsSchema, metricsV1(stats));
 }
 
 function pack<S extends DescMessage>(schema: S, value: MessageInitShape<S>): Any {

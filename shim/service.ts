@@ -7,7 +7,6 @@ import { create, toBinary, type DescMessage, type MessageInitShape } from "@bufb
 import { AnySchema, EmptySchema, timestampFromDate, type Any } from "@bufbuild/protobuf/wkt";
 import { messageOf } from "../linux/errors.ts";
 import { answerDelete } from "./delete.ts";
-import { metricsOf } from "./metrics.ts";
 import { readOptions } from "./options.ts";
 import type { ShimProcess } from "./process.ts";
 import { ProcessDetailsSchema } from "./proto/generated/runc_pb.js";
@@ -133,7 +132,7 @@ export function taskService(around: Surroundings, version: string, shutDown: () 
       await (await find(id)).update(json(resources)).catch(runtimeError("update"));
       return {};
     }),
-    Stats: method(api.StatsRequestSchema, api.StatsResponseSchema, async ({ id }) => ({ stats: metricsOf((await find(id)).container) })),
+    Stats: method(api.StatsRequestSchema, api.StatsResponseSchema, async ({ id }) => ({ stats: await (await find(id)).metrics() })),
     ResizePty: method(api.ResizePtyRequestSchema, EmptySchema, async ({ id, execId, width, height }) => {
       (await find(id)).process(execId).streams?.resize(width, height);
       return {};

@@ -1,11 +1,13 @@
 /** A container as containerd knows it: its init, further processes, and what is done to them. */
+import type { Any } from "@bufbuild/protobuf/wkt";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { SIGNALS } from "../linux/abi/signal.ts";
 import { kill } from "../linux/process.ts";
 import type { Fd } from "../linux/fd.ts";
-import type { OomSource } from "../runtime/cgroups/index.ts";
+import { receiveMessage, sendMessage, socketPair } from "../linux/socket.ts";
+import { statsJson, type CgroupStats, type OomSource } from "../runtime/cgroups/index.ts";
 import { createContainer } from "../runtime/container/create.ts";
 import { deleteContainer } from "../runtime/container/delete.ts";
 import { execInContainer } from "../runtime/container/exec.ts";
@@ -17,9 +19,11 @@ import { cgroupOf, statusOf } from "../runtime/container/status.ts";
 import { Container } from "../runtime/container/store.ts";
 import type { Config } from "../runtime/config/schema.ts";
 import { Logger } from "../runtime/log.ts";
+import { oomSourceFrom, openOomWatch, parseFigures, statsInGuest } from "../runtime/vm/ask.ts";
 import { parseProcess, parseResources } from "../runtime/spec/validate.ts";
 import * as events from "./proto/generated/events_pb.js";
 import type { Publisher } from "./events.ts";
+import { metricsFrom, metricsOf } from "./metrics.ts";
 import { operate, type Operation } from "./operation.ts";
 import { OPTIONS_FILE, type RuntimeOptions } from "./options.ts";
 import { ShimProcess } from "./process.ts";
@@ -66,7 +70,7 @@ export class Task {
   readonly #execs = new Map<string, ShimProcess>();
   readonly #execSpecs = new Map<string, string>();
   readonly #container: Container;
-  readonly #oom: OomSource | undefined;
+  #oom: OomSource | undefined;
   #deleting: Promise<Deleted> | undefined;
   /** An end is told after the answer to the Kill that has caused it: told of it, containerd deletes the task, and closes the connection on which it waits for that answer. */
   #killing: Promise<unknown> = Promise.resolve();
@@ -79,7 +83,24 @@ export class Task {
     this.init = new ShimProcess("", request.names);
     this.init.streams = streams;
     this.init.exists(container.record.pid);
-    this.#oom = oomEventsOf(container);
+    if (container.record.mode === "vm") void this.#watchGuest().catch((error: unknown) => around.log(`${this.id}: ${String(error)}`));
+    else this.#oom = oomEventsOf(container);
+  }
+
+  /** A guest may take its time to answer: another process waits for it. */
+  async #watchGuest(): Promise<void> {
+    const [ours, theirs] = socketPair();
+    using _ours = ours;
+    using _theirs = theirs;
+    await this.#operate({
+      keep: [theirs],
+      body: () => {
+        using connection = openOomWatch(this.#container);
+        sendMessage(theirs, Buffer.from("oom"), [connection]);
+      },
+    });
+    const connection = receiveMessage(ours)?.fds[0];
+    if (connection !== undefined) this.#oom = oomSourceFrom(connection);
   }
 
   /** @throws Error with the runtime's message; nothing is left of it. */
@@ -230,6 +251,19 @@ export class Task {
     await this.#operate({ body: () => thawContainer(this.#container) });
     this.paused = false;
     this.#around.publisher.publish("/tasks/resumed", events.TaskResumedSchema, { containerId: this.id });
+  }
+
+  /** In a machine the container's own figures are the guest's; where it tells none, those of the processes on the host. */
+  async metrics(): Promise<Any> {
+    const container = this.#container;
+    if (container.record.mode !== "vm" || this.paused) return metricsOf(container);
+    try {
+      const text = await this.#operate({ body: () => statsJson(statsInGuest(container)) });
+      return metricsFrom(parseFigures(text) as CgroupStats, container.record.cgroup.layout);
+    } catch (error) {
+      this.#around.log(`${this.id}: ${String(error)}`);
+      return metricsOf(container);
+    }
   }
 
   /** @param resources linux.resources as JSON. */
