@@ -6,6 +6,7 @@ import type { Description } from "./description.ts";
 import { HostFile, HostStream } from "./files.ts";
 import { LOCK_COMMANDS } from "./locks.ts";
 import { buffer, BUFFER_SIZE, copyIn, copyOut, small } from "./memory.ts";
+import { Socket } from "./sockets/socket.ts";
 import type { Strict } from "./strict.ts";
 import { ANSWERED, type Handler, type Trapped } from "./trapped.ts";
 
@@ -68,7 +69,7 @@ export const flock: Handler = (call, strict) => {
   return result === -EAGAIN && (call.int(1) & LOCK_NB) === 0 ? strict.retryIn(call, RETRY) : result;
 };
 
-const F = { getFlags: 3, setFlags: 4, setLease: 1024, getLease: 1025, getPipeSize: 1032, addSeals: 1033, getSeals: 1034 } as const;
+const F = { getFlags: 3, setFlags: 4, setOwner: 8, getOwner: 9, setLease: 1024, getLease: 1025, getPipeSize: 1032, addSeals: 1033, getSeals: 1034 } as const;
 /** F_UNLCK. No lease is given: the file is open here as well. */
 const NO_LEASE = 2;
 /** What F_SETFL changes; O_DIRECT and O_NOATIME it does not here. */
@@ -92,6 +93,9 @@ export const fcntl: Handler = (call, strict) => {
       return file instanceof HostFile ? kernel.seal(file.fd.number, call.int(1), call.int(2)) : -EINVAL;
     case F.getPipeSize:
       return file.capacity ?? -EBADF;
+    case F.setOwner:
+    case F.getOwner:
+      return file instanceof Socket ? file.owned(call.int(1) === F.setOwner ? call.int(2) : undefined) : -EINVAL;
     default:
       return -EINVAL;
   }

@@ -103,6 +103,7 @@ export class EpollFile extends Description implements Watcher {
   /** Fills the block with what is ready. @returns how many. */
   take(into: Block, most: number): number {
     let count = 0;
+    const told: Interest[] = [];
     for (const interest of this.#interests) {
       if (count === most) break;
       const events = this.#eventsNow(interest);
@@ -112,10 +113,12 @@ export class EpollFile extends Description implements Watcher {
       count++;
       interest.hasChanged = false;
       if ((interest.events & EPOLLONESHOT) !== 0) interest.isOff = true;
-      // Fair: it comes last the next time.
+      told.push(interest);
+    }
+    // Fair: they come last the next time. Not before, or they would be met again now.
+    for (const interest of told) {
       this.#interests.delete(interest);
       this.#interests.add(interest);
-      if (count >= this.#interests.size) break;
     }
     return count;
   }

@@ -86,6 +86,12 @@ client.close()
 print(poll.poll(5)[0][1] & select.EPOLLRDHUP != 0, x.recv(1))
 
 print("# readiness")
+pairs = [socket.socketpair() for _ in range(4)]
+poll = select.epoll()
+for _, end in pairs:
+    poll.register(end, select.EPOLLIN)
+pairs[0][0].send(b"x")
+print(len(poll.poll(0)))
 a, b = socket.socketpair()
 poll = select.poll()
 poll.register(b, select.POLLIN | select.POLLOUT)

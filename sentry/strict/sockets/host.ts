@@ -191,7 +191,7 @@ export class HostSocket extends Socket {
     return result;
   }
 
-  override control(call: Trapped, _strict: Strict, command: number): number {
+  protected controlSocket(call: Trapped, _strict: Strict, command: number): number {
     if (TELLING.includes(command)) {
       const result = kernel.control(this.fd.number, command, small.address);
       return result < 0 ? result : copyOut(call, call.arg(2), small, 4);

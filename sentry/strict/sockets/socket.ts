@@ -49,6 +49,7 @@ export interface Incoming {
 
 export const NOTHING = new Uint8Array(0);
 
+const FIOASYNC = 0x5452;
 const S_IFSOCK = 0o140000;
 /** SO_RCVTIMEO, SO_SNDTIMEO, and the same with 64 bits, which are as long here. */
 const RECEIVE_TIMEOUT: readonly number[] = [20, 66];
@@ -60,6 +61,7 @@ export abstract class Socket extends Description {
   readonly type: number;
   readonly #inode: number;
   readonly #progress = new Map<number, { readonly call: string; readonly done: number }>();
+  #owner = 0;
   /** Milliseconds; Infinity for none. */
   receiveTimeout = Infinity;
   sendTimeout = Infinity;
@@ -72,6 +74,20 @@ export abstract class Socket extends Description {
     this.type = type;
     this.#inode = strict.nextInode();
   }
+
+  /** F_SETOWN, F_GETOWN: whom SIGIO is for, which is not sent here. @param owner the new one. */
+  owned(owner: number | undefined): number {
+    if (owner === undefined) return this.#owner;
+    this.#owner = owner;
+    return 0;
+  }
+
+  /** That SIGIO is wanted is taken note of: nginx does not start a worker without. */
+  override control(call: Trapped, strict: Strict, command: number): number {
+    return command === FIOASYNC ? 0 : this.controlSocket(call, strict, command);
+  }
+
+  protected abstract controlSocket(call: Trapped, strict: Strict, command: number): number;
 
   get isStream(): boolean {
     return this.type === SOCK_STREAM;

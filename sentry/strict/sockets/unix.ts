@@ -248,7 +248,7 @@ export abstract class UnixSocket extends Socket {
     return 0;
   }
 
-  override control(call: Trapped, _strict: Strict, command: number): number {
+  protected controlSocket(call: Trapped, _strict: Strict, command: number): number {
     if (command !== SIOCINQ && command !== SIOCOUTQ) return askInterfaces(call, command);
     const waiting = this.isStream ? this.queue.reduce((sum, { bytes, start }) => sum + bytes.length - start, 0) : (this.queue[0]?.bytes.length ?? 0);
     small.view.setInt32(0, command === SIOCINQ ? waiting : this.#used, true);
