@@ -9,7 +9,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { HANDLERS, MARK, type Change, type Engine } from "./engine.ts";
+import { CONFIG_FILE, readConfig } from "../../config/config.ts";
+import { HANDLERS, LINKS, MARK, type Change, type Engine } from "./engine.ts";
 import { ownFile, textOf } from "./files.ts";
 
 const FILE = "/etc/containerd/config.toml";
@@ -29,14 +30,34 @@ export function withoutBlock(text: string): string {
   return text.replace(BLOCK, "\n");
 }
 
-/** @param kept tables of other handlers, as containerd prints them. */
-export function withBlock(text: string, version: string, kept: string): string {
+/** What a handler says beside its name, and that of its options which names its file. */
+interface Form {
+  readonly lines: string;
+  readonly file: string;
+  readonly options: string;
+}
+
+const SHIM = join(LINKS, "containerd-shim-tssandbox-v1");
+
+/**
+ * containerd 2 asks whether a handler's pods may have a user namespace only where the type is that of its own shim; the program is another one by its path then.
+ * Source: containerd, internal/cri/server/service.go, introspectRuntimeFeatures.
+ */
+const formFor = (major: number, systemdCgroup: boolean): Form =>
+  major < 2
+    ? { lines: 'runtime_type = "io.containerd.tssandbox.v1"\n', file: "ConfigPath", options: "" }
+    : // The kubelet asks containerd who makes the cgroups, which asks the handlers (internal/cri/server/runtime_config_linux.go).
+      { lines: `runtime_type = "io.containerd.runc.v2"\nruntime_path = "${SHIM}"\n`, file: "BinaryName", options: systemdCgroup ? "SystemdCgroup = true\n" : "" };
+
+/** @param kept tables of other handlers, as containerd prints them. @param major of containerd. */
+export function withBlock(text: string, version: string, kept: string, major: number, systemdCgroup = false): string {
   const plugin = PLUGINS[version];
   if (plugin === undefined) throw new Error(`${FILE}: its version is ${version}; bring it to 2 with: containerd config migrate`);
+  const form = formFor(major, systemdCgroup);
   const own = Object.entries(HANDLERS).map(([name, mode]) => {
     const table = `plugins."${plugin}".containerd.runtimes.${name}`;
-    const options = mode === undefined ? "" : `[${table}.options]\nConfigPath = "${handlerFile(name)}"\n`;
-    return `[${table}]\nruntime_type = "io.containerd.tssandbox.v1"\npod_annotations = ["dev.tssandbox.*"]\n${options}`;
+    const options = `${mode === undefined ? "" : `${form.file} = "${handlerFile(name)}"\n`}${form.options}`;
+    return `[${table}]\n${form.lines}pod_annotations = ["dev.tssandbox.*"]\n${options === "" ? "" : `[${table}.options]\n${options}`}`;
   });
   return `${text.trimEnd()}\n\n${BEGIN}\n${[...own, kept].join("")}${END}\n`.trimStart();
 }
@@ -53,6 +74,9 @@ export function handlersIn(dump: string): Map<string, string> {
 }
 
 const versionOf = (text: string): string => /^\s*version\s*=\s*(\d+)/m.exec(text)?.[1] ?? "1";
+
+/** Of `containerd --version`; 1 where it does not say. Exported for its test. */
+export const majorOf = (text: string): number => Number(/ v?(\d+)\.\d+/.exec(text)?.[1] ?? 1);
 
 function containerd(...args: readonly string[]): string {
   const { status, stdout, stderr, error } = spawnSync("containerd", args, { encoding: "utf8" });
@@ -80,7 +104,8 @@ function install(): Change[] {
   const taken = Object.keys(HANDLERS).find((name) => had.has(name));
   if (taken !== undefined) throw new Error(`${FILE} has a runtime ${taken} already, which is not of our making: remove it first`);
   const version = versionOf(base ?? dump);
-  const text = (kept: string) => withBlock(base ?? `version = ${version}\n`, version, kept);
+  const systemdCgroup = readConfig(CONFIG_FILE, true).systemdCgroup ?? false;
+  const text = (kept: string) => withBlock(base ?? `version = ${version}\n`, version, kept, majorOf(containerd("--version")), systemdCgroup);
   const lost = [...had].filter(([name]) => !handlersIn(dumpOf(text(""))).has(name));
   const after = text(lost.map(([, tables]) => tables).join(""));
   const has = handlersIn(dumpOf(after));
