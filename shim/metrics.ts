@@ -85,7 +85,8 @@ function metricsV2({ cpu, memory, pids, blkio, hugetlb }: CgroupStats): MessageI
       throttledUsec: microseconds(throttling.throttledTime),
     },
     memory: { ...memoryFields(memory.raw ?? {}, v2.MemoryStatSchema, {}), usage: big(memory.usage?.usage), usageLimit: big(memory.usage?.limit), maxUsage: big(memory.usage?.max), ...swapV2(memory) },
-    pids: { current: big(pids.current), limit: big(pids.limit) },
+    // Where v1 has 0 for none, v2 has the greatest number. Source: containerd/cgroups v2/manager.go, getPidValue.
+    pids: { current: big(pids.current), limit: big(pids.limit ?? unlimited) },
     io: { usage: ioUsage(blkio) },
     hugetlb: Object.entries(hugetlb).map(([pagesize, { usage: used, max }]) => ({ pagesize, current: big(used), max: big(max) })),
   };
