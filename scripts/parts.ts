@@ -22,6 +22,7 @@ export const PARTS: readonly Part[] = [
   { name: "policies", entries: ["policies/syscalls/policy.ts", "policies/syscalls/describe.ts"] },
   // Who tells of calls on platform ptrace is its tracer.
   { name: "strace", entries: ["runtime/sandbox/strace.ts", "sentry/platform/ptrace/ptrace.ts"] },
+  { name: "usage", entries: ["runtime/full-cli.ts", "runtime/commander.ts"] },
   { name: "bench", entries: ["bench/command.ts"] },
   { name: "vm", entries: ["runtime/commands/vm.ts", "runtime/vm/create.ts", "runtime/vm/exec.ts", "runtime/vm/control.ts", "runtime/vm/ask.ts"] },
   { name: "do", entries: ["runtime/commands/do.ts", "policies/profiles/namespace-default.ts"] },

@@ -1,5 +1,10 @@
-import { InvalidArgumentError } from "commander";
 import { parseSignal } from "../../linux/abi/signal.ts";
+
+/** Thrown by a parser. By its code commander knows it for one of its own, without being loaded. */
+export class InvalidArgumentError extends Error {
+  readonly code = "commander.invalidArgument";
+  readonly exitCode = 1;
+}
 
 /** A parser for a whole number within a range. */
 export function integer(min: number, max: number): (text: string) => number {

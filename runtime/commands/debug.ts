@@ -1,4 +1,4 @@
-import { Option } from "commander";
+import { Option } from "../commander.ts";
 import { oneLine } from "../log.ts";
 import { Container } from "../container/store.ts";
 import type { GuestMount } from "../sandbox/guest-mounts.ts";

@@ -1,11 +1,11 @@
 import { messageOf } from "../../linux/errors.ts";
-import { InvalidArgumentError, Option } from "commander";
+import { Option } from "../commander.ts";
 import type { Globals } from "../globals.ts";
 import type { Registry } from "./registry.ts";
 import { decideOptions, type DoFlags } from "../do/options.ts";
 import { exitCodeOf } from "../do/failure.ts";
 import { runSandbox } from "../do/sandbox.ts";
-import { bytes, collect, duration, integer } from "./arguments.ts";
+import { bytes, collect, duration, integer, InvalidArgumentError } from "./arguments.ts";
 
 export function registerDo({ program, action }: Registry): void {
   program

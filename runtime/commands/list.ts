@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { Option } from "commander";
+import { Option } from "../commander.ts";
 import type { Registry } from "./registry.ts";
 import { Container } from "../container/store.ts";
 import { print, table } from "./print.ts";

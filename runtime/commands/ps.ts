@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { Option } from "commander";
+import { Option } from "../commander.ts";
 import type { Registry } from "./registry.ts";
 import { membersOf } from "../container/members.ts";
 import { statusOf } from "../container/status.ts";

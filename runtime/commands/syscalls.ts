@@ -1,5 +1,5 @@
 import process from "node:process";
-import { Option } from "commander";
+import { Option } from "../commander.ts";
 import { POLICY_NAMES, type PolicyName } from "../../policies/syscalls/trapped.ts";
 import type { Registry } from "./registry.ts";
 
