@@ -18,13 +18,20 @@ export interface Part {
 /** What is not needed to create, start, run, exec, kill and delete a container in namespace mode. */
 export const PARTS: readonly Part[] = [
   { name: "seccomp", entries: ["policies/seccomp-bpf-ts/src/index.ts"] },
-  { name: "sandbox", entries: ["runtime/sandbox/sandbox.ts", "runtime/sandbox/trap.ts", "runtime/sandbox/files.ts", "gofer/main.ts"] },
-  { name: "policies", entries: ["policies/syscalls/policy.ts", "policies/syscalls/describe.ts"] },
+  {
+    name: "sandbox",
+    entries: [
+      "runtime/sandbox/sandbox.ts", "runtime/sandbox/trap.ts", "runtime/sandbox/files.ts", "gofer/main.ts", "sentry/jail.ts", "sentry/debug-names.ts", "runtime/sandbox/ids.ts",
+      "runtime/sandbox/guest.ts", "linux/seccomp-notify.ts",
+    ],
+  },
+  { name: "network", entries: ["runtime/network/egress.ts", "runtime/network/ruleset.ts", "linux/netlink/nftables.ts", "linux/netlink/netfilter-socket.ts"] },
+  { name: "policies", entries: ["policies/syscalls/policy.ts", "policies/syscalls/describe.ts", "policies/syscalls/filter.ts"] },
   // Who tells of calls on platform ptrace is its tracer.
   { name: "strace", entries: ["runtime/sandbox/strace.ts", "sentry/platform/ptrace/ptrace.ts"] },
   { name: "usage", entries: ["runtime/full-cli.ts", "runtime/commander.ts"] },
   { name: "bench", entries: ["bench/command.ts"] },
-  { name: "vm", entries: ["runtime/commands/vm.ts", "runtime/vm/create.ts", "runtime/vm/exec.ts", "runtime/vm/control.ts", "runtime/vm/ask.ts"] },
+  { name: "vm", entries: ["runtime/commands/vm.ts", "runtime/vm/create.ts", "runtime/vm/exec.ts", "runtime/vm/control.ts", "runtime/vm/ask.ts", "runtime/vm/pause.ts"] },
   { name: "do", entries: ["runtime/commands/do.ts", "policies/profiles/namespace-default.ts"] },
   { name: "metrics", entries: ["runtime/commands/metrics/command.ts"] },
   { name: "manual", entries: ["runtime/commands/manual/completion.ts", "runtime/commands/manual/man.ts"] },
@@ -32,7 +39,7 @@ export const PARTS: readonly Part[] = [
   { name: "systemd", entries: ["runtime/cgroups/systemd/cgroup.ts", "runtime/cgroups/systemd/bus.ts", "runtime/cgroups/systemd/slices.ts"] },
   {
     name: "commands",
-    entries: [...["list", "ps", "pause", "update", "events", "spec", "features", "syscalls", "debug"].map((name) => `runtime/commands/${name}.ts`), "runtime/spec/template.ts"],
+    entries: [...["list", "ps", "pause", "update", "events", "spec", "features", "syscalls", "debug"].map((name) => `runtime/commands/${name}.ts`), "runtime/sandbox/inspect.ts", "runtime/spec/template.ts"],
   },
 ];
 

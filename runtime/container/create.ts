@@ -45,6 +45,7 @@ import { trapFilter } from "../sandbox/trap.ts";
 import { withinUserNamespace } from "../sandbox/within.ts";
 import { buildMachine, planMachine } from "../vm/create.ts";
 import { planEgress, startEgress, type EgressPlan } from "../network/egress.ts";
+import { EGRESS } from "../network/egress-rules.ts";
 import { hasRules } from "../network/shared.ts";
 import { endEgress } from "../network/end.ts";
 import { readText } from "./input.ts";
@@ -120,7 +121,7 @@ function createOrDestroy(options: CreateOptions): Container {
   const platform = mode === "sentry" ? decidePlatform(options.platform, policy, group, options.log) : "notify";
   using ids = mode === "sentry" ? inStep("sandbox ids", () => claimIds(group)) : undefined;
   const bounded = withEgress(configured, options.config, mode, options.composed !== undefined);
-  const egress = inStep("egress", () => (hasRules(bounded, group?.first) ? undefined : planEgress(bounded, options.id, mode === "sentry")));
+  const egress = inStep("egress", () => (bounded.annotations?.[EGRESS] === undefined || hasRules(bounded, group?.first) ? undefined : planEgress(bounded, options.id, mode === "sentry")));
   using _egress = egress?.plan;
   const networked = egress?.spec ?? configured;
   const spec = ids === undefined ? configured : asGuest(networked, ids, group);
