@@ -213,6 +213,8 @@ function forkSentry(request: SandboxRequest, before: ReadonlySet<number>): Made 
   const calls = createCalls(directory);
   const observation = new Observation(directory, files.fileSystems, SandboxLog.open(directory, log), areaOf(calls, 0));
   const network = sentryNetwork(policy, spec);
+  // Its part of the program (scripts/parts.ts) is loaded here, where there are files.
+  const StrictKernel = policy === "strict" ? Strict : undefined;
   const body = () => {
     observation.log.takeStreams();
     inStep("network", network.enter);
@@ -221,7 +223,7 @@ function forkSentry(request: SandboxRequest, before: ReadonlySet<number>): Made 
     const held = [...machine.descriptors, ...(ids.lock === undefined ? [] : [ids.lock])];
     const keep = [theirs, door, pidNamespace, ...held, ...observation.log.descriptors];
     const tasks = enterSentryJail({ ids: ids.sentry, keep, inherited, ...(policy === "strict" && { descriptors: STRICT_DESCRIPTORS }) });
-    const strict = policy === "strict" ? new Strict(tasks.proc, network.ofGuest) : undefined;
+    const strict = StrictKernel !== undefined ? new StrictKernel(tasks.proc, network.ofGuest) : undefined;
     rendezvous(theirs, { kind: "ready" }, [pidNamespace]);
     pidNamespace.close();
     const first = { kernel: { machine, tasks, uts }, observer: observation.forSentry(groups), door, held };
