@@ -35,6 +35,12 @@ export function retrying(nr: number, a: Arg = 0, b: Arg = 0, c: Arg = 0, d: Arg 
 
 const EINTR = 4;
 
+/** malloc_trim(3): what malloc keeps free goes back to the kernel. A child forked after that has neither the pages nor their page tables. */
+export function trimHeap(): void {
+  // SAFETY: it takes a number, and frees nothing that is in use.
+  (libc.func("malloc_trim", "int", ["ulong"]) as (keep: number) => number)(0);
+}
+
 /** Address of a function of libc. Only fork.unsafe.ts calls this. */
 export function libcAddress(name: string): number {
   const RTLD_DEFAULT = 0;

@@ -12,9 +12,18 @@ function load(name) {
   const module = { exports: {} };
   parts.set(name, module);
   const filename = join(__dirname, `${name}.cjs`);
-  const script = new Script(readFileSync(filename, "latin1"), { filename, cachedData: readFileSync(join(__dirname, `${name}.cache`)) });
+  const text = readFileSync(filename);
+  const cachedData = readFileSync(join(__dirname, `${name}.cache`));
+  const script = new Script(text.latin1Slice(), { filename, cachedData });
+  release(text);
+  release(cachedData);
   script.runInThisContext()(module.exports, requireOrLoad, module, filename, __dirname);
   return module.exports;
+}
+
+/** A start is over before the first collection, and forked children would have these megabytes for as long as they live. */
+function release({ buffer, byteLength }) {
+  if (buffer.byteLength === byteLength) buffer.transfer(0);
 }
 
 const requireOrLoad = (id) => (id.startsWith("part:") ? load(id.slice("part:".length)) : require(id));

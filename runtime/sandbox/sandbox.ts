@@ -24,6 +24,7 @@ import { randomUuid } from "../../linux/random.ts";
 import { allowedCpus } from "../../linux/sched.ts";
 import { now } from "../../linux/sleep.ts";
 import { listenUnix, socketPair, SOCK_SEQPACKET } from "../../linux/socket.ts";
+import { trimHeap } from "../../linux/syscall.unsafe.ts";
 import { hostMemory } from "../../linux/sysinfo.ts";
 import { mountFuseNode } from "../../gofer/fuse/open-device.ts";
 import { enterSentryJail, refuseOtherCalls } from "../../sentry/jail.ts";
@@ -234,6 +235,7 @@ function forkSentry(request: SandboxRequest, before: ReadonlySet<number>): Made 
       serveSandbox({ first, platform: started, channel: theirs, strict, admit: (admission, fds) => admit(premises, admission, fds) });
     }));
   };
+  trimHeap();
   const pid = check(tryClone({ namespaces: SENTRY_NAMESPACES | network.namespaces, cgroup: undefined }, () => reporting(theirs, body)), "clone3");
   theirs.close();
   try {
