@@ -8,7 +8,6 @@
  *   timers and the mailboxes' doorbell
  *   raises interrupts by irqfd                          is interrupted by flag and signal for pause and stop
  */
-import { randomBytes } from "node:crypto";
 import { Worker } from "node:worker_threads";
 import { POLLIN } from "../linux/abi/poll.ts";
 import { addEvents, createEventFd, takeEvents } from "../linux/eventfd.ts";
@@ -19,6 +18,7 @@ import { msrIndices, supportedCpuid } from "../linux/kvm.ts";
 import { RUN } from "../linux/kvm-structs.ts";
 import { noteClockStopped, restoreVcpuState, saveVcpuState, setCpuid, signalThread, type VcpuState } from "../linux/kvm-vcpu.ts";
 import { connectDoorbell, connectInterrupt, restoreVmState, saveVmState, type VmState } from "../linux/kvm-vm.ts";
+import { randomBytes } from "../linux/random.ts";
 import { sleepMs } from "../linux/sleep.ts";
 import { acpiTables, EVENT_NEW_GENERATION, EVENT_POWER_BUTTON } from "./boot/acpi.ts";
 import { setBootState } from "./boot/cpu-state.ts";
@@ -73,7 +73,6 @@ export type End =
 interface RunningVcpu {
   readonly handle: VcpuHandle;
   readonly mailbox: Mailbox;
-  readonly buffer: SharedArrayBuffer;
 }
 
 /** How often a vCPU that does not heed is interrupted again, in milliseconds: a signal may come just before KVM_RUN. */
@@ -100,30 +99,28 @@ export class Machine {
   #end: End | undefined;
 
   /** @param memory a snapshot's; new where left out. */
-  constructor(config: MachineConfig, memory: GuestMemory = createGuestMemory(config.memoryBytes)) {
+  constructor(config: MachineConfig, memory?: GuestMemory) {
     this.#config = config;
+    // They take their time to start, and wait then for a vCPU: everything else is made meanwhile.
+    const mailboxes = Array.from({ length: config.vcpus }, () => this.#startThread());
     this.vm = config.kvm === undefined ? Vm.create() : Vm.create(config.kvm);
-    this.memory = memory;
-    this.#pmemEnd = Math.max(HIGH_MEMORY_START, ...memory.regions.map(({ start, size }) => start + size));
-    this.vm.addMemory(memory);
+    this.memory = memory ?? createGuestMemory(config.memoryBytes);
+    this.#pmemEnd = Math.max(HIGH_MEMORY_START, ...this.memory.regions.map(({ start, size }) => start + size));
+    this.vm.addMemory(this.memory);
     this.vm.createPlatform();
     connectInterrupt(this.vm.fd, this.#serialInterrupt, PORTS.serialInterrupt);
     this.#events = new EventDevice(this.vm);
-    this.#vcpus = this.#createVcpus();
+    this.#vcpus = this.#createVcpus(mailboxes);
     this.loop.watch(this.#doorbell.number, POLLIN, () => this.#answerAll());
-    // They take their time to start, and wait then: memory and devices are prepared meanwhile.
-    for (const vcpu of this.#vcpus) this.#startThread(vcpu);
   }
 
-  #createVcpus(): readonly RunningVcpu[] {
+  #createVcpus(mailboxes: readonly Mailbox[]): readonly RunningVcpu[] {
     const supported = supportedCpuid(this.vm.kvm);
-    return Array.from({ length: this.#config.vcpus }, (_, id) => {
+    return mailboxes.map((mailbox, id) => {
       const handle = this.vm.createVcpu(id);
-      setCpuid(handle.fd, guestCpuid(supported, { id, count: this.#config.vcpus }));
-      const buffer = new SharedArrayBuffer(MAILBOX_BYTES);
-      const mailbox = new Mailbox(buffer);
-      mailbox.setCommand("pause");
-      return { handle, buffer, mailbox };
+      setCpuid(handle.fd, guestCpuid(supported, { id, count: mailboxes.length }));
+      mailbox.giveVcpu({ fd: handle.fd.number, address: handle.run.address, size: handle.run.size });
+      return { handle, mailbox };
     });
   }
 
@@ -226,15 +223,19 @@ export class Machine {
     this.resume();
   }
 
-  #startThread({ handle, buffer }: RunningVcpu): void {
+  /** @returns by what it is told of its vCPU, and to wait then. */
+  #startThread(): Mailbox {
+    const buffer = new SharedArrayBuffer(MAILBOX_BYTES);
+    const mailbox = new Mailbox(buffer);
+    mailbox.setCommand("pause");
     const workerData: VcpuThreadData = {
-      id: handle.id, fd: handle.fd.number, runAddress: handle.run.address, runSize: handle.run.size, mailbox: buffer,
-      doorbell: this.#doorbell.number, serialInterrupt: this.#serialInterrupt.number, consoleFd: this.#config.consoleFd, ...this.#shared,
+      mailbox: buffer, doorbell: this.#doorbell.number, serialInterrupt: this.#serialInterrupt.number, consoleFd: this.#config.consoleFd, ...this.#shared,
     };
     // eslint-disable-next-line no-new
     new Worker(this.#config.vcpuProgram, {
       workerData, resourceLimits: { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 16, codeRangeSizeMb: 16 },
     });
+    return mailbox;
   }
 
   /** Runs the devices until the machine ends. */

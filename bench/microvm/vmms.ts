@@ -42,7 +42,7 @@ export interface Vmm {
 }
 
 /** Of V8's, as in vmm/jail/start.ts: the bundle's bytecode is taken with these alone. */
-const NODE_FLAGS = ["--max-semi-space-size=1", "--disable-sigusr1"];
+const NODE_FLAGS = ["--max-semi-space-size=1", "--no-rehash-snapshot", "--disable-sigusr1"];
 const GOFER_FLAGS = ["--single-threaded", "--v8-pool-size=0"];
 
 const commandLine = (task: Task, more: string) => `${QUIET} bench=${task} ${more}`;

@@ -16,8 +16,8 @@ import { enterVmmJail, VMM_NAMESPACES, type VmmJail } from "./enter.ts";
 /** Where `VmmJail.files` is to have Node, and the VMM's bundle. */
 export const JAIL_PATHS = { node: "/node", folder: "/vmm", program: "/vmm/tssandbox.cjs" } as const;
 
-/** Of Node, for a small process with threads; the bundle's cache is made for those of V8's (scripts/build.ts). No debugger by a signal. */
-const NODE_FLAGS = ["--max-semi-space-size=1", "--disable-sigusr1"];
+/** Of Node, for a small process with threads; the bundles' caches are made for those of V8's (scripts/build.ts). No debugger by a signal. */
+const NODE_FLAGS = ["--max-semi-space-size=1", "--no-rehash-snapshot", "--disable-sigusr1"];
 
 export interface JailedOptions {
   readonly jail: VmmJail;

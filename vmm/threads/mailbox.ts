@@ -24,6 +24,11 @@ const DATA_HIGH = 6;
 const COMMAND = 7;
 const PHASE = 8;
 const THREAD = 9;
+/** The vCPU's descriptor and 1, so that 0 is none; where it is mapped. */
+const VCPU = 10;
+const RUN_LOW = 11;
+const RUN_HIGH = 12;
+const RUN_SIZE = 13;
 const TEXT = 16;
 const TEXT_WORDS = 112;
 const WORDS = TEXT + TEXT_WORDS;
@@ -55,6 +60,13 @@ export interface Request {
   readonly text: string;
 }
 
+/** A vCPU, as threads can tell each other: its descriptor, and where struct kvm_run is mapped. */
+export interface VcpuPlace {
+  readonly fd: number;
+  readonly address: number;
+  readonly size: number;
+}
+
 export class Mailbox {
   readonly #words: Int32Array;
   readonly #bytes: Uint8Array;
@@ -83,6 +95,13 @@ export class Mailbox {
     return [(words[DATA_LOW] ?? 0) >>> 0, (words[DATA_HIGH] ?? 0) >>> 0];
   }
 
+  /** The thread's vCPU: blocks until there is one. */
+  awaitVcpu(): VcpuPlace {
+    const words = this.#words;
+    while (Atomics.load(words, VCPU) === 0) Atomics.wait(words, VCPU, 0);
+    return { fd: (words[VCPU] ?? 0) - 1, address: (words[RUN_HIGH] ?? 0) * 2 ** 32 + ((words[RUN_LOW] ?? 0) >>> 0), size: words[RUN_SIZE] ?? 0 };
+  }
+
   get command(): Command {
     return COMMANDS[Atomics.load(this.#words, COMMAND)] ?? "stop";
   }
@@ -102,6 +121,15 @@ export class Mailbox {
   }
 
   // The device thread's side
+
+  giveVcpu({ fd, address, size }: VcpuPlace): void {
+    const words = this.#words;
+    words[RUN_LOW] = address >>> 0;
+    words[RUN_HIGH] = Math.floor(address / 2 ** 32);
+    words[RUN_SIZE] = size;
+    Atomics.store(words, VCPU, fd + 1);
+    Atomics.notify(words, VCPU);
+  }
 
   /** The request that waits, if any. */
   get request(): Request | undefined {

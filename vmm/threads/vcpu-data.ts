@@ -1,10 +1,5 @@
-/** What the device thread hands to a vCPU's thread: numbers and shared memory. */
+/** What the device thread hands to a vCPU's thread when it starts it: numbers and shared memory. The vCPU itself comes later, by the mailbox. */
 export interface VcpuThreadData {
-  readonly id: number;
-  /** The vCPU's descriptor, and where the device thread has mapped it. */
-  readonly fd: number;
-  readonly runAddress: number;
-  readonly runSize: number;
   readonly mailbox: SharedArrayBuffer;
   /** An eventfd that wakes the device thread. */
   readonly doorbell: number;

@@ -2,7 +2,7 @@
  * The thread of one vCPU: KVM_RUN, and what its exits ask for. Ports and the interrupt registers of virtio are answered here, from state in
  * shared memory; everything else is asked of the device thread.
  */
-import { isMainThread, workerData } from "node:worker_threads";
+import { workerData } from "node:worker_threads";
 import { addEvents } from "../../linux/eventfd.ts";
 import { messageOf } from "../../linux/errors.ts";
 import { getRegs, setRunSignalMask, threadId } from "../../linux/kvm-vcpu.ts";
@@ -32,7 +32,6 @@ class VcpuThread {
   #ended = false;
 
   constructor(data: VcpuThreadData) {
-    this.#vcpu = new Vcpu(data.fd, mappedElsewhere(data.runAddress, data.runSize));
     this.#mailbox = new Mailbox(data.mailbox);
     this.#interrupts = new InterruptStatus(data.interruptStatus);
     this.#ring = () => addEvents(data.doorbell, 1n);
@@ -40,8 +39,10 @@ class VcpuThread {
     // Every signal waits, but for the kick while in KVM_RUN. It stays pending then, and is taken from the signalfd.
     setSignalMask(ALL_SIGNALS);
     const kick = signalMask([KICK_SIGNAL]);
-    setRunSignalMask(data.fd, ALL_SIGNALS & ~kick);
     this.#signals = createSignalFd(kick);
+    const { fd, address, size } = this.#mailbox.awaitVcpu();
+    this.#vcpu = new Vcpu(fd, mappedElsewhere(address, size));
+    setRunSignalMask(fd, ALL_SIGNALS & ~kick);
     this.#mailbox.setThread(threadId());
   }
 
@@ -130,12 +131,9 @@ function halves(data: Uint8Array): { low: number; high: number } {
   return { low, high };
 }
 
-/** In the main thread, importing this file does nothing. */
-if (!isMainThread) {
-  const thread = new VcpuThread(workerData as VcpuThreadData);
-  try {
-    thread.run();
-  } catch (error) {
-    thread.fail(error);
-  }
+const thread = new VcpuThread(workerData as VcpuThreadData);
+try {
+  thread.run();
+} catch (error) {
+  thread.fail(error);
 }
