@@ -3,7 +3,7 @@
  * In the sandbox's bundle, which goes with the sandbox. Source: containerd, internal/cri/server/podsandbox/sandbox_run_linux.go, setupSandboxFiles;
  * internal/cri/server/container_create.go, linuxContainerMounts.
  */
-import { copyFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
@@ -27,10 +27,15 @@ const ETC = { hostname: "/etc/hostname", hosts: "/etc/hosts", "resolv.conf": "/e
  */
 export function makePauseRoot(states: string): string {
   const root = join(dirname(states), ".pause");
-  for (const directory of ["proc", "dev"]) mkdirSync(join(root, directory), { recursive: true, mode: 0o755 });
+  for (const directory of ["", "proc", "dev"]) {
+    mkdirSync(join(root, directory), { recursive: true });
+    // Whatever containerd's umask is.
+    chmodSync(join(root, directory), 0o755);
+  }
   const program = join(root, PAUSE_PROGRAM);
   const made = `${program}.${process.pid}`;
-  writeFileSync(made, pauseProgram(), { mode: 0o755 });
+  writeFileSync(made, pauseProgram());
+  chmodSync(made, 0o755);
   renameSync(made, program);
   return root;
 }
@@ -41,6 +46,7 @@ export function makePodFiles(bundle: string, config: PodSandboxConfig): void {
   copyFileSync(ETC.hosts, join(bundle, "hosts"));
   if (config.dnsConfig === undefined) copyFileSync(ETC["resolv.conf"], join(bundle, "resolv.conf"));
   else writeFileSync(join(bundle, "resolv.conf"), resolvConf(config.dnsConfig));
+  for (const name of Object.keys(ETC)) chmodSync(join(bundle, name), 0o644);
   if (!hasHostIpc(config)) mount("shm", rootOf(bundle), "tmpfs", MS_NOSUID | MS_NOEXEC | MS_NODEV, `mode=1777,size=${SHM_BYTES}`);
 }
 

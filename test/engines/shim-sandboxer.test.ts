@@ -1,6 +1,11 @@
 /** `sandboxer = "shim"`: containerd 2 asks the shim for the pod's sandbox, and has no pause container. */
 import { readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { create, type DescMessage, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import * as sandbox from "../../shim/proto/generated/sandbox_pb.js";
+import { TtrpcClient } from "../../shim/ttrpc/client.ts";
+import { CODE } from "../../shim/ttrpc/status.ts";
 import { ContainerState, NamespaceMode, PodSandboxState } from "./cri/generated/cri_pb.js";
 import { SANDBOXER_HANDLERS } from "./cri/node.ts";
 import { LOOP, namespaceOptions, type Pod, Pods } from "./cri/pods.ts";
@@ -19,6 +24,24 @@ const sh = (id: string, script: string) => pods.cri.exec(id, "sh", "-c", script)
 const pauseOf = (pod: Pod): number => (JSON.parse(readFileSync(pods.containerd.workspace.path("runtime/k8s.io", pod.id, "state.json"), "utf8")) as { pid: number }).pid;
 
 const isReady = async (pod: Pod) => (await pods.cri.podStatus(pod.id))?.state === PodSandboxState.SANDBOX_READY;
+
+/** What CRI does not ask of a sandbox, but containerd's other clients may. */
+async function answers({ id }: Pod): Promise<void> {
+  const bundle = pods.containerd.workspace.path("state/io.containerd.sandbox.controller.v1.shim/k8s.io", id);
+  const client = new TtrpcClient(readFileSync(join(bundle, "address"), "utf8").replace("unix://", ""));
+  const call = async <I extends DescMessage, O extends DescMessage>(method: string, input: I, output: O, request: MessageInitShape<I>) =>
+    fromBinary(output, await client.call("containerd.runtime.sandbox.v1.Sandbox", method, toBinary(input, create(input, request)), 20_000));
+  try {
+    await call("PingSandbox", sandbox.PingRequestSchema, sandbox.PingResponseSchema, { sandboxId: id });
+    expect((await call("Platform", sandbox.PlatformRequestSchema, sandbox.PlatformResponseSchema, { sandboxId: id })).platform).toMatchObject({ os: "linux", architecture: "amd64" });
+    const { metrics } = await call("SandboxMetrics", sandbox.SandboxMetricsRequestSchema, sandbox.SandboxMetricsResponseSchema, { sandboxId: id });
+    expect([metrics?.id, metrics?.data?.typeUrl]).toEqual([id, expect.stringMatching(/^io\.containerd\.cgroups\.v[12]\.Metrics$/)]);
+    await expect(call("PingSandbox", sandbox.PingRequestSchema, sandbox.PingResponseSchema, { sandboxId: "other" })).rejects.toMatchObject({ code: CODE.notFound });
+    await expect(call("CreateSandbox", sandbox.CreateSandboxRequestSchema, sandbox.CreateSandboxResponseSchema, { sandboxId: id })).rejects.toMatchObject({ code: CODE.alreadyExists });
+  } finally {
+    client.close();
+  }
+}
 
 describe.each(["namespace", "sentry"] as const)("%s", (mode) => {
   const handler = SANDBOXER_HANDLERS[mode];
@@ -39,6 +62,7 @@ describe.each(["namespace", "sentry"] as const)("%s", (mode) => {
     expect((await sh(second, "cat /dev/shm/file")).stdout).toBe("shared\n");
     await eventually("the other is reached", async () => (await sh(first, "wget -qO- http://127.0.0.1:8080/hostname")).stdout === `pair-${mode}\n`);
     await eventually("it logs", () => pod.log("first").join() === "stdout F begins");
+    await answers(pod);
     expect((await pods.cri.stats(first))?.memory?.workingSetBytes?.value).toBeGreaterThan(0n);
     await pods.cri.stop(first, 20);
     expect((await pods.exited(first)).exitCode).toBe(3);
