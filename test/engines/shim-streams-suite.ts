@@ -3,6 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { HANDLERS } from "./cri/node.ts";
+import { CHANNEL } from "./cri/websocket.ts";
 import { LOOP, type Pod, Pods } from "./cri/pods.ts";
 import { eventually } from "./support.ts";
 
@@ -84,6 +85,14 @@ export function streamsSuite(binaries?: () => Promise<string>): void {
         // containerd 1.6 ends its input, 2 kills it.
         await eventually("it ends", async () => (await pods.cri.exec(id, "pidof", "cat")).code === 1);
         await eventually("its streams are closed", () => descriptors() <= before);
+      });
+
+      test("by a WebSocket", async () => {
+        using command = await pods.execByWebSocket(id, ["sh", "-c", "read line; echo got $line; echo err >&2; exit 6"]);
+        command.write("this\n");
+        await command.ended;
+        expect([command.text(CHANNEL.stdout), command.text(CHANNEL.stderr)]).toEqual(["got this\n", "err\n"]);
+        expect(JSON.parse(command.text(CHANNEL.error))).toMatchObject({ status: "Failure", details: { causes: [{ reason: "ExitCode", message: "6" }] } });
       });
 
       test("eight at once keep their streams apart", async () => {

@@ -8,6 +8,7 @@ import { CriClient } from "./client.ts";
 import * as api from "./generated/cri_pb.js";
 import { networkOf, startNode } from "./node.ts";
 import { PortForward, RemoteCommand, type Asked } from "./streaming.ts";
+import { WebSocketCommand } from "./websocket.ts";
 
 /** What a message is made from. */
 type Init<S extends DescMessage> = Exclude<MessageInitShape<S>, MessageShape<S>>;
@@ -68,6 +69,11 @@ export class Pods implements AsyncDisposable {
 
   async exec(containerId: string, cmd: string[], { stdin = false, tty = false }: Asked = {}): Promise<RemoteCommand> {
     return RemoteCommand.connect(await this.cri.execStream({ containerId, cmd, stdin, tty, stdout: true, stderr: !tty }), this.#network, { stdin, tty });
+  }
+
+  /** By a WebSocket, with all of its streams. */
+  async execByWebSocket(containerId: string, cmd: string[]): Promise<WebSocketCommand> {
+    return WebSocketCommand.connect(await this.cri.execStream({ containerId, cmd, stdin: true, tty: false, stdout: true, stderr: true }), this.#network);
   }
 
   async attach(containerId: string, { stdin = false, tty = false }: Asked = {}): Promise<RemoteCommand> {

@@ -89,7 +89,7 @@ async function upgrade(url: string, network: string, protocol: string): Promise<
 }
 
 /** @returns what has come after the answer; the rest waits. @throws Error where the answer is not 101. */
-function answer(incoming: Readable): Promise<Buffer> {
+export function answer(incoming: Readable): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     let text: Buffer = Buffer.alloc(0);
     const refused = () => reject(new Error(`no upgrade: ${text.toString()}`));
@@ -107,7 +107,7 @@ function answer(incoming: Readable): Promise<Buffer> {
 }
 
 /** A connection from within a network namespace, by netcat. */
-function connectIn(network: string, host: string, port: string): Transport {
+export function connectIn(network: string, host: string, port: string): Transport {
   const child = spawn("nsenter", [`--net=${network}`, "busybox", "nc", host, port], { stdio: ["pipe", "pipe", "inherit"] });
   child.stdin.on("error", () => child.kill());
   return { incoming: child.stdout, outgoing: child.stdin, close: () => child.kill() };
