@@ -152,6 +152,11 @@ describe("the log goes", () => {
     await eventually("all is there", () => existsSync(file) && readFileSync(file, "utf8").split("\n").sort().join(" ") === " err out");
   });
 
+  test("to a file for which there is no room: the container goes on", async () => {
+    expect((await containerd.run("full", BUSYBOX, ["--log-uri", "file:///dev/full"], ["sh", "-c", "yes | head -c 1000000; exit 5"])).code).toBe(5);
+    await containerd.expectNothingLeft("full");
+  });
+
   test("to a logger, which gets both streams and its arguments", async () => {
     const logger = containerd.workspace.path("logger");
     const file = containerd.workspace.path("logger.log");

@@ -1,4 +1,5 @@
 /** A pod is removed whatever has become of it: nothing stays, and nobody waits for long. */
+import { execFileSync } from "node:child_process";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { readFileSync } from "node:fs";
 import { ContainerState } from "./cri/generated/cri_pb.js";
@@ -38,6 +39,11 @@ const FATES: Readonly<Record<string, Fate>> = {
   },
   "out of memory": async (pod) => void (await pods.exited(await pod.start("one", "exec tail /dev/zero", { resources: { memoryLimitInBytes: 32n << 20n } }))),
   "paused": async (pod) => void (await pods.containerd.ok("task", "pause", await started(pod))),
+  "whose log has no room": async (pod) => {
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tss-full", pod.config.logDirectory ?? ""]);
+    const id = await pod.start("one", `for n in $(seq 500); do printf '%01000d\\n' $n; done; touch /done; ${LOOP}`);
+    await eventually("all is written, or lost", async () => (await pods.cri.exec(id, "test", "-e", "/done")).code === 0);
+  },
   "of four containers: one runs, one has ended, one is stopped, one was never started": async (pod) => {
     await started(pod);
     await pods.exited(await pod.start("two", "exit 1"));
