@@ -15,6 +15,7 @@ import { INTERFACE_COMMANDS, INTERFACE_LIST } from "./sockets/interfaces.ts";
 
 const CLONE_NEWUSER = 0x1000_0000;
 const CLONE_NEWNET = 0x4000_0000;
+const CLONE_NEWCGROUP = 0x0200_0000;
 const TERMINAL = { TCGETS: 0x5401, TCSETS: 0x5402, TCSETSW: 0x5403, TCSETSF: 0x5404, TIOCGWINSZ: 0x5413, TIOCSWINSZ: 0x5414, FIONREAD: 0x541b };
 const FCNTL = { F_GETFL: 3, F_SETFL: 4, F_OFD_GETLK: 36, F_OFD_SETLK: 37, F_ADD_SEALS: 1033, F_GET_SEALS: 1034 };
 /** What is told apart here otherwise than under every policy. */
@@ -62,9 +63,9 @@ const own: readonly Group[] = [
     outcome: denied("EPERM"),
   },
   {
-    reason: "Into the guest's user namespace, which answers for its file systems, and its network namespace, where its sockets are; the sentry's rights over them are those it has over the guest",
+    reason: "Into the guest's user namespace, which answers for its file systems, its network namespace, where its sockets are, and its cgroup namespace, in whose words /proc tells; the sentry's rights over them are those it has over the guest",
     names: "setns",
-    cases: [named(1, { CLONE_NEWUSER, CLONE_NEWNET }, native)],
+    cases: [named(1, { CLONE_NEWUSER, CLONE_NEWNET, CLONE_NEWCGROUP }, native)],
     outcome: denied("EPERM"),
   },
   { reason: "To the guest's root, and at its end back to the empty one", names: "chroot fchdir", outcome: native },

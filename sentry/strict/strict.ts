@@ -43,6 +43,15 @@ const CAP = { setgid: 6, setuid: 7, sysAdmin: 21 } as const;
 const EPOLLET = 0x8000_0000;
 const EDGES = (POLLIN | POLLOUT | POLLPRI | POLLRDHUP | EPOLLET) >>> 0;
 const PROC_SUPER_MAGIC = 0x9fa0;
+
+/** /proc/PID/cgroup and mountinfo name cgroups as whoever reads them sees them. One that the configuration lends the guest is not its to enter, nor ours. */
+function enterCgroupNamespace(guest: Fd): void {
+  try {
+    setNamespace(guest, CLONE_NEW.cgroup, "guest");
+  } catch (error) {
+    if (!isErrno(error, EPERM)) throw error;
+  }
+}
 /** Descriptors of processes. */
 const PID_FS_MAGIC = 0x50494446;
 const READABLE = POLLIN | POLLHUP | POLLERR;
@@ -205,6 +214,7 @@ export class Strict implements Platform {
     if (this.#ownRoot === undefined) {
       const own = open("/", O_PATH | O_DIRECTORY);
       setNamespace(guest, CLONE_NEW.user, "guest");
+      enterCgroupNamespace(guest);
       if (this.#network === "guest's own") setNamespace(guest, CLONE_NEW.net, "guest");
       this.#ownRoot = own;
     }

@@ -44,6 +44,10 @@ describe("files", () => {
     expect(stderr.match(/ermission denied/g)).toHaveLength(3);
   });
 
+  test("of /proc do not tell of the host's cgroups", async () => {
+    expect(await run("cut -d: -f3 /proc/self/cgroup | sort -u; cut -d: -f3 /proc/1/cgroup | sort -u")).toBe("/\n/\n");
+  });
+
   test("of /proc are the caller's own", async () => {
     expect(await run("readlink /proc/self/exe; grep -c . /proc/self/status > /dev/null && echo read; echo $$; cd /proc/self && cat comm")).toBe("/bin/busybox\nread\n1\ncat\n");
   });
