@@ -3,7 +3,7 @@ import { SYS } from "./arch.ts";
 import { O_NOCTTY, O_RDWR } from "./abi/fcntl.ts";
 import { check } from "./errors.ts";
 import { Fd, fdNumber, type FdLike } from "./fd.ts";
-import { ioctl, openAt } from "./file.ts";
+import { ioctl, openAt, setCloseOnExec } from "./file.ts";
 import { scratch } from "./memory.unsafe.ts";
 import { syscall } from "./syscall.unsafe.ts";
 
@@ -41,8 +41,9 @@ export function openPty(dir: FdLike, ptmx: string): Pty {
   const word = s.reserve(4);
   ioctl(master, TIOCSPTLCK, word.address, "TIOCSPTLCK");
   ioctl(master, TIOCGPTN, word.address, "TIOCGPTN");
-  const O_CLOEXEC = 0o2000000;
-  const slave = new Fd(ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC, "TIOCGPTPEER"));
+  // With O_CLOEXEC the kernel would show that in /proc/PID/fdinfo whether the descriptor still has it or not (Linux drivers/tty/pty.c, ptm_open_peer).
+  const slave = new Fd(ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY, "TIOCGPTPEER"));
+  setCloseOnExec(slave, true);
   return { master, slave, index: word.view.getUint32(0, true) };
 }
 

@@ -11,6 +11,8 @@ const MAP_ANONYMOUS = 0x20;
 const MAP_HUGETLB = 0x4_0000;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_EOR = 0x80;
+/** About the caller's session and its terminal. */
+const SESSION = { TIOCSCTTY: 0x540e, TIOCGPGRP: 0x540f, TIOCSPGRP: 0x5410, TIOCNOTTY: 0x5422, TIOCGSID: 0x5429 };
 const FCNTL = { F_DUPFD: 0, F_GETFD: 1, F_SETFD: 2, F_DUPFD_CLOEXEC: 1030 };
 
 /** The cases that `balanced` has, which hold here as well. */
@@ -111,7 +113,7 @@ const emulatedGroups: readonly Group[] = [
   { reason: "By level and option, as under balanced: the sentry's own for unix sockets, asked of its socket otherwise", names: "setsockopt getsockopt", cases: emulatedOf("setsockopt"), outcome: denied("ENOPROTOOPT") },
   { reason: "Names of unix sockets are looked up as paths are, or the sandbox's own; addresses are those of the guest's network namespace", names: "bind connect listen accept accept4 getsockname getpeername shutdown", outcome: emulated },
   { reason: "The sentry moves the data; descriptors in messages are copies of placeholders", names: "sendto recvfrom recvmsg sendmmsg recvmmsg", outcome: emulated },
-  { reason: "By command: what the sentry knows for the kind of descriptor; ENOTTY otherwise", names: "ioctl", outcome: emulated },
+  { reason: "By command: what the sentry knows for the kind of descriptor; ENOTTY otherwise. Whose terminal one is, the kernel says and sets, which finds the terminal in its placeholder's place", names: "ioctl", cases: [named(1, SESSION, continued)], outcome: emulated },
 ];
 
 const deniedGroups: readonly Group[] = [

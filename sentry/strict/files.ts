@@ -1,16 +1,17 @@
 /** Files and directories of the guest's mounts, and what the guest was born with: an open file of the kernel's, which is the sentry's alone. */
-import { EAGAIN, EINTR, ENOTTY } from "../../linux/abi/errno.ts";
+import { EAGAIN, EINTR } from "../../linux/abi/errno.ts";
 import { O_APPEND, S_IFMT, S_IFREG } from "../../linux/abi/fcntl.ts";
 import { POLLIN, POLLOUT } from "../../linux/abi/poll.ts";
 import type { Epoll } from "../../linux/epoll.ts";
 import type { Fd } from "../../linux/fd.ts";
 import type { Block } from "../../linux/memory.unsafe.ts";
-import { control, EMPTY_PATH, read, readAt, seek, stat, write, writeAt } from "../../linux/on-behalf.ts";
+import { EMPTY_PATH, read, readAt, seek, stat, write, writeAt } from "../../linux/on-behalf.ts";
 import { poll } from "../../linux/poll.ts";
 import { AT_EMPTY_PATH } from "../../linux/abi/fcntl.ts";
 import { statAt } from "../../linux/file.ts";
 import { Description, HERE } from "./description.ts";
-import { copyIn, copyOut, small } from "./memory.ts";
+import type { Strict } from "./strict.ts";
+import { controlTerminal } from "./terminals.ts";
 import type { Trapped } from "./trapped.ts";
 
 const SEEK_CUR = 1;
@@ -66,17 +67,6 @@ export class HostFile extends Description {
 /** PIPE_BUF: what a pipe that is ready takes without waiting. */
 const ATOMIC = 4096;
 
-/** ioctl(2) commands that are passed on, with the size of what they read and write. Source: ioctl_tty(2). */
-const TERMINAL: ReadonlyMap<number, { readonly size: number; readonly writes: boolean }> = new Map([
-  [0x5401, { size: 36, writes: false }], // TCGETS
-  [0x5402, { size: 36, writes: true }], // TCSETS
-  [0x5403, { size: 36, writes: true }], // TCSETSW
-  [0x5404, { size: 36, writes: true }], // TCSETSF
-  [0x5413, { size: 8, writes: false }], // TIOCGWINSZ
-  [0x5414, { size: 8, writes: true }], // TIOCSWINSZ
-  [0x541b, { size: 4, writes: false }], // FIONREAD
-]);
-
 /** Terminals, pipes, sockets and devices: what may have to wait. The open file is shared with others outside, so its flags stay as they are. */
 export class HostStream extends HostFile {
   readonly #epoll: Epoll;
@@ -119,12 +109,8 @@ export class HostStream extends HostFile {
 
   override unwrite(): void {}
 
-  override control(call: Trapped, _strict: unknown, command: number): number {
-    const known = TERMINAL.get(command);
-    if (known === undefined) return -ENOTTY;
-    const copied = known.writes ? copyIn(call, call.arg(2), small, known.size) : 0;
-    const result = copied < 0 ? copied : control(this.fd.number, command, small.address);
-    return result < 0 || known.writes ? result : copyOut(call, call.arg(2), small, known.size);
+  override control(call: Trapped, strict: Strict): number {
+    return controlTerminal(call, strict, this);
   }
 
   override watch(events: number): void {

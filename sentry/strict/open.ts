@@ -11,6 +11,7 @@ import { isWritableFifo, openFifo, OpeningFifo } from "./fifo.ts";
 import { copyIn, small } from "./memory.ts";
 import { name } from "./paths.ts";
 import type { Strict } from "./strict.ts";
+import { isOwnTerminal, openControlling } from "./terminals.ts";
 import type { Handler, Trapped } from "./trapped.ts";
 
 const AT_FDCWD = -100;
@@ -63,10 +64,15 @@ function openCopied(call: Trapped, strict: Strict, flags: number, mode: number, 
   const isElsewhere = (opened === -ENOENT || opened === -ELOOP) && known === undefined && (flags & fcntl.O_NOFOLLOW) === 0 && name.follow(call, strict);
   if (isElsewhere) return openCopied(call, strict, flags, mode, resolve);
   const isFifo = opened === -ENXIO && known === undefined && (flags & fcntl.O_ACCMODE) === fcntl.O_WRONLY;
+  if (opened === -ENXIO && known === undefined && isNameOfTerminal(strict, call, resolve)) return giveControlling(call, strict, flags);
   if (isFifo) return openUnread(call, strict, flags, resolve);
   if (opened < 0) return opened;
   const fd = new Fd(opened);
   const { mode: type } = statAt(fd);
+  if ((type & fcntl.S_IFMT) === fcntl.S_IFCHR && (flags & fcntl.O_PATH) === 0 && isOwnTerminal(fd.number)) {
+    fd.close();
+    return giveControlling(call, strict, flags);
+  }
   if ((type & fcntl.S_IFMT) === fcntl.S_IFIFO && (flags & fcntl.O_PATH) === 0) return openNode(call, strict, fd, flags);
   const file = describe(strict, fd, flags);
   if (file instanceof HostFile) file.opener = strict.task(call)?.leader;
@@ -84,6 +90,21 @@ function openUnread(call: Trapped, strict: Strict, flags: number, resolve: numbe
   if (isWritableFifo(node)) return openFifo(call, strict, new Fd(node), flags, (flags & ~CREATION) | O_LARGEFILE);
   kernel.close(node);
   return -ENXIO;
+}
+
+function isNameOfTerminal(strict: Strict, call: Trapped, resolve: number): boolean {
+  const node = openName(strict, call, fcntl.O_PATH, 0, resolve);
+  if (node < 0) return false;
+  const result = isOwnTerminal(node);
+  kernel.close(node);
+  return result;
+}
+
+function giveControlling(call: Trapped, strict: Strict, flags: number): number {
+  const opened = openControlling(call, strict, (flags & KNOWN) | fcntl.O_NOCTTY | fcntl.O_NONBLOCK);
+  if (opened < 0) return opened;
+  const fd = new Fd(opened);
+  return strict.give(call, strict.stream(fd, (flags & ~CREATION) | O_LARGEFILE, statAt(fd).mode), (flags & fcntl.O_CLOEXEC) !== 0);
 }
 
 /** The kernel's pipe is of no use; what stays is its name. */

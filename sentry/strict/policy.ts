@@ -16,7 +16,11 @@ import { INTERFACE_COMMANDS, INTERFACE_LIST } from "./sockets/interfaces.ts";
 const CLONE_NEWUSER = 0x1000_0000;
 const CLONE_NEWNET = 0x4000_0000;
 const CLONE_NEWCGROUP = 0x0200_0000;
-const TERMINAL = { TCGETS: 0x5401, TCSETS: 0x5402, TCSETSW: 0x5403, TCSETSF: 0x5404, TIOCGWINSZ: 0x5413, TIOCSWINSZ: 0x5414, FIONREAD: 0x541b };
+const TERMINAL = {
+  TCGETS: 0x5401, TCSETS: 0x5402, TCSETSW: 0x5403, TCSETSF: 0x5404, TCSBRK: 0x5409, TCXONC: 0x540a, TCFLSH: 0x540b, TIOCEXCL: 0x540c, TIOCNXCL: 0x540d, TIOCOUTQ: 0x5411, TIOCGWINSZ: 0x5413,
+  TIOCSWINSZ: 0x5414, FIONREAD: 0x541b, TIOCPKT: 0x5420, TIOCGETD: 0x5424, TCSBRKP: 0x5425, TCGETS2: 0x802c_542a, TCSETS2: 0x402c_542b, TCSETSW2: 0x402c_542c, TCSETSF2: 0x402c_542d,
+  TIOCGPTN: 0x8004_5430, TIOCSPTLCK: 0x4004_5431, TIOCGPKT: 0x8004_5438, TIOCGPTLCK: 0x8004_5439, TIOCGPTPEER: 0x5441,
+};
 const FCNTL = { F_GETFL: 3, F_SETFL: 4, F_OFD_GETLK: 36, F_OFD_SETLK: 37, F_ADD_SEALS: 1033, F_GET_SEALS: 1034 };
 /** What is told apart here otherwise than under every policy. */
 const REPLACED = new Set(["ioctl"]);
@@ -85,6 +89,12 @@ const own: readonly Group[] = [
   },
   { reason: "Extended attributes and changes of the guest's files", names: "getxattr setxattr listxattr removexattr inotify_init1 inotify_add_watch inotify_rm_watch", outcome: native },
   { reason: "Open files of the guest's", names: "pwrite64 lseek getdents64 ftruncate fsync fdatasync fallocate flock fstatfs", outcome: native },
+  {
+    reason: "Stopping a process group that reads from its terminal in the background: over no process has it a right but its guest's",
+    names: "kill",
+    cases: [named(1, { SIGTTIN: 21, SIGTTOU: 22 }, native)],
+    outcome: denied("EPERM"),
+  },
   { reason: "Files in memory that the guest asks for", names: "memfd_create", outcome: native },
   { reason: "Flags and locks of open files, seals of files in memory", names: "fcntl", cases: [named(1, FCNTL, native)], outcome: denied("EPERM") },
 ];

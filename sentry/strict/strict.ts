@@ -16,7 +16,7 @@ import { permanentBlock, scratch, type Addr, type Block } from "../../linux/memo
 import { CLONE_NEW, setNamespace } from "../../linux/namespace.ts";
 import * as kernel from "../../linux/on-behalf.ts";
 import { PollSet } from "../../linux/poll-set.ts";
-import { changeDirectoryTo, changeRoot, killThread } from "../../linux/process.ts";
+import { changeDirectoryTo, changeRoot, getPid, killThread } from "../../linux/process.ts";
 import { Listener } from "../../linux/seccomp-notify.ts";
 import { now } from "../../linux/sleep.ts";
 import { CONTINUE, type Call, type Handle, type Platform, type Source } from "../platform/platform.ts";
@@ -31,6 +31,7 @@ import type { Credentials } from "./sockets/socket.ts";
 import type { Pipe } from "./pipes.ts";
 import { Placeholders, type Found } from "./placeholders.ts";
 import { GuestTasks, type Task } from "./tasks.ts";
+import type { Job } from "./terminals.ts";
 import { ANSWERED, WAITS, type Trapped } from "./trapped.ts";
 import { WaitingCalls, type Held } from "./waiting.ts";
 
@@ -56,6 +57,14 @@ function enterCgroupNamespace(guest: Fd): void {
 const PID_FS_MAGIC = 0x50494446;
 const READABLE = POLLIN | POLLHUP | POLLERR;
 
+/** What the kernel works with in the placeholder's place. */
+interface Lent {
+  readonly file: HostStream;
+  readonly number: number;
+  /** A placeholder that nobody has yet. */
+  readonly given: Fd;
+}
+
 export class Strict implements Platform {
   readonly name = "notify";
   readonly epoll = new Epoll();
@@ -67,6 +76,8 @@ export class Strict implements Platform {
   readonly #acting = new Acting();
   readonly #network: Network;
   readonly #path = permanentBlock(32);
+  /** By task (`lendFor`). */
+  readonly #lent = new Map<number, Lent>();
   #entered = false;
   #ownRoot: Fd | undefined;
   #offsets = "";
@@ -113,6 +124,7 @@ export class Strict implements Platform {
     if (listener.receive() < 0) return true;
     this.waiting.forget(listener.pid);
     this.#deadline = this.#held = undefined;
+    if (this.#lent.size > 0) this.#takeBackLent(listener);
     this.#answer(listener, handle);
     this.resume(handle);
     return true;
@@ -141,6 +153,45 @@ export class Strict implements Platform {
     if (delivered === -ENOENT) this.#takeBack();
   }
 
+  /**
+   * The kernel does the call with the file itself under the caller's number; by the caller's next call it has, and the placeholder takes its place
+   * again. Until then the description is kept, and who else uses the number finds it.
+   */
+  lendFor(call: Trapped, file: HostStream, number: number): number {
+    const given = this.#place(file);
+    if (given === undefined) return -EMFILE;
+    const result = call.replaceDescriptor(file.fd, number, this.isClosedOnExec(call, number));
+    if (result < 0) {
+      given.close();
+      return result;
+    }
+    this.#lent.get(call.pid)?.given.close();
+    this.#lent.set(call.pid, { file, number, given });
+    return CONTINUE;
+  }
+
+  #takeBackLent(call: Listener): void {
+    const lent = this.#lent.get(call.pid);
+    if (lent === undefined) return;
+    this.#lent.delete(call.pid);
+    this.asSentry();
+    if (kernel.isSameFile(call.pid, lent.number, getPid(), lent.file.fd.number)) call.replaceDescriptor(lent.given, lent.number, this.isClosedOnExec(call, lent.number));
+    lent.given.close();
+  }
+
+  #endLent(task: number): void {
+    this.#lent.get(task)?.given.close();
+    this.#lent.delete(task);
+  }
+
+  /** What another thread has been lent. */
+  #findLent(call: Trapped, number: number): HostStream | undefined {
+    for (const { file, number: other } of this.#lent.values()) {
+      if (other === number && kernel.isSameFile(call.pid, number, getPid(), file.fd.number)) return file;
+    }
+    return undefined;
+  }
+
   #takeBack(): void {
     this.#undo?.();
   }
@@ -161,7 +212,10 @@ export class Strict implements Platform {
     if (this.#placeholders.isOurs(fd)) return this.#close(this.#placeholders.ended(fd));
     if (this.locks.ended(fd)) return;
     const task = this.#tasks.ended(fd);
-    if (task !== undefined) return this.waiting.forget(task);
+    if (task !== undefined) {
+      this.#endLent(task);
+      return this.waiting.forget(task);
+    }
     const stream = this.#streams.get(fd);
     if (stream !== undefined) this.waiting.wake(stream);
   }
@@ -279,6 +333,23 @@ export class Strict implements Platform {
     return found.kind === "foreign" ? this.#placeholders.lastInode : undefined;
   }
 
+  ignores(call: Trapped, signal: number): boolean {
+    return this.#tasks.isDeaf(call.pid, signal);
+  }
+
+  /** Its session, process group and terminal. */
+  jobOf(task: number): Job | undefined {
+    this.asSentry();
+    return this.#tasks.job(task);
+  }
+
+  /** In the guest's root, as the current identity. */
+  openPath(path: string, flags: number): number {
+    const AT_FDCWD = -100;
+    using s = scratch();
+    return kernel.open(AT_FDCWD, s.cstr(path), flags, 0, 0);
+  }
+
   umask(call: Trapped): number {
     return this.#tasks.umask(call.pid);
   }
@@ -305,6 +376,12 @@ export class Strict implements Platform {
   #adopt(call: Trapped, number: number): Description | undefined {
     const task = this.task(call);
     this.asSentry();
+    const lent = this.#lent.size === 0 ? undefined : this.#findLent(call, number);
+    if (lent !== undefined) {
+      using again = this.#placeholders.create(lent);
+      call.replaceDescriptor(again, number, this.isClosedOnExec(call, number));
+      return lent;
+    }
     const copy = task === undefined ? -ESRCH : kernel.copyDescriptor(task.pidfd.number, number);
     if (copy < 0) return undefined;
     const fd = new Fd(copy);

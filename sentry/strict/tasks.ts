@@ -6,6 +6,7 @@ import type { Epoll } from "../../linux/epoll.ts";
 import type { Fd } from "../../linux/fd.ts";
 import { openAt, read } from "../../linux/file.ts";
 import { POLLIN } from "../../linux/abi/poll.ts";
+import { parseJob, type Job } from "./terminals.ts";
 import { openThread } from "../../linux/pidfd.ts";
 
 /** Ids as the guest's user namespace counts. */
@@ -79,6 +80,18 @@ export class GuestTasks {
     return BigInt(`0x${/^SigBlk:\t([0-9a-f]+)$/m.exec(this.#status(id) ?? "")?.[1] ?? "0"}`);
   }
 
+  /** Whether a signal would do nothing to the caller: it is blocked or ignored. */
+  isDeaf(id: number, signal: number): boolean {
+    const status = this.#status(id) ?? "";
+    return ((setIn(status, "SigBlk") | setIn(status, "SigIgn")) >> BigInt(signal - 1)) % 2n === 1n;
+  }
+
+  /** @returns undefined where it has ended. */
+  job(id: number): Job | undefined {
+    const stat = this.#read(id, "stat");
+    return stat === undefined ? undefined : parseJob(stat);
+  }
+
   /** @returns the id of the task whose pidfd this is; undefined where it is none. It is forgotten. */
   ended(pidfd: number): number | undefined {
     const id = this.#byPidfd.get(pidfd);
@@ -111,8 +124,12 @@ export class GuestTasks {
   }
 
   #status(id: number): string | undefined {
+    return this.#read(id, "status");
+  }
+
+  #read(id: number, name: "stat" | "status"): string | undefined {
     try {
-      using file = openAt(this.#proc, `${id}/status`, O_RDONLY);
+      using file = openAt(this.#proc, `${id}/${name}`, O_RDONLY);
       return Buffer.from(read(file, LONGEST_STATUS)).toString("latin1");
     } catch (error) {
       if (isErrno(error, ENOENT, ESRCH)) return undefined;
@@ -125,19 +142,20 @@ export class GuestTasks {
 const numbersIn = (status: string, name: string): number[] =>
   (new RegExp(`^${name}:\\t(.*)$`, "m").exec(status)?.[1] ?? "").split(/\s+/).filter((word) => word !== "").map(Number);
 
-const capabilitiesIn = (status: string, name: string): bigint => BigInt(`0x${new RegExp(`^${name}:\\t([0-9a-f]+)$`, "m").exec(status)?.[1] ?? "0"}`);
+/** A set, in hexadecimal. */
+const setIn = (status: string, name: string): bigint => BigInt(`0x${new RegExp(`^${name}:\\t([0-9a-f]+)$`, "m").exec(status)?.[1] ?? "0"}`);
 
 function identityIn(status: string): Identity {
   return {
     uid: numbersIn(status, "Uid")[3] ?? 65534,
     gid: numbersIn(status, "Gid")[3] ?? 65534,
     groups: numbersIn(status, "Groups"),
-    capabilities: capabilitiesIn(status, "CapEff"),
+    capabilities: setIn(status, "CapEff"),
   };
 }
 
 /** Source: Linux fs/open.c, access_override_creds. */
 function realIn(status: string, { groups }: Identity): Identity {
   const uid = numbersIn(status, "Uid")[0] ?? 65534;
-  return { uid, gid: numbersIn(status, "Gid")[0] ?? 65534, groups, capabilities: uid === 0 ? capabilitiesIn(status, "CapPrm") : 0n };
+  return { uid, gid: numbersIn(status, "Gid")[0] ?? 65534, groups, capabilities: uid === 0 ? setIn(status, "CapPrm") : 0n };
 }

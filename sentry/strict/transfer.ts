@@ -3,12 +3,13 @@ import { EAGAIN, EBADF, EFAULT, EINVAL, EOPNOTSUPP, EPIPE } from "../../linux/ab
 import { O_ACCMODE, O_PATH, O_RDONLY, O_WRONLY } from "../../linux/abi/fcntl.ts";
 import { POLLIN, POLLOUT } from "../../linux/abi/poll.ts";
 import { HERE, type Description } from "./description.ts";
-import { HostFile } from "./files.ts";
+import { HostFile, HostStream } from "./files.ts";
 import { buffer, BUFFER_SIZE, copyIn, copyOut, copyVectors, signed, small } from "./memory.ts";
 import { receiveInto } from "./sockets/receive.ts";
 import { sendFrom } from "./sockets/send.ts";
 import { Socket } from "./sockets/socket.ts";
 import type { Strict } from "./strict.ts";
+import * as terminals from "./terminals.ts";
 import type { Handler, Trapped } from "./trapped.ts";
 
 const ESPIPE = 29;
@@ -31,6 +32,8 @@ function readInto(call: Trapped, strict: Strict, vectors: Vectors, position: num
   if (file === undefined || !mayRead(file)) return -EBADF;
   if (position !== HERE && !(file instanceof HostFile)) return -ESPIPE;
   if (file instanceof Socket) return receiveInto(call, strict, file, vectors, 0);
+  const background = file instanceof HostStream ? terminals.mayRead(call, strict, file) : 0;
+  if (background !== 0) return background;
   let done = 0;
   let last = 0;
   const undo = () => {
@@ -58,6 +61,8 @@ function writeFrom(call: Trapped, strict: Strict, vectors: Vectors, position: nu
   if (file === undefined || !mayWrite(file)) return -EBADF;
   if (position !== HERE && !(file instanceof HostFile)) return -ESPIPE;
   if (file instanceof Socket) return sendFrom(call, strict, file, vectors, 0);
+  const background = file instanceof HostStream ? terminals.mayWrite(call, strict, file) : 0;
+  if (background !== 0) return background;
   let done = 0;
   const undo = () => {
     if (position === HERE) file.unwrite(done);

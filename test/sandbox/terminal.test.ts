@@ -1,7 +1,7 @@
 /** Job control on a real terminal: the same dialogue natively and in a sandbox, with the same text on the screen. */
 import { afterAll, expect, test } from "vitest";
 import { removeWorkDir } from "../support/paths.ts";
-import { runBoth, type Command } from "./support.ts";
+import { PLATFORM, runBoth, type Command } from "./support.ts";
 
 afterAll(removeWorkDir);
 
@@ -43,8 +43,11 @@ const shell: Command = {
 /** Without process ids; nor what ended while bash was waiting for it anyhow, which it tells or not, as it comes. */
 const normalised = (text: string) => text.replace(/^(\$ )?\[\d+\]\+  Done .*\r\n/gm, "$1").replace(/\[(\d+)\] \d+\r$/gm, "[$1] PID").replace(/^(\/bin\/bash: line \d+:|bash:) +\d+ /gm, "$1 PID ");
 
-test("bash with jobs", async () => {
-  const { native, sandbox } = await runBoth(shell);
+/** The platform ptrace is for `balanced` alone. */
+const POLICIES = PLATFORM === "ptrace" ? ["balanced"] : ["balanced", "strict"];
+
+test.each(POLICIES)("bash with jobs (%s)", async (policy) => {
+  const { native, sandbox } = await runBoth({ ...shell, edit: (spec) => Object.assign(spec, { annotations: { "dev.tssandbox.policy": policy } }) });
   expect(native.code, native.stdout).toBe(5);
   expect(native.stdout).toMatch(/resized[^]*resumed[^]*hung up/);
   expect(normalised(sandbox.stdout)).toBe(normalised(native.stdout));
