@@ -8,6 +8,7 @@ import { inUserNamespace } from "./container/id-maps.ts";
 import type { GlobalFlags } from "./global-options.ts";
 import type { Globals } from "./globals.ts";
 import { Logger } from "./log.ts";
+import { tracesSent } from "./tracing/command.ts";
 
 /** Exit code of runc for every failure. */
 export const FAILURE = 1;
@@ -19,10 +20,13 @@ export async function runAction(args: readonly string[], flags: GlobalFlags, fai
   globals.log.debug(`called with ${JSON.stringify(args)}`);
   try {
     const code = await run(globals);
+    const lost = await tracesSent();
+    if (lost !== undefined) globals.log.warn(lost);
     globals.log.flush();
     globals.log.debug(`ends with ${code}`);
     return code;
   } catch (error) {
+    await tracesSent();
     globals.log.error(messageOf(error));
     return failureCode;
   }

@@ -34,6 +34,7 @@ export const PARTS: readonly Part[] = [
   { name: "bench", entries: ["bench/command.ts"] },
   { name: "vm", entries: ["runtime/commands/vm.ts", "runtime/vm/create.ts", "runtime/vm/exec.ts", "runtime/vm/control.ts", "runtime/vm/ask.ts", "runtime/vm/pause.ts"] },
   { name: "do", entries: ["runtime/commands/do.ts", "policies/profiles/namespace-default.ts"] },
+  { name: "tracing", entries: ["runtime/tracing/tracing.ts", "runtime/tracing/about.ts"] },
   { name: "metrics", entries: ["runtime/commands/metrics/command.ts"] },
   { name: "manual", entries: ["runtime/commands/manual/completion.ts", "runtime/commands/manual/man.ts"] },
   { name: "install", entries: ["runtime/commands/install/command.ts"] },

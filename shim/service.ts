@@ -17,7 +17,7 @@ import type { SandboxService } from "./sandbox/service.ts";
 import { Task, type Surroundings, type TaskRequest } from "./task.ts";
 import { method } from "./ttrpc/method.ts";
 import { CODE, RpcError } from "./ttrpc/status.ts";
-import { aboutContainer } from "./tracing/about.ts";
+import { aboutContainer } from "../runtime/tracing/about.ts";
 import type { Metadata, Method, Services } from "./ttrpc/server.ts";
 
 /** containerd's own shim says so, and its clients look for it. */

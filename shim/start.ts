@@ -21,7 +21,7 @@ import { prepareOperations } from "./operation.ts";
 import { Reaper } from "./reaper.ts";
 import { sandboxService } from "./sandbox/service.ts";
 import { taskService } from "./service.ts";
-import { Tracing } from "./tracing/tracing.ts";
+import { Tracing } from "../runtime/tracing/tracing.ts";
 import { serve } from "./ttrpc/server.ts";
 
 /** Preconditions: the working directory is the bundle. */

@@ -30,7 +30,7 @@ import { ShimProcess } from "./process.ts";
 import type { Exit, Reaper } from "./reaper.ts";
 import { mountRoot, unmountRoot, type RootMount } from "./rootfs.ts";
 import { ProcessStreams, type StreamNames } from "./streams/streams.ts";
-import type { Tracing } from "./tracing/tracing.ts";
+import type { Tracing } from "../runtime/tracing/tracing.ts";
 import { CODE, RpcError } from "./ttrpc/status.ts";
 
 /** What all tasks of a shim share. */

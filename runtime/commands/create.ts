@@ -5,6 +5,7 @@ import type { Globals } from "../globals.ts";
 import type { Registry } from "./registry.ts";
 import { createContainer } from "../container/create.ts";
 import { openConsole } from "../container/launch.ts";
+import { traced } from "../tracing/command.ts";
 import { integer } from "./arguments.ts";
 
 /** Flags that create and run share. */
@@ -49,8 +50,9 @@ export function createOptions(globals: Globals, id: string, flags: CreateFlags) 
 
 export function registerCreate({ program, action }: Registry): void {
   addCreateOptions(program.command("create").argument("<id>").description("create a container, whose process waits for start")).action(
-    action((globals, id: string, flags: CreateFlags) => {
-      createContainer({ ...createOptions(globals, id, flags), console: (terminal) => openConsole(terminal, flags.consoleSocket, true) });
+    action(async (globals, id: string, flags: CreateFlags) => {
+      const options = createOptions(globals, id, flags);
+      await traced("create", globals.config, id, options.bundle, () => createContainer({ ...options, console: (terminal) => openConsole(terminal, flags.consoleSocket, true) }));
       return 0;
     }),
   );

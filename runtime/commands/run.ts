@@ -6,6 +6,7 @@ import { catchSignals, openRelay, reapSandbox, supervise, type Relay, type Termi
 import { openConsole } from "../container/launch.ts";
 import { startContainer } from "../container/start.ts";
 import { sandboxFailure } from "../sandbox/failure.ts";
+import { traced } from "../tracing/command.ts";
 import type { Globals } from "../globals.ts";
 import type { Registry } from "./registry.ts";
 import { addCreateOptions, createOptions, type CreateFlags } from "./create.ts";
@@ -40,11 +41,12 @@ export async function runContainer(globals: Globals, id: string, flags: RunFlags
     if (target !== undefined || !terminal) return target;
     return (relay = openRelay()).target;
   };
-  const container = createContainer({ ...createOptions(globals, id, flags), ...(snapshot === undefined ? {} : { mode: "vm", snapshot }), console });
+  const options = createOptions(globals, id, flags);
+  const container = await traced("create", globals.config, id, options.bundle, () => createContainer({ ...options, ...(snapshot === undefined ? {} : { mode: "vm", snapshot }), console }));
   let terminal: Terminal | undefined;
   try {
     terminal = relay?.attach();
-    startContainer(container);
+    await traced("start", globals.config, id, container.directory, () => startContainer(container));
     if (signals === undefined) return 0;
     globals.log.flush();
     const code = await supervise(container.record.pid, signals, terminal);

@@ -21,7 +21,7 @@ import { PodSandboxConfigSchema, type PodSandboxConfig } from "../proto/generate
 import * as api from "../proto/generated/sandbox_pb.js";
 import { unmountRoot } from "../rootfs.ts";
 import { Task, type Deleted, type Surroundings } from "../task.ts";
-import { aboutContainer } from "../tracing/about.ts";
+import { aboutContainer } from "../../runtime/tracing/about.ts";
 import { method } from "../ttrpc/method.ts";
 import type { Metadata, Method, Services } from "../ttrpc/server.ts";
 import { CODE, RpcError } from "../ttrpc/status.ts";

@@ -1,4 +1,4 @@
-/** What the shim is asked to do, as spans, if there is a collector for them. */
+/** What is done, as spans, if there is a collector for them. */
 import { randomBytes } from "node:crypto";
 import process from "node:process";
 import { messageOf } from "../../linux/errors.ts";

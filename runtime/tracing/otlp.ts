@@ -5,7 +5,7 @@
 import type { RequestOptions } from "node:http";
 import type { LookupFunction } from "node:net";
 import process from "node:process";
-import { VERSION } from "../../runtime/version.ts";
+import { VERSION } from "../version.ts";
 
 export type Attributes = Readonly<Record<string, string>>;
 
@@ -58,7 +58,7 @@ export function encodeSpans(spans: readonly Span[], service: string): string {
     attributes: attributesOf(attributes),
     status: error === undefined ? {} : { code: FAILED, message: error },
   }));
-  const scopeSpans = [{ scope: { name: "containerd-shim-tssandbox-v1", version: VERSION }, spans: encoded }];
+  const scopeSpans = [{ scope: { name: "tssandbox", version: VERSION }, spans: encoded }];
   return JSON.stringify({ resourceSpans: [{ resource: { attributes: attributesOf({ "service.name": service, "service.version": VERSION }) }, scopeSpans }] });
 }
 
@@ -81,7 +81,7 @@ export async function post(url: URL, body: string): Promise<void> {
   if (status < 200 || status > 299) throw new Error(`answered ${status}`);
 }
 
-/** Not getaddrinfo(3): Node calls it in a thread, and the shim, which forks, is to have none. So names in /etc/hosts are not known, but for localhost. */
+/** Not getaddrinfo(3): Node calls it in a thread, and whoever forks is to have none. So names in /etc/hosts are not known, but for localhost. */
 async function resolver(): Promise<LookupFunction> {
   const { resolve4, resolve6 } = await import("node:dns");
   return (name, { all }, done) => {
