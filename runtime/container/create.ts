@@ -260,7 +260,7 @@ function build(container: Container, spec: Spec, console: ConsoleTarget | undefi
     ready: (pid) => {
       inStep("state.json", () => commit(container, pid, cgroup));
       if (options.pidFile !== undefined) writePidFile(options.pidFile, pid, undo);
-      if (strace === "tracer") undo.adopt(inStep("strace", () => startStrace({ directory: container.directory, pid, hostProc: launch.hostProc, log: options.log })), endChild);
+      if (strace === "tracer") undo.adopt(inStep("strace", () => startStrace({ directory: container.directory, pid, hostProc: launch.hostProc, policy: container.record.policy, log: options.log })), endChild);
     },
   });
   sandbox?.letGo();

@@ -97,7 +97,7 @@ function startProcess(container: Container, options: ExecOptions): number {
     hooks: () => undefined,
     ready: (born) => {
       if (options.pidFile !== undefined) writePidFile(options.pidFile, born, undo);
-      if (strace === "tracer") inStep("strace", () => startStrace({ directory: container.directory, pid: born, hostProc: launch.hostProc, log: options.log }));
+      if (strace === "tracer") inStep("strace", () => startStrace({ directory: container.directory, pid: born, hostProc: launch.hostProc, policy: container.record.policy, log: options.log }));
     },
   });
   // The socket closes with execve; a last step that failed reports itself instead.

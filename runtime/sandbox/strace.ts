@@ -14,6 +14,7 @@ import { follow } from "../../linux/tracing.ts";
 import { compileAllowList } from "../../policies/syscalls/filter.ts";
 import { compiledPolicy } from "../../policies/syscalls/compiled.ts";
 import { native, type Group } from "../../policies/syscalls/row.ts";
+import type { PolicyName } from "../../policies/syscalls/trapped.ts";
 import { enterSentryJail } from "../../sentry/jail.ts";
 import { sentryCalls } from "../../sentry/policy.ts";
 import { answersUnder } from "../../sentry/strace-answer.ts";
@@ -33,6 +34,7 @@ export interface StraceRequest {
   /** On the host: a process that has not become the program yet. */
   readonly pid: number;
   readonly hostProc: Fd;
+  readonly policy: PolicyName | undefined;
   readonly log: Logger;
 }
 
@@ -43,7 +45,7 @@ const NAMESPACES = CLONE_NEW.mnt | CLONE_NEW.net | CLONE_NEW.ipc | CLONE_NEW.uts
  * Preconditions: the privilege to trace a process that is not dumpable.
  * @returns the tracer's pid. @throws SysError; what the tracer reports
  */
-export function startStrace({ directory, pid, hostProc, log }: StraceRequest): number {
+export function startStrace({ directory, pid, hostProc, policy = "balanced", log }: StraceRequest): number {
   const sandbox = requireSandboxRecord(directory);
   const [theirs, ours] = socketPair();
   using _ours = ours;
@@ -56,7 +58,7 @@ export function startStrace({ directory, pid, hostProc, log }: StraceRequest): n
   using _log = { [Symbol.dispose]: () => complaints.close() };
   using _sink = { [Symbol.dispose]: () => sink.close() };
   // Before the fork: what is loaded at its first use cannot be loaded in an empty root.
-  const [filter, answeredBy] = [compileAllowList([...sentryCalls("notify"), TRACING], "EPERM"), answersUnder(compiledPolicy("balanced"))];
+  const [filter, answeredBy] = [compileAllowList([...sentryCalls("notify"), TRACING], "EPERM"), answersUnder(compiledPolicy(policy))];
   const body = () => {
     follow(first);
     giveUpStreams(sink.file);

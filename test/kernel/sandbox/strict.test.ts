@@ -72,6 +72,13 @@ test("the policy is in the state, and exec follows it", async () => {
   expect(await inspect(c)).toMatchObject({ policy: "strict" });
 });
 
+test("--strace tells that the sentry does what it does", async () => {
+  await using c = shell("echo a");
+  const { stderr } = await c.run({ global: [...(STRICT.global ?? []), "--strace"] });
+  expect(stderr).toContain('[1] write(1, "a\\n", 2) = 2 (sentry)\n');
+  expect(stderr).toMatch(/^\[1\] getuid\(\) = 0$/m);
+});
+
 const annotated = (policy: string) => shell("sleep 100", (spec) => void Object.assign(spec, { annotations: { "dev.tssandbox.policy": policy } }));
 
 test("an image may ask for the stricter policy, and not for the other", async () => {
