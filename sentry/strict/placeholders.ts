@@ -72,6 +72,11 @@ export class Placeholders {
     return given;
   }
 
+  /** Whether there is one for it. */
+  has(description: Description): boolean {
+    return this.#byDescription.has(description);
+  }
+
   /** What descriptor `number` of a task is. @param asSentry called where we must ask again with our own rights. */
   find(task: number, number: number, asSentry: () => void): Found {
     let result = this.#stat(task, number);

@@ -225,6 +225,7 @@ export class Strict implements Platform {
     for (const watcher of file.watchers) watcher.closed(file);
     file.watchers.clear();
     this.waiting.mirrored.delete(file);
+    this.waiting.mirroredWoken.delete(file);
     if (file instanceof HostStream) {
       this.waiting.watch(file);
       this.#streams.delete(file.fd.number);
@@ -481,11 +482,15 @@ export class Strict implements Platform {
     return copyOut(call, address, small, 8);
   }
 
+  /** @returns undefined where the sentry has no more descriptors; a description that nobody has then is closed. */
   #place(description: Description): Fd | undefined {
     try {
       return this.#placeholders.create(description);
     } catch (error) {
-      if (isErrno(error, EMFILE)) return undefined;
+      if (isErrno(error, EMFILE)) {
+        if (!this.#placeholders.has(description)) description.close();
+        return undefined;
+      }
       throw error;
     }
   }

@@ -3,7 +3,7 @@
  *
  *   connect: a new socket, which the client has for its peer, waits at the listening one until accept(2) takes it
  */
-import { EAGAIN, ECONNREFUSED, ECONNRESET, EINVAL, EISCONN, EMSGSIZE, ENOTCONN, EOPNOTSUPP, EPIPE } from "../../../linux/abi/errno.ts";
+import { EAGAIN, ECONNREFUSED, ECONNRESET, EINVAL, EISCONN, EMSGSIZE, ENOBUFS, ENOTCONN, EOPNOTSUPP, EPIPE } from "../../../linux/abi/errno.ts";
 import { POLLHUP, POLLIN, POLLRDNORM } from "../../../linux/abi/poll.ts";
 import { MSG_OOB, MSG_PEEK } from "../../../linux/abi/socket.ts";
 import type { Block } from "../../../linux/memory.unsafe.ts";
@@ -112,6 +112,7 @@ export class UnixConnection extends UnixSocket {
     const { peer } = this;
     if (peer === undefined) return -ENOTCONN;
     if (!this.isWritable || peer.isClosed || !peer.isReadable) return -EPIPE;
+    if (this.isOverfull(size)) return -ENOBUFS;
     this.blocker = this;
     if (this.isStream) return size > 0 && this.room === 0 ? -EAGAIN : Math.min(size, this.room);
     if (size > this.sendBuffer) return -EMSGSIZE;

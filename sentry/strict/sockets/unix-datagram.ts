@@ -1,5 +1,5 @@
 /** Unix sockets of SOCK_DGRAM: reliable, in order. Source: Linux net/unix/af_unix.c. */
-import { EAGAIN, ECONNREFUSED, EMSGSIZE, ENOTCONN, EOPNOTSUPP, EPERM, EPIPE } from "../../../linux/abi/errno.ts";
+import { EAGAIN, ECONNREFUSED, EMSGSIZE, ENOBUFS, ENOTCONN, EOPNOTSUPP, EPERM, EPIPE } from "../../../linux/abi/errno.ts";
 import { POLLOUT, POLLWRNORM } from "../../../linux/abi/poll.ts";
 import { AF_UNSPEC, MSG_OOB } from "../../../linux/abi/socket.ts";
 import type { Block } from "../../../linux/memory.unsafe.ts";
@@ -97,6 +97,7 @@ export class UnixDatagram extends UnixSocket {
     }
     if (!to.isReadable) return -EPIPE;
     if (size > this.sendBuffer) return -EMSGSIZE;
+    if (this.isOverfull(size)) return -ENOBUFS;
     const isFull = to.#isFull && to.#peer !== this;
     this.blocker = isFull ? to : this;
     return isFull || size > this.room ? -EAGAIN : 0;

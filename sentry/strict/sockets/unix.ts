@@ -15,6 +15,10 @@ import { bindUnix, unbindUnix, UNNAMED } from "./unix-names.ts";
 const SEND_BUFFER = 212_992;
 /** Bytes that a message counts besides its own: the kernel's struct sk_buff does. */
 const OVERHEAD = 512;
+/** Of all of the sandbox's unix sockets together, in bytes: what lies in them is the sentry's memory. */
+const MOST_QUEUED = 128 << 20;
+let queued = 0;
+
 export const READ = 1;
 export const WRITE = 2;
 /** Linux's overflow ids: of a message whose sender nobody has asked for. */
@@ -120,6 +124,11 @@ export abstract class UnixSocket extends Socket {
     );
   }
 
+  /** Whether the sandbox's sockets hold as much as they may. */
+  protected isOverfull(size: number): boolean {
+    return queued + size > MOST_QUEUED;
+  }
+
   /** A message of what is in `buffer`. @returns the negative errno. */
   protected makeMessage(call: Trapped, bytes: Uint8Array, { control }: Outgoing, to: UnixSocket): Message | number {
     const ancillary = control.length === 0 ? undefined : takeAncillary(call, this.strict, control);
@@ -131,6 +140,7 @@ export abstract class UnixSocket extends Socket {
   /** Gives it to `to`. */
   protected deliver(message: Message, to: UnixSocket): void {
     this.#used += costOf(message);
+    queued += costOf(message);
     to.queue.push(message);
     this.strict.waiting.wake(to);
   }
@@ -138,6 +148,7 @@ export abstract class UnixSocket extends Socket {
   /** It has been received, or never will be. */
   protected received(message: Message): void {
     const { sender } = message;
+    queued -= costOf(message);
     if (sender === undefined) return;
     sender.#used -= costOf(message);
     this.strict.waiting.wake(sender);
@@ -168,7 +179,9 @@ export abstract class UnixSocket extends Socket {
   }
 
   unreceive({ rights, credentials, from }: Incoming, bytes: Uint8Array): void {
-    this.queue.unshift({ bytes: bytes.slice(), start: 0, rights, credentials, from, sender: undefined });
+    const message = { bytes: bytes.slice(), start: 0, rights, credentials, from, sender: undefined };
+    queued += costOf(message);
+    this.queue.unshift(message);
   }
 
   write(_from: Block, size: number): number {
@@ -236,6 +249,7 @@ export abstract class UnixSocket extends Socket {
     if (option === SO.sendBuffer || option === SO.sendBufferForce) return this.#resize(value);
     if (option === SO.receiveBuffer || option === SO.receiveBufferForce) return 0;
     if (!REMEMBERED.includes(option)) return -ENOPROTOOPT;
+    if (option === LINGER && size < 8) return -EINVAL;
     this.#options.set(option, small.bytes.slice(0, option === LINGER ? 8 : 4));
     return 0;
   }
