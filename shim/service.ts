@@ -119,7 +119,8 @@ export function taskService(around: Surroundings, version: string, shutDown: () 
       await (await find(id)).kill(execId, signal, all);
       return {};
     }),
-    Pids: method(api.PidsRequestSchema, api.PidsResponseSchema, async ({ id }) => ({ processes: processesOf(await find(id)) })),
+    // containerd 2 asks at its start, and waits without a limit; of a shim without a process it removes the bundle. The one that there is makes the task. Source: core/runtime/v2/shim_load.go.
+    Pids: method(api.PidsRequestSchema, api.PidsResponseSchema, async ({ id }) => ({ processes: creating.has(id) ? [{ pid: process.pid }] : processesOf(await find(id)) })),
     Pause: method(api.PauseRequestSchema, EmptySchema, async ({ id }) => {
       await (await find(id)).pause();
       return {};

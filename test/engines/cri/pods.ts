@@ -35,14 +35,17 @@ export class Pods implements AsyncDisposable {
   readonly containerd: Containerd;
   readonly cri: CriClient;
 
-  private constructor(containerd: Containerd) {
+  readonly #binaries: string | undefined;
+
+  private constructor(containerd: Containerd, binaries: string | undefined) {
+    this.#binaries = binaries;
     this.containerd = containerd;
     this.cri = new CriClient(containerd.workspace.path("containerd.sock"));
   }
 
   /** @param binaries of a containerd that is not installed. */
   static async start(binaries?: string): Promise<Pods> {
-    return new Pods(await startNode(binaries));
+    return new Pods(await startNode(binaries), binaries);
   }
 
   async run(name: string, handler: string, { sysctls = {}, security = {} }: PodMore = {}): Promise<Pod> {
@@ -92,7 +95,7 @@ export class Pods implements AsyncDisposable {
   async renewed(): Promise<Pods> {
     process.stdout.write(`${this.containerd.lastWords()}\n`);
     await this[Symbol.asyncDispose]();
-    return Pods.start();
+    return Pods.start(this.#binaries);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
