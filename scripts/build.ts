@@ -26,7 +26,8 @@ linkForNpx(join(root, "node_modules/.bin"));
 
 /** V8's, with which a launcher starts its program. */
 function flagsIn(launcher: string): readonly string[] {
-  return readFileSync(join(root, launcher), "utf8").match(/--(single-threaded|no-rehash-snapshot|v8-pool-size=\S+|m\S+-semi-space-size=\S+)/g) ?? [];
+  const [command = ""] = /exec "\$node"[^"]+/.exec(readFileSync(join(root, launcher), "utf8")) ?? [];
+  return command.match(/--\S+/g) ?? [];
 }
 
 /** npx in a checkout looks among the dependencies' programs first; what it would do for the package's own is to install it elsewhere. */
