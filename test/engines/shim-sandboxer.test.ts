@@ -124,11 +124,29 @@ test("containerd's restart: the pod runs on and is exec'd into, has another cont
   await pod.remove();
 });
 
-test("a pod with a user namespace", async () => {
+test("a shim that is killed while containerd is away: the pod is not ready, and can be removed", async () => {
+  const pod = await pods.run("orphaned", SANDBOXER_HANDLERS.sentry);
+  const id = await pod.start("one", LOOP);
+  const shim = await pods.containerd.shim(id);
+  process.kill(pods.containerd.daemon, "SIGSTOP");
+  process.kill(shim, "SIGKILL");
+  await pods.containerd.restart();
+  await eventually("the plugin is there", () => pods.cri.podStatus(pod.id).then(() => true, () => false), 30);
+  await eventually("it is not ready", async () => !(await isReady(pod)));
+  expect((await pods.exited(id)).exitCode).not.toBe(0);
+  await pod.remove();
+});
+
+test.each(["namespace", "sentry"] as const)("a pod with a user namespace, %s", async (mode) => {
   const maps = [{ containerId: 0, hostId: 200_000, length: 65_536 }];
   const security = { namespaceOptions: { ...namespaceOptions, usernsOptions: { mode: NamespaceMode.POD, uids: maps, gids: maps } } };
-  const pod = await pods.run("mapped", SANDBOXER_HANDLERS.namespace, { security });
+  const pod = await pods.run(`mapped-${mode}`, SANDBOXER_HANDLERS[mode], { security });
   expect(statSync(`/proc/${pauseOf(pod)}`).uid).toBe(200_000 + 65_535);
-  expect(namespaceOf(pauseOf(pod), "user")).not.toBe(namespaceOf(process.pid, "user"));
+  const id = await pod.start("one", LOOP, { security });
+  const pid = await pods.containerd.pid(id);
+  expect(statSync(`/proc/${pid}`).uid).toBe(200_000);
+  expect(namespaceOf(pid, "user")).toBe(namespaceOf(pauseOf(pod), "user"));
+  const script = "id -u; stat -c '%u' /etc/hosts /etc/resolv.conf; echo x > /dev/shm/file && stat -c '%u' /dev/shm/file; echo told > /dev/stdout";
+  expect(await sh(id, script)).toEqual({ code: 0, stdout: "0\n0\n0\n0\ntold\n", stderr: "" });
   await pod.remove();
 });
