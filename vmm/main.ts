@@ -2,13 +2,15 @@
  * The VMM's process, executed anew for every machine: `node vmm/main.ts CONFIG.json`. It ends with 0 when the guest powers off, 3 when it
  * resets, 4 when it is stopped from outside, and 1 with a line on standard error when something fails.
  */
-import { openSync, readFileSync } from "node:fs";
+import { fstatSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { messageOf } from "../linux/errors.ts";
 import { Fd } from "../linux/fd.ts";
 import { setNonBlocking } from "../linux/fcntl.ts";
 import { writeAll } from "../linux/file.ts";
+import { discardPages, mapForever } from "../linux/kvm-memory.unsafe.ts";
+import type { Block } from "../linux/memory.unsafe.ts";
 import { exitNow } from "../linux/process.ts";
 import { parseConfig, type VmConfig } from "./config.ts";
 import { serveControl, type ControlCommand } from "./control.ts";
@@ -51,12 +53,16 @@ function bootMachine(config: VmConfig, options: Options): Machine {
   if (source.kind !== "boot") throw new Error("not a machine to boot");
   const machine = new Machine(options);
   prepare(machine, config);
-  machine.load({
-    kernel: withFile(source.kernel, (fd) => readFileSync(fd)),
-    initramfs: source.initramfs === undefined ? undefined : withFile(source.initramfs, (fd) => readFileSync(fd)),
-    commandLine: source.commandLine,
-  });
+  const [kernel, initramfs] = [source.kernel, source.initramfs].map((file) => (file === undefined ? undefined : withFile(file, mapFile)));
+  machine.load({ kernel: kernel?.bytes ?? new Uint8Array(0), initramfs: initramfs?.bytes, commandLine: source.commandLine });
+  for (const block of [kernel, initramfs]) if (block !== undefined) discardPages(block, 0, block.size);
   return machine;
+}
+
+/** Mapped, not read: it is copied once, into the guest's memory. @returns undefined for an empty file, which cannot be mapped */
+function mapFile(fd: number): Block | undefined {
+  const { size } = fstatSync(fd);
+  return size === 0 ? undefined : mapForever(fd, size, "read-only");
 }
 
 /** Memory is the snapshot's file, copied page by page as the guest writes. */
