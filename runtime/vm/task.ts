@@ -30,6 +30,7 @@ import type { Logger } from "../log.ts";
 import { Channel } from "./channel.ts";
 import { configureNetwork } from "./guest-network.ts";
 import { shareOf } from "./guest-spec.ts";
+import { renewMachineId } from "./machine-id.ts";
 import { CHUNK, FRAME, type FromHost } from "./protocol.ts";
 import { answerQuestion } from "./questions.ts";
 
@@ -318,6 +319,7 @@ function handOver(connection: Fd, request: Extract<Request, { kind: "adopt" }>, 
   refresh(request);
   const { directory, record } = Container.open(root, request.id);
   rename(record.pid, request.hostname);
+  renewMachineId(record.pid);
   using path = open(directory, fcntl.O_PATH | fcntl.O_DIRECTORY);
   using task = connectUnix(`${path.procPath}/${ADOPTION}`);
   sendMessage(task, Buffer.from("host"), [connection]);

@@ -1,7 +1,7 @@
 // The agent of a guest, here on the host and behind a unix socket, told what to run by a client that speaks its protocol.
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -256,4 +256,44 @@ test("a container that stays outlives its connection, stands still until its nex
   next.input(Buffer.from("all\n"));
   expect(await next.expect("exited")).toEqual({ kind: "exited", code: 0 });
   expect(next.output).toBe("after all\nrestored\n");
+});
+
+const MACHINE_ID = "0123456789abcdef0123456789abcdef\n";
+
+/** What the container finds in /etc/machine-id after it was saved and given another host. @param volume whether the file is a mount of its own. */
+async function idAfterRestore(volume: boolean): Promise<string> {
+  const source = join(folder, "machine-id");
+  writeFileSync(source, MACHINE_ID);
+  const mount = { destination: "/etc/machine-id", type: "bind", source, options: ["rbind", "rw"] };
+  using bundle = new Bundle({
+    args: ["sh", "-c", "echo before; read line; cat /etc/machine-id"],
+    edit: (spec) => {
+      spec.root!.readonly = false;
+      if (volume) spec.mounts!.push(mount);
+    },
+  });
+  mkdirSync(join(bundle.rootfs, "etc"), { recursive: true });
+  writeFileSync(join(bundle.rootfs, "etc/machine-id"), volume ? "" : MACHINE_ID);
+  {
+    await using client = new Client();
+    await created(client, bundle, "host", [], true);
+    client.say({ kind: "start" });
+    await until("output", () => client.output === "before\n");
+    expect(await ask(bundle, { do: "freeze" })).toBe(null);
+  }
+  await using next = new Client();
+  next.say({ kind: "adopt", id: bundle.id, hostname: "restored", ...fresh });
+  await next.expect("created");
+  next.say({ kind: "start" });
+  await next.expect("started");
+  next.input(Buffer.from("go\n"));
+  await next.expect("exited");
+  return next.output;
+}
+
+test("a clone has a machine id of its own, but for one that is a volume's", async () => {
+  const own = await idAfterRestore(false);
+  expect(own).toMatch(/^[0-9a-f]{32}\n$/);
+  expect(own).not.toBe(MACHINE_ID);
+  expect(await idAfterRestore(true)).toBe(MACHINE_ID);
 });
