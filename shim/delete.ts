@@ -4,6 +4,7 @@ import { basename, join } from "node:path";
 import process from "node:process";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampFromDate, timestampNow } from "@bufbuild/protobuf/wkt";
+import { messageOf } from "../linux/errors.ts";
 import { deleteContainer } from "../runtime/container/delete.ts";
 import { Container } from "../runtime/container/store.ts";
 import { Logger } from "../runtime/log.ts";
@@ -30,8 +31,11 @@ export function deleteRemains({ namespace, bundle: given, id: named }: ShimArgum
   const id = named || basename(bundle);
   const { root } = optionsOf(bundle, namespace);
   const pid = pidOf(root, id);
-  if (existsSync(join(bundle, SANDBOX_FILE))) deleteMembers(root, id);
-  deleteContainer(root, id, true, logger());
+  try {
+    if (existsSync(join(bundle, SANDBOX_FILE))) deleteMembers(root, id);
+  } finally {
+    deleteContainer(root, id, true, logger());
+  }
   unmountRoot(bundle);
   removeDeadSocket(bundle);
   return toBinary(DeleteResponseSchema, create(DeleteResponseSchema, { pid, exitStatus: KILLED, exitedAt: timestampNow() }));
@@ -40,13 +44,22 @@ export function deleteRemains({ namespace, bundle: given, id: named }: ShimArgum
 /** In the bundle of a sandbox that is not a container of containerd's. */
 export const SANDBOX_FILE = "tssandbox-sandbox";
 
-/** containerd asks for no `delete` of the containers of such a sandbox, unless it has been restarted. Source: containerd, core/runtime/v2/shim_manager.go, Start. */
+/**
+ * containerd asks for no `delete` of the containers of such a sandbox, unless it has been restarted. Source: containerd, core/runtime/v2/shim_manager.go, Start.
+ * @throws Error naming those that cannot be deleted, which keep no others.
+ */
 export function deleteMembers(root: string, sandbox: string): void {
   const members = Container.list(root).filter(({ record }) => record.id !== sandbox && record.annotations["io.kubernetes.cri.sandbox-id"] === sandbox);
-  for (const { record } of members) {
-    deleteContainer(root, record.id, true, logger());
-    unmountRoot(record.bundle);
-  }
+  const failures = members.flatMap(({ record }) => {
+    try {
+      deleteContainer(root, record.id, true, logger());
+      unmountRoot(record.bundle);
+      return [];
+    } catch (error) {
+      return [`${record.id}: ${messageOf(error)}`];
+    }
+  });
+  if (failures.length > 0) throw new Error(failures.join("; "));
 }
 
 const logger = () => new Logger({ format: "text", debug: false });
