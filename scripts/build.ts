@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { encodeFilter } from "../runtime/do/filter.ts";
+import { VMM_V8_FLAGS } from "../vmm/node-flags.ts";
 import { VERSION } from "../runtime/version.ts";
 import { bundle } from "./bundle.ts";
 import { PARTS } from "./parts.ts";
@@ -17,10 +18,9 @@ await bundle(join(root, "runtime/main.ts"), join(root, "dist"), flagsIn("bin/tss
 await bundle(join(root, "shim/main.ts"), join(root, "dist/shim"), flagsIn("bin/containerd-shim-tssandbox-v1"), [], { TSSANDBOX_COMMIT: JSON.stringify(commit()) });
 
 // A process of its own (runtime/vm), with threads: the program's flags are not for it.
-const VMM_FLAGS = ["--max-semi-space-size=1", "--no-rehash-snapshot"];
 // The gofer's session within the VMM is for tests.
-await bundle(join(root, "vmm/main.ts"), join(root, "dist/vmm"), VMM_FLAGS, [{ name: "fuse", entries: ["vmm/fuse-back-end.ts"] }]);
-await bundle(join(root, "vmm/threads/vcpu-thread.ts"), join(root, "dist/vmm/vcpu"), VMM_FLAGS, [], { KOFFI_ADDON: JSON.stringify("../koffi.node") });
+await bundle(join(root, "vmm/main.ts"), join(root, "dist/vmm"), VMM_V8_FLAGS, [{ name: "fuse", entries: ["vmm/fuse-back-end.ts"] }]);
+await bundle(join(root, "vmm/threads/vcpu-thread.ts"), join(root, "dist/vmm/vcpu"), VMM_V8_FLAGS, [], { KOFFI_ADDON: JSON.stringify("../koffi.node") });
 
 linkForNpx(join(root, "node_modules/.bin"));
 

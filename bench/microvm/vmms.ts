@@ -11,6 +11,7 @@ import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { socketPair } from "../../linux/socket.ts";
 import type { DeviceConfig, VmConfig } from "../../vmm/config.ts";
+import { VMM_NODE_FLAGS } from "../../vmm/node-flags.ts";
 import { VmmProcess, type Command } from "./process.ts";
 
 export const MEGABYTES = 256;
@@ -41,8 +42,6 @@ export interface Vmm {
   readonly start: (files: Files, task: Task, more?: string) => Promise<Started>;
 }
 
-/** Of V8's, as in vmm/jail/start.ts: the bundle's bytecode is taken with these alone. */
-const NODE_FLAGS = ["--max-semi-space-size=1", "--no-rehash-snapshot", "--disable-sigusr1"];
 const GOFER_FLAGS = ["--single-threaded", "--v8-pool-size=0"];
 
 const commandLine = (task: Task, more: string) => `${QUIET} bench=${task} ${more}`;
@@ -64,7 +63,7 @@ export function startOurs({ work, vmm }: Files, config: Omit<VmConfig, "vcpus" |
   const document = join(work, "vm.json");
   const full: VmConfig = { vcpus: 1, memoryMegabytes: MEGABYTES, serial: { fd: 1 }, ...config, devices: [...(config.devices ?? [])] };
   writeFileSync(document, JSON.stringify(full));
-  return startedWith({ program: process.execPath, args: [...NODE_FLAGS, vmm, document], fds }, helpers);
+  return startedWith({ program: process.execPath, args: [...VMM_NODE_FLAGS, vmm, document], fds }, helpers);
 }
 
 export const ours: Vmm = {

@@ -11,13 +11,11 @@ import { poll } from "../../linux/poll.ts";
 import { setParentDeathSignal } from "../../linux/prctl.ts";
 import { waitPid } from "../../linux/process.ts";
 import { NO_SIGNALS, setSignalMask } from "../../linux/signal.ts";
+import { VMM_NODE_FLAGS } from "../node-flags.ts";
 import { enterVmmJail, VMM_NAMESPACES, type VmmJail } from "./enter.ts";
 
 /** Where `VmmJail.files` is to have Node, and the VMM's bundle. */
 export const JAIL_PATHS = { node: "/node", folder: "/vmm", program: "/vmm/tssandbox.cjs" } as const;
-
-/** Of Node, for a small process with threads; the bundles' caches are made for those of V8's (scripts/build.ts). No debugger by a signal. */
-const NODE_FLAGS = ["--max-semi-space-size=1", "--no-rehash-snapshot", "--disable-sigusr1"];
 
 export interface JailedOptions {
   readonly jail: VmmJail;
@@ -57,7 +55,7 @@ export function startJailed(options: JailedOptions): number {
 function become({ jail, args, kept, log }: JailedOptions, parent: Fd): never {
   // A distribution may keep them where the loader looks only by a cache, which is not in the jail.
   const libraries = [...new Set([...jail.files.keys()].map((path) => dirname(path)))].join(":");
-  const execute = prepareExec(createExecStub(), JAIL_PATHS.node, ["tssandbox-vmm", ...NODE_FLAGS, ...args], [`LD_LIBRARY_PATH=${libraries}`]);
+  const execute = prepareExec(createExecStub(), JAIL_PATHS.node, ["tssandbox-vmm", ...VMM_NODE_FLAGS, ...args], [`LD_LIBRARY_PATH=${libraries}`]);
   using nothing = open("/dev/null", O_RDWR);
   for (const stream of [0, 1]) duplicateOnto(nothing, stream);
   duplicateOnto(log, 2);

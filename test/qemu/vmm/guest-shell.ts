@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { VMM_NODE_FLAGS } from "../../../vmm/node-flags.ts";
 import type { DeviceConfig, VmConfig } from "../../../vmm/config.ts";
 
 /** What the initramfs runs: a shell that reads commands from the console, a line each, and says when each has ended. */
@@ -59,7 +60,7 @@ export class Guest {
     // Both ends of the FIFO are open from the start, so that nobody waits for the other.
     execFileSync("mkfifo", [this.path("input")]);
     this.#input = openSync(this.path("input"), constants.O_RDWR);
-    this.process = spawn(process.execPath, [...VMM_COMMAND, this.path("config")], { stdio: ["ignore", "ignore", "pipe"] });
+    this.process = spawn(process.execPath, [...VMM_NODE_FLAGS, ...VMM_COMMAND, this.path("config")], { stdio: ["ignore", "ignore", "pipe"] });
     this.process.stderr?.on("data", (data: Buffer) => (this.#stderr += data.toString()));
     this.ended = once(this.process, "exit").then(([code]) => code as number);
   }
