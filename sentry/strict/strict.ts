@@ -533,13 +533,19 @@ export class Strict implements Platform {
     return result;
   }
 
-  /** Answers with EPIPE, and then sends the signal: before, it would end the wait for the answer. */
+  /**
+   * Answers with EPIPE, and then sends the signal: before, it would end the wait for the answer, and the call might be made again. Whom it ends gets it
+   * before, so that it does nothing more.
+   */
   brokenPipe(call: Trapped): number {
     const SIGPIPE = 13;
     const task = this.task(call);
-    call.answer(-EPIPE);
+    const send = () => task !== undefined && killThread(task.leader, call.pid, SIGPIPE);
     this.asSentry();
-    if (task !== undefined) killThread(task.leader, call.pid, SIGPIPE);
+    const ends = this.#tasks.isEndedBy(call.pid, SIGPIPE);
+    if (ends) send();
+    call.answer(-EPIPE);
+    if (!ends) send();
     return ANSWERED;
   }
 

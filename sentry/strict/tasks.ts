@@ -80,6 +80,12 @@ export class GuestTasks {
     return BigInt(`0x${/^SigBlk:\t([0-9a-f]+)$/m.exec(this.#status(id) ?? "")?.[1] ?? "0"}`);
   }
 
+  /** Whether a signal, whose default that is, would end it now: it is neither blocked nor ignored nor caught. */
+  isEndedBy(id: number, signal: number): boolean {
+    const status = this.#status(id) ?? "";
+    return ((setIn(status, "SigBlk") | setIn(status, "SigIgn") | setIn(status, "SigCgt")) >> BigInt(signal - 1)) % 2n === 0n;
+  }
+
   /** Whether a signal would do nothing to the caller: it is blocked or ignored. */
   isDeaf(id: number, signal: number): boolean {
     const status = this.#status(id) ?? "";
