@@ -8,6 +8,7 @@ import * as vmIoctl from "../../linux/kvm-vm.ts";
 import type { Block } from "../../linux/memory.unsafe.ts";
 import { KVM_IDENTITY_MAP, KVM_TSS } from "../layout.ts";
 import type { GuestMemory } from "../memory.ts";
+import { DENIED_MSRS } from "./msrs.ts";
 
 export interface VcpuHandle {
   readonly id: number;
@@ -58,8 +59,10 @@ export class Vm {
     vmIoctl.setMemorySlot(this.fd, { slot: this.#slots++, flags, guestAddress, hostAddress: block.address, size: block.size });
   }
 
-  /** Interrupt controllers and timer in the kernel. Before the first vCPU. */
+  /** Interrupt controllers and timer in the kernel, and the registers that no guest gets (msrs.ts). Before the first vCPU. */
   createPlatform(): void {
+    // Linux 5.10; a software KVM may lack it, and has no such registers.
+    if (checkExtension(this.kvm, kvm.KVM_CAP_X86_MSR_FILTER) !== 0) vmIoctl.denyMsrs(this.fd, DENIED_MSRS.map(({ first, last }) => [first, last]));
     vmIoctl.setTssAddress(this.fd, KVM_TSS);
     vmIoctl.setIdentityMapAddress(this.fd, KVM_IDENTITY_MAP);
     vmIoctl.createIrqchip(this.fd);

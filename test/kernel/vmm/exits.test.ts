@@ -103,3 +103,22 @@ test("internal-error: code outside of memory cannot be emulated", () => {
   setRegs(guest.handle.fd, { rip: 0n, rflags: 2n });
   expect(guest.vcpu.run()).toMatchObject({ kind: "internal-error", suberror: 1 });
 });
+
+/** mov ecx, index; rdmsr; mov dx, 0x80; out dx, al */
+const readMsr = (index: number) => [0x66, 0xb9, index & 0xff, (index >> 8) & 0xff, (index >> 16) & 0xff, index >>> 24, 0x0f, 0x32, 0xba, 0x80, 0x00, 0xee];
+/** A general protection fault's vector in real mode's table, and what stands there: mov dx, 0x81; out dx, al. */
+const FAULT = { vector: 13 * 4, address: 0x1800, code: [0xba, 0x81, 0x00, 0xee] };
+
+test.each([
+  ["a performance counter", 0xc1, 0x81],
+  ["what it counts", 0x186, 0x81],
+  ["AMD's", 0xc001_0004, 0x81],
+  ["the time stamp counter", 0x10, 0x80],
+])("a register of the processor's, on a machine's platform: %s", (_what, index, port) => {
+  using guest = tinyGuest(readMsr(index), { platform: true });
+  guest.memory.write(FAULT.vector, Uint8Array.of(FAULT.address & 0xff, FAULT.address >> 8, 0, 0));
+  guest.memory.write(FAULT.address, Uint8Array.from(FAULT.code));
+  let exit = guest.vcpu.run();
+  for (let again = 0; again < 20 && exit.kind === "interrupted"; again++) exit = guest.vcpu.run();
+  expect(exit).toMatchObject({ kind: "io", port });
+});
