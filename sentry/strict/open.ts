@@ -3,6 +3,8 @@ import { EACCES, EFAULT, EINVAL, ELOOP, ENOENT, ENXIO } from "../../linux/abi/er
 import { E2BIG } from "../../linux/abi/errno.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { Fd } from "../../linux/fd.ts";
+import { STATX_SIZE } from "../../linux/abi/statx.ts";
+import { permanentBlock } from "../../linux/memory.unsafe.ts";
 import { statAt } from "../../linux/file.ts";
 import * as kernel from "../../linux/on-behalf.ts";
 import type { Description } from "./description.ts";
@@ -68,19 +70,30 @@ function openCopied(call: Trapped, strict: Strict, flags: number, mode: number, 
   if (isFifo) return openUnread(call, strict, flags, resolve);
   if (opened < 0) return opened;
   const fd = new Fd(opened);
-  const { mode: type } = statAt(fd);
+  if (known !== undefined || name.isMagic) lookAt(opened);
+  const type = looked.view.getUint16(STATX.mode, true);
   if ((type & fcntl.S_IFMT) === fcntl.S_IFCHR && (flags & fcntl.O_PATH) === 0 && isOwnTerminal(fd.number)) {
     fd.close();
     return giveControlling(call, strict, flags);
   }
   if ((type & fcntl.S_IFMT) === fcntl.S_IFIFO && (flags & fcntl.O_PATH) === 0) return openNode(call, strict, fd, flags);
-  const file = describe(strict, fd, flags);
+  const file = describe(strict, fd, flags, type);
   if (file instanceof HostFile) file.opener = strict.task(call)?.leader;
   if (typeof file === "number") {
     fd.close();
     return file;
   }
   return strict.give(call, file, (flags & fcntl.O_CLOEXEC) !== 0);
+}
+
+/** struct statx: mode, and major and minor of the file system's device. */
+const STATX = { mode: 0x1c, major: 0x88, minor: 0x8c, type: 1 | 2 } as const;
+const looked = permanentBlock(STATX_SIZE);
+
+/** Type and device of an open file, into `looked`. @returns its device. */
+function lookAt(fd: number): number {
+  kernel.statx(fd, kernel.EMPTY_PATH, fcntl.AT_EMPTY_PATH | fcntl.AT_STATX_DONT_SYNC, STATX.type, looked.address);
+  return looked.view.getUint32(STATX.major, true) * 0x10_0000 + looked.view.getUint32(STATX.minor, true);
 }
 
 /** The kernel refuses to open a named pipe that nobody reads, before anybody can wait for a reader: without opening it, it is looked at. */
@@ -120,7 +133,7 @@ function openName(strict: Strict, call: Trapped, flags: number, mode: number, re
   const directory = name.isBelowDirectory ? strict.openDirectory(call) : undefined;
   if (directory !== undefined && directory < 0) return directory;
   const result = kernel.open(directory ?? name.dir, name.ownPath, flags, mode, resolve | OWN_LINKS);
-  const isRefused = result >= 0 && strict.isProc(result) && !mayOpen(strict, call, directory ?? name.dir, flags);
+  const isRefused = result >= 0 && strict.isProc(result, lookAt(result)) && !mayOpen(strict, call, directory ?? name.dir, flags);
   if (directory !== undefined) kernel.close(directory);
   if (isRefused) kernel.close(result);
   return isRefused ? -EACCES : result;
@@ -144,8 +157,7 @@ function mayOpen(strict: Strict, call: Trapped, directory: number, flags: number
 }
 
 /** What an open file is to the guest. */
-function describe(strict: Strict, fd: Fd, flags: number): Description | number {
-  const { mode } = statAt(fd);
+function describe(strict: Strict, fd: Fd, flags: number, mode: number): Description | number {
   const kept = (flags & ~CREATION) | O_LARGEFILE;
   if ((flags & fcntl.O_PATH) !== 0) return new HostFile(fd, kept, mode);
   switch (mode & fcntl.S_IFMT) {

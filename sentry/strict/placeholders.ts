@@ -8,14 +8,14 @@
  *
  * Which description a descriptor stands for is asked of the kernel as well: the pipe's inode number, through /proc/TASK/fd/NUMBER.
  */
-import { AT_STATX_DONT_SYNC, O_NONBLOCK, O_RDONLY } from "../../linux/abi/fcntl.ts";
+import { AT_EMPTY_PATH, AT_STATX_DONT_SYNC, O_NONBLOCK, O_RDONLY } from "../../linux/abi/fcntl.ts";
 import { EACCES, EBADF } from "../../linux/abi/errno.ts";
 import { STATX_SIZE } from "../../linux/abi/statx.ts";
 import type { Epoll } from "../../linux/epoll.ts";
 import { fdNumber, type Fd } from "../../linux/fd.ts";
-import { openAt, pipe, statAt } from "../../linux/file.ts";
+import { openAt, pipe } from "../../linux/file.ts";
 import { permanentBlock } from "../../linux/memory.unsafe.ts";
-import { read, statx, write } from "../../linux/on-behalf.ts";
+import { EMPTY_PATH, read, statx, write } from "../../linux/on-behalf.ts";
 import type { Description } from "./description.ts";
 
 const STATX_INO = 0x100;
@@ -59,10 +59,11 @@ export class Placeholders {
   /** @returns what is to be given to the guest, and then closed here: if the guest has no copy by then, the description is closed. @throws SysError EMFILE */
   create(description: Description): Fd {
     const [given, watch] = pipe();
-    const { ino, dev } = statAt(watch);
-    this.#major = dev.major;
-    this.#minor = dev.minor;
-    const placeholder = { description, inode: Number(ino), watch, isMarked: false };
+    statx(watch.number, EMPTY_PATH, AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, this.#statx.address);
+    const { view } = this.#statx;
+    this.#major = view.getUint32(DEVICE_MAJOR, true);
+    this.#minor = view.getUint32(DEVICE_MINOR, true);
+    const placeholder = { description, inode: this.#inode, watch, isMarked: false };
     const others = this.#byDescription.get(description);
     if (others === undefined) this.#byDescription.set(description, [placeholder]);
     else others.push(placeholder);
@@ -86,10 +87,14 @@ export class Placeholders {
     }
     if (result < 0) return { kind: "none", errno: EBADF };
     const { view } = this.#statx;
-    const inode = view.getUint32(INODE_LOW, true) + view.getUint32(INODE_HIGH, true) * 0x1_0000_0000;
     const isPipe = view.getUint32(DEVICE_MAJOR, true) === this.#major && view.getUint32(DEVICE_MINOR, true) === this.#minor;
-    const known = isPipe ? this.#byInode.get(inode) : undefined;
+    const known = isPipe ? this.#byInode.get(this.#inode) : undefined;
     return known === undefined ? { kind: "foreign" } : { kind: "ours", description: known.description };
+  }
+
+  get #inode(): number {
+    const { view } = this.#statx;
+    return view.getUint32(INODE_LOW, true) + view.getUint32(INODE_HIGH, true) * 0x1_0000_0000;
   }
 
   /** What `find` has found last, as `inodeOf` has it. */

@@ -89,7 +89,7 @@ export class Strict implements Platform {
   readonly #streams = new Map<number, Description>();
   /** Named pipes that are open, by inode. */
   readonly pipes = new Map<string, Pipe>();
-  readonly #procDevices = new Map<string, boolean>();
+  readonly #procDevices = new Map<number, boolean>();
 
   /** @param proc the procfs of the sentry's own pid namespace. @param network how the sentry comes to the guest's network namespace. */
   constructor(proc: Fd, network: Network = "joined") {
@@ -158,6 +158,8 @@ export class Strict implements Platform {
    * again. Until then the description is kept, and who else uses the number finds it.
    */
   lendFor(call: Trapped, file: HostStream, number: number): number {
+    // Known, so that its end is told of.
+    if (this.task(call) === undefined) return -ESRCH;
     const given = this.#place(file);
     if (given === undefined) return -EMFILE;
     const result = call.replaceDescriptor(file.fd, number, this.isClosedOnExec(call, number));
@@ -591,11 +593,9 @@ export class Strict implements Platform {
   }
 
   /** Whether a file of ours lies in a procfs. */
-  isProc(fd: number): boolean {
-    const { dev } = statAt(fd);
-    const key = `${dev.major}:${dev.minor}`;
-    let known = this.#procDevices.get(key);
-    if (known === undefined) this.#procDevices.set(key, (known = fileSystemMagic(fd) === PROC_SUPER_MAGIC));
+  isProc(fd: number, device: number): boolean {
+    let known = this.#procDevices.get(device);
+    if (known === undefined) this.#procDevices.set(device, (known = fileSystemMagic(fd) === PROC_SUPER_MAGIC));
     return known;
   }
 }

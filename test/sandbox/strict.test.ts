@@ -87,6 +87,26 @@ print(libc.timerfd_settime(t, 0, struct.pack("qqqq", 0, 0, 0, 100_000_000), None
 at = time.clock_gettime(1) + 0.2; print(libc.timerfd_settime(t, 1, struct.pack("qqqq", 0, 0, int(at), int(at % 1 * 1e9)), None), len(ep.poll(5)), time.clock_gettime(1) >= at)
 m = os.memfd_create("m"); os.write(m, b"memory"); print(os.pread(m, 6, 0), os.fstat(m).st_size)
 EOF`],
+    ["descriptors of many threads, in python3", `python3 - <<'EOF'
+import os, threading
+a, b = [os.open("/tmp/" + n, os.O_RDWR | os.O_CREAT) for n in "ab"]
+os.write(a, b"aaaa"); os.write(b, b"bbbb"); print(os.pread(a, 4, 0), os.pread(b, 4, 0))
+os.dup2(b, a); print(os.pread(a, 4, 0)); os.close(b); c = os.open("/tmp/a", 0); print(c == b, os.pread(c, 4, 0), os.pread(os.dup(c), 4, 0))
+os.close(c); os.closerange(a, a + 1)
+for fd in c, a:
+    try: os.pread(fd, 4, 0)
+    except OSError as error: print(error)
+wrong = []
+def work(n):
+    for i in range(60):
+        name = b"/tmp/%d-%d" % (n, i % 7); f = os.open(name, os.O_RDWR | os.O_CREAT); os.pwrite(f, name, 0); g = os.dup(f)
+        wrong.extend(fd for fd in (f, g) if os.pread(fd, 100, 0) != name)
+        os.close(f); wrong.extend([] if os.pread(g, 100, 0) == name else [g]); os.close(g)
+threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+for t in threads: t.start()
+for t in threads: t.join()
+print(wrong, os.spawnlp(os.P_WAIT, "sh", "sh", "-c", "exec 5< /tmp/a; read x <&5; exec 5< /tmp/b; read y <&5; exec 5<&-; echo $x $y; cat <&5 2> /dev/null || echo closed"))
+EOF`],
     ["gcc and make", "cd /tmp; printf '#include <stdio.h>\\n#include \"n.h\"\\nint main(void) { printf(\"%%d\\\\n\", N); return 0; }\\n' > a.c; echo '#define N 42' > n.h; printf 'all: a b\\na: a.c n.h\\n\\tcc -O1 -o a a.c\\nb: a.c\\n\\tcc -g -o b a.c\\n' > Makefile; make -s -j2 && ./a && ./b; file a 2>/dev/null | grep -c ELF; objdump -d a | grep -c main"],
     ["tar and git", "cd /tmp; mkdir d; seq 100 > d/a; tar cf - d | tar tvf - | wc -l; tar czf d.tgz d; rm -r d; tar xzf d.tgz; wc -l d/a; export GIT_CONFIG_GLOBAL=/dev/null; git init -q r; cd r; cp ../d/a .; git add a; git -c user.name=n -c user.email=e commit -qm one; echo x >> a; git diff --stat | tail -1; git -c user.name=n -c user.email=e commit -qam two; git log --format=%s; git fsck 2>&1"],
   ])("%s", async (_name, script) => {
