@@ -44,6 +44,17 @@ test.each(names)(`%s (${PLATFORM})`, async (name) => {
   expect(sandbox.code).toBe(0);
 });
 
+/** Under the policy `strict`, those that are quick. */
+const STRICT = PLATFORM === "ptrace" ? [] : ["dpkg", "nginx", "sqlite"].filter((name) => names.includes(name));
+
+const strictly = (spec: Spec) => Object.assign(spec, { annotations: { "dev.tssandbox.policy": "strict" } });
+
+test.each(STRICT)("%s (strict)", async (name) => {
+  const { native, sandbox } = await runBoth({ args: bash(readFileSync(join(SCRIPTS, `${name}.sh`), "utf8")), edit: strictly });
+  expect(native.stdout).toMatch(/\n.*done\n$/);
+  expect({ ...sandbox, stdout: normalised(sandbox.stdout), stderr: normalised(sandbox.stderr) }).toEqual({ ...native, stdout: normalised(native.stdout), stderr: normalised(native.stderr) });
+});
+
 test("a fork storm ends at the limit of tasks, and the sandbox goes on", async () => {
   const script = "import os, time\npids = []\ntry:\n  while len(pids) < 1000:\n    pid = os.fork()\n    if pid == 0: time.sleep(100)\n    pids.append(pid)\nexcept OSError as e: print(e.errno, len(pids) < 100)\nfor pid in pids: os.kill(pid, 9); os.wait()\nprint(os.system('true'))";
   const done = await runInSandbox({ args: ["python3", "-c", script], edit: limitTasks(100) });
