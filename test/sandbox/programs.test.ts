@@ -45,12 +45,12 @@ test.each(names)(`%s (${PLATFORM})`, async (name) => {
 });
 
 /** Under the policy `strict`, those that are quick. */
-const STRICT = PLATFORM === "ptrace" ? [] : ["dpkg", "nginx", "sqlite"].filter((name) => names.includes(name));
+const STRICT = PLATFORM === "ptrace" ? [] : ["dpkg", "nginx", "node", "sqlite", "storm"].filter((name) => names.includes(name));
 
 const strictly = (spec: Spec) => Object.assign(spec, { annotations: { "dev.tssandbox.policy": "strict" } });
 
 test.each(STRICT)("%s (strict)", async (name) => {
-  const { native, sandbox } = await runBoth({ args: bash(readFileSync(join(SCRIPTS, `${name}.sh`), "utf8")), edit: strictly });
+  const { native, sandbox } = await runBoth({ args: bash(readFileSync(join(SCRIPTS, `${name}.sh`), "utf8")), edit: (spec) => (limitTasks(TASKS)(spec), strictly(spec)) });
   expect(native.stdout).toMatch(/\n.*done\n$/);
   expect({ ...sandbox, stdout: normalised(sandbox.stdout), stderr: normalised(sandbox.stderr) }).toEqual({ ...native, stdout: normalised(native.stdout), stderr: normalised(native.stderr) });
 });
