@@ -42,3 +42,19 @@ export const MSGHDR = { name: 0, nameSize: 8, vectors: 16, vectorCount: 24, cont
 export const CMSG = { length: 0, level: 8, type: 12, data: 16 } as const;
 /** struct ucred. */
 export const UCRED = { pid: 0, uid: 4, gid: 8, size: 12 } as const;
+
+/** Commands that tell of a network interface, but for SIOCGIFCONF, which lists them. Source: netdevice(7), linux/sockios.h. */
+export const INTERFACE_COMMANDS = {
+  SIOCGIFNAME: 0x8910,
+  SIOCGIFFLAGS: 0x8913,
+  SIOCGIFADDR: 0x8915,
+  SIOCGIFDSTADDR: 0x8917,
+  SIOCGIFBRDADDR: 0x8919,
+  SIOCGIFNETMASK: 0x891b,
+  SIOCGIFMETRIC: 0x891d,
+  SIOCGIFMTU: 0x8921,
+  SIOCGIFHWADDR: 0x8927,
+  SIOCGIFINDEX: 0x8933,
+  SIOCGIFTXQLEN: 0x8942,
+} as const;
+export const SIOCGIFCONF = 0x8912;

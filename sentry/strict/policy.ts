@@ -11,7 +11,6 @@ import { bits, int, named, when } from "../../policies/syscalls/checks.ts";
 import { compileAllowList } from "../../policies/syscalls/filter.ts";
 import { denied, native, type Group } from "../../policies/syscalls/row.ts";
 import { sentryCalls } from "../policy.ts";
-import { INTERFACE_COMMANDS, INTERFACE_LIST } from "./sockets/interfaces.ts";
 
 const CLONE_NEWUSER = 0x1000_0000;
 const CLONE_NEWNET = 0x4000_0000;
@@ -26,7 +25,7 @@ const FCNTL = { F_GETFL: 3, F_SETFL: 4, F_OFD_GETLK: 36, F_OFD_SETLK: 37, F_ADD_
 const REPLACED = new Set(["ioctl"]);
 
 /** FIONREAD is TERMINAL's. */
-const SOCKET = { TIOCOUTQ: 0x5411, SIOCATMARK: 0x8905, ...INTERFACE_COMMANDS, ...INTERFACE_LIST };
+const SOCKET = { TIOCOUTQ: 0x5411, SIOCATMARK: 0x8905, ...abi.INTERFACE_COMMANDS, SIOCGIFCONF: abi.SIOCGIFCONF };
 
 /** As sockets/make.ts makes them. */
 const NEW = abi.SOCK_CLOEXEC | abi.SOCK_NONBLOCK;

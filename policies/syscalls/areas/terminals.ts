@@ -1,3 +1,4 @@
+import { INTERFACE_COMMANDS, SIOCGIFCONF } from "../../../linux/abi/socket.ts";
 import { named } from "../checks.ts";
 import { denied, native } from "../row.ts";
 import type { Area } from "../row.ts";
@@ -36,21 +37,7 @@ export const nativeIoctls = {
   },
   pty: { TIOCPKT: 0x5420, TIOCGPTN: 0x8004_5430, TIOCSPTLCK: 0x4004_5431, TIOCGPKT: 0x8004_5438, TIOCGPTLCK: 0x8004_5439, TIOCGPTPEER: 0x5441 },
   socket: { FIOSETOWN: 0x8901, SIOCSPGRP: 0x8902, FIOGETOWN: 0x8903, SIOCGPGRP: 0x8904, SIOCATMARK: 0x8905 },
-  interface: {
-    SIOCGIFNAME: 0x8910,
-    SIOCGIFCONF: 0x8912,
-    SIOCGIFFLAGS: 0x8913,
-    SIOCGIFADDR: 0x8915,
-    SIOCGIFDSTADDR: 0x8917,
-    SIOCGIFBRDADDR: 0x8919,
-    SIOCGIFNETMASK: 0x891b,
-    SIOCGIFMETRIC: 0x891d,
-    SIOCGIFMTU: 0x8921,
-    SIOCGIFHWADDR: 0x8927,
-    SIOCGIFINDEX: 0x8933,
-    SIOCGIFTXQLEN: 0x8942,
-    SIOCGIFMAP: 0x8970,
-  },
+  interface: { ...INTERFACE_COMMANDS, SIOCGIFCONF, SIOCGIFMAP: 0x8970 },
 };
 
 /** Typing for others, the console's paste buffer, other line disciplines (kernel modules), the console's output, hanging up. */

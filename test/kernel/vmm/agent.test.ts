@@ -238,8 +238,8 @@ test("a process that is killed for want of memory is told of", async () => {
   expect(client.output).toBe("137\n");
 });
 
-test("a container that stays outlives its connection, stands still until its next host starts it, and has that one's name for it", async () => {
-  using bundle = new Bundle({ args: ["sh", "-c", "echo before; read line; echo after $line; hostname"], edit: (spec) => (spec.hostname = "saved") });
+/** Starts a container that prints "before", has it stand still as for a snapshot, and gives it a host of another name. @returns that one's connection. */
+async function restored(bundle: Bundle): Promise<Client> {
   {
     await using client = new Client();
     await created(client, bundle, "host", [], true);
@@ -247,9 +247,15 @@ test("a container that stays outlives its connection, stands still until its nex
     await until("output", () => client.output === "before\n");
     expect(await ask(bundle, { do: "freeze" })).toBe(null);
   }
-  await using next = new Client();
+  const next = new Client();
   next.say({ kind: "adopt", id: bundle.id, hostname: "restored", ...fresh });
   await next.expect("created");
+  return next;
+}
+
+test("a container that stays outlives its connection, stands still until its next host starts it, and has that one's name for it", async () => {
+  using bundle = new Bundle({ args: ["sh", "-c", "echo before; read line; echo after $line; hostname"], edit: (spec) => (spec.hostname = "saved") });
+  await using next = await restored(bundle);
   expect(statusIn(bundle)).toBe("paused");
   next.say({ kind: "start" });
   await next.expect("started");
@@ -274,16 +280,7 @@ async function idAfterRestore(volume: boolean): Promise<string> {
   });
   mkdirSync(join(bundle.rootfs, "etc"), { recursive: true });
   writeFileSync(join(bundle.rootfs, "etc/machine-id"), volume ? "" : MACHINE_ID);
-  {
-    await using client = new Client();
-    await created(client, bundle, "host", [], true);
-    client.say({ kind: "start" });
-    await until("output", () => client.output === "before\n");
-    expect(await ask(bundle, { do: "freeze" })).toBe(null);
-  }
-  await using next = new Client();
-  next.say({ kind: "adopt", id: bundle.id, hostname: "restored", ...fresh });
-  await next.expect("created");
+  await using next = await restored(bundle);
   next.say({ kind: "start" });
   await next.expect("started");
   next.input(Buffer.from("go\n"));
