@@ -11,6 +11,7 @@ import { encodeOpenHow } from "../../../linux/abi/openat2.ts";
 import * as rt from "../../../linux/abi/rtnetlink.ts";
 import { SIGNALS } from "../../../linux/abi/signal.ts";
 import { decodeSignalInfo } from "../../../linux/abi/signalfd.ts";
+import { INTERFACE_COMMANDS } from "../../../linux/abi/socket.ts";
 import { decodeStatx } from "../../../linux/abi/statx.ts";
 import { ARCH, SYS } from "../../../linux/arch.ts";
 import { projectRoot, workDir } from "../../support/paths.ts";
@@ -19,7 +20,7 @@ const HEADERS = [
   "stddef.h", "stdio.h", "string.h", "sys/socket.h", "sys/stat.h", "sys/eventfd.h", "sys/user.h", "unistd.h", "signal.h", "asm/unistd.h", "linux/audit.h",
   "linux/capability.h", "linux/close_range.h", "linux/errno.h", "linux/fcntl.h", "linux/filter.h", "linux/if.h", "linux/if_addr.h",
   "linux/if_link.h", "linux/kvm.h", "linux/landlock.h", "linux/limits.h", "linux/memfd.h", "linux/mempolicy.h", "linux/mount.h", "linux/netlink.h",
-  "linux/openat2.h", "linux/poll.h", "linux/ptrace.h", "linux/rtnetlink.h", "linux/signalfd.h", "linux/stat.h", "linux/veth.h",
+  "linux/openat2.h", "linux/poll.h", "linux/ptrace.h", "linux/rtnetlink.h", "linux/signalfd.h", "linux/sockios.h", "linux/stat.h", "linux/veth.h",
   "linux/netfilter.h", "linux/netfilter/nf_conntrack_common.h", "linux/netfilter/nf_nat.h", "linux/netfilter/nf_tables.h", "linux/netfilter/nfnetlink.h", "linux/netfilter/nfnetlink_log.h", "linux/version.h", "linux/wait.h", "linux/xattr.h",
 ];
 
@@ -114,6 +115,7 @@ const EXPRESSIONS: Record<string, string> = {
   ...offsets("CMSG", "struct cmsghdr", { length: "cmsg_len", level: "cmsg_level", type: "cmsg_type" }),
   "CMSG.data": "CMSG_LEN(0)",
   ...offsets("UCRED", "struct ucred", { pid: "pid", uid: "uid", gid: "gid", size: "" }),
+  ...Object.fromEntries(Object.keys(INTERFACE_COMMANDS).map((name) => [`INTERFACE_COMMANDS.${name}`, name])),
   CT_ESTABLISHED_OR_RELATED: "NF_CT_STATE_BIT(IP_CT_ESTABLISHED) | NF_CT_STATE_BIT(IP_CT_RELATED)",
   NFT_REJECT_ICMPX: "NFT_REJECT_ICMPX_UNREACH",
 };

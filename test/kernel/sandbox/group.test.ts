@@ -24,13 +24,14 @@ describeRuntime("containers of a sandbox", ({ test, make }) => {
   const join = (first: Container, options?: MemberOptions) => begin(joining(first, options));
 
   /** Whatever ends the sandbox `ms` after the state of one that joins has appeared. @returns whether creating that one has failed; it is gone then. */
-  async function whileCreating(ms: number, end: (first: Container) => Promise<unknown>, options?: MemberOptions): Promise<boolean> {
+  async function whileCreating(ms: number, end: (first: Container, sentry: number) => Promise<unknown>, options?: MemberOptions): Promise<boolean> {
     await using first = await begin();
     await using member = make(joining(first, options));
+    const sentry = await sentryOf(first);
     const call = member.call("create", [member.id], { ...SENTRY, flags: ["--bundle", member.bundle.dir] });
     await until("its state", () => existsSync(`${first.stateRoot}/${member.id}`));
     await new Promise((resolve) => setTimeout(resolve, ms));
-    await end(first);
+    await end(first, sentry);
     const { code, stderr } = await call.result();
     if (code === 0) {
       await until("its end", async () => (await member.status()) === "stopped");
@@ -186,7 +187,7 @@ describeRuntime("containers of a sandbox", ({ test, make }) => {
 
     test("of the sentry while one is being created: it fails, says why, and leaves nothing", async () => {
       const failed = [];
-      for (const ms of [0, 20, 60, 120, 200]) failed.push(await whileCreating(ms, async (first) => process.kill(await sentryOf(first), "SIGKILL")));
+      for (const ms of [0, 20, 60, 120, 200]) failed.push(await whileCreating(ms, async (_first, sentry) => process.kill(sentry, "SIGKILL")));
       expect(failed).toContain(true);
     });
 
