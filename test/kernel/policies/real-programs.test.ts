@@ -5,13 +5,15 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { compiledPolicy } from "../../../policies/syscalls/compiled.ts";
+import { ensurePackages } from "../../packages.ts";
 import { Programs } from "./programs.ts";
 
 const programs = new Programs();
 let host = "";
 let runs = 0;
 
-beforeAll(() => {
+beforeAll(async () => {
+  await ensurePackages(["make", "gdb", "strace"]);
   host = programs.build("policy-host");
   writeFileSync(programs.path("filter"), compiledPolicy("balanced"));
 });
