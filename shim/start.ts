@@ -8,7 +8,7 @@ import process from "node:process";
 import { messageOf } from "../linux/errors.ts";
 import { duplicateOnto } from "../linux/file.ts";
 import type { Fd } from "../linux/fd.ts";
-import { setChildSubreaper } from "../linux/prctl.ts";
+import { createCoreCookie, setChildSubreaper } from "../linux/prctl.ts";
 import { exitNow, newSession } from "../linux/process.ts";
 import { logLine } from "../runtime/log.ts";
 import { VERSION } from "../runtime/version.ts";
@@ -31,6 +31,7 @@ export function start(args: ShimArguments): void {
   const path = socketPath(args, groupOf(bundle, args.id));
   const ofSandbox = isSandboxBundle(bundle);
   const options = ofSandbox ? sandboxOptions(readFileSync(0), args.id, args.handler) : undefined;
+  if (process.env["SCHED_CORE"]) isolateCores();
   const listener = claimSocket(path);
   writeAddress(bundle, path);
   if (listener !== undefined) writePid(bundle, process.pid);
@@ -118,6 +119,15 @@ function openLog(debug: boolean): Log {
 function raiseOomScore(): void {
   const file = "/proc/self/oom_score_adj";
   writeFileSync(file, String(Math.min(1000, Number(readFileSync(file, "utf8")) + 1)));
+}
+
+/** containerd's `sched_core`: whoever has asked for it runs nothing without. Source: containerd, core/runtime/v2, pkg/schedcore. */
+function isolateCores(): void {
+  try {
+    createCoreCookie();
+  } catch (error) {
+    throw new Error(`SCHED_CORE: ${messageOf(error)}: this machine has no core scheduling; unset sched_core in containerd's configuration`, { cause: error });
+  }
 }
 
 /** containerd waits for the end of what its child has written. */

@@ -132,15 +132,26 @@ test("containers of a pod have one shim, which ends with the last", async () => 
   await removed("pod");
 });
 
-test("a shim that is never asked for a task, since containerd has died, ends by itself", async () => {
-  const bundle = containerd.workspace.path("lonely");
+/** Calls the shim as containerd does, for a container that is never made. */
+async function lonely(name: string, more: Readonly<Record<string, string>> = {}) {
+  const bundle = containerd.workspace.path(name);
   mkdirSync(bundle);
   writeFileSync(join(bundle, "config.json"), "{}");
   const shim = fileURLToPath(new URL("../../bin/containerd-shim-tssandbox-v1", import.meta.url));
-  const started = await execute([shim, "-namespace", "tss", "-address", bundle, "-id", "lonely", "start"], { cwd: bundle, env: containerd.workspace.env });
-  const socket = started.stdout.replace("unix://", "");
+  return execute([shim, "-namespace", "tss", "-address", bundle, "-id", name, "start"], { cwd: bundle, env: { ...containerd.workspace.env, ...more } });
+}
+
+test("a shim that is never asked for a task, since containerd has died, ends by itself", async () => {
+  const socket = (await lonely("lonely")).stdout.replace("unix://", "");
   expect(existsSync(socket)).toBe(true);
   await eventually("it ends", () => !existsSync(socket) && containerd.processes().length === 0, 90);
+});
+
+test("core scheduling: a cookie where the kernel has it, else no shim", async () => {
+  const { code, stdout, stderr } = await lonely("cookie", { SCHED_CORE: "1" });
+  if (code === 0) expect(stdout).toMatch(/^unix:/);
+  else expect([code, stderr]).toEqual([1, expect.stringMatching(/^containerd-shim-tssandbox-v1: SCHED_CORE: prctl PR_SCHED_CORE: .*: this machine has no core scheduling; .*\n$/)]);
+  await eventually("it ends", () => containerd.processes().length === 0, 90);
 });
 
 describe("the log goes", () => {

@@ -1,6 +1,6 @@
 /**
  * Pods that come and go while things go wrong: shims, sentries, gofers and inits are killed, containerd restarts, the volume for logs is full, hooks take
- * their time. What has met no fault must work; everything must go. A minute; `TSSANDBOX_SOAK` has more seconds, `TSSANDBOX_SEED` repeats a run's choices.
+ * their time. What has met no fault must work; everything must go. Two and a half minutes; `TSSANDBOX_SOAK` has other seconds, `TSSANDBOX_SEED` repeats a run's choices.
  */
 import { execFileSync } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
@@ -10,7 +10,7 @@ import { HANDLERS, SLOW_HANDLER } from "./cri/node.ts";
 import { type Pod, Pods } from "./cri/pods.ts";
 import { eventually, parentOf } from "./support.ts";
 
-const SECONDS = Number(process.env["TSSANDBOX_SOAK"] ?? 60);
+const SECONDS = Number(process.env["TSSANDBOX_SOAK"] ?? 150);
 const SEED = Number(process.env["TSSANDBOX_SEED"] ?? Date.now() % 1_000_000);
 const WORKERS = 3;
 /** How long anything may need until it is gone. */
