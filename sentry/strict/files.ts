@@ -1,8 +1,9 @@
 /** Files and directories of the guest's mounts, and what the guest was born with: an open file of the kernel's, which is the sentry's alone. */
-import { EAGAIN, EINTR } from "../../linux/abi/errno.ts";
+import { EAGAIN, EINTR, EPERM } from "../../linux/abi/errno.ts";
 import { O_APPEND, S_IFMT, S_IFREG } from "../../linux/abi/fcntl.ts";
 import { POLLIN, POLLOUT } from "../../linux/abi/poll.ts";
 import type { Epoll } from "../../linux/epoll.ts";
+import { isErrno } from "../../linux/errors.ts";
 import type { Fd } from "../../linux/fd.ts";
 import type { Block } from "../../linux/memory.unsafe.ts";
 import { EMPTY_PATH, read, readAt, seek, stat, write, writeAt } from "../../linux/on-behalf.ts";
@@ -71,6 +72,8 @@ const ATOMIC = 4096;
 export class HostStream extends HostFile {
   readonly #epoll: Epoll;
   #watched = 0;
+  /** The kernel tells nothing of it: it is always ready, or closed. */
+  #isSilent = false;
   /** What a reader was given and did not get. */
   #returned: Uint8Array = new Uint8Array(0);
 
@@ -114,10 +117,27 @@ export class HostStream extends HostFile {
   }
 
   override watch(events: number): void {
-    if (events === this.#watched) return;
-    if (this.#watched === 0) this.#epoll.add(this.fd, events);
+    if (events === this.#watched || this.#isSilent) return;
+    if (this.#watched === 0) this.#begin(events);
     else if (events === 0) this.#epoll.remove(this.fd);
     else this.#epoll.change(this.fd, events);
     this.#watched = events;
+  }
+
+  /** Calls of tasks that are not known to be gone yet may wait for it still. */
+  override close(): void {
+    this.watch(0);
+    this.#isSilent = true;
+    super.close();
+  }
+
+  /** Some devices, as /dev/null, never change: epoll_ctl(2) has EPERM for them. */
+  #begin(events: number): void {
+    try {
+      this.#epoll.add(this.fd, events);
+    } catch (error) {
+      if (!isErrno(error, EPERM)) throw error;
+      this.#isSilent = true;
+    }
   }
 }

@@ -56,9 +56,15 @@ export class Placeholders {
     this.#epoll = epoll;
   }
 
-  /** @returns what is to be given to the guest, and then closed here: if the guest has no copy by then, the description is closed. @throws SysError EMFILE */
+  /** @returns what is to be given to the guest, and then closed here: if the guest has no copy by then, the description is closed. @throws SysError EMFILE, ENOSPC */
   create(description: Description): Fd {
     const [given, watch] = pipe();
+    try {
+      this.#epoll.add(watch, 0);
+    } catch (error) {
+      for (const fd of [given, watch]) fd.close();
+      throw error;
+    }
     statx(watch.number, EMPTY_PATH, AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, this.#statx.address);
     const { view } = this.#statx;
     this.#major = view.getUint32(DEVICE_MAJOR, true);
@@ -69,7 +75,6 @@ export class Placeholders {
     else others.push(placeholder);
     this.#byInode.set(placeholder.inode, placeholder);
     this.#byWatch.set(watch.number, placeholder);
-    this.#epoll.add(watch, 0);
     return given;
   }
 

@@ -5,11 +5,11 @@
  *                            --> WAITS: kept (waiting.ts) until a description is ready, and handled again
  *                            --> CONTINUE: the kernel does it
  */
-import { EAGAIN, EMFILE, ENOENT, EPERM, EPIPE, ESRCH } from "../../linux/abi/errno.ts";
+import { EACCES, EAGAIN, EMFILE, ENOENT, EPERM, EPIPE, ESRCH } from "../../linux/abi/errno.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_PATH, S_IFDIR, S_IFMT, S_IFREG } from "../../linux/abi/fcntl.ts";
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDHUP } from "../../linux/abi/poll.ts";
 import { Epoll } from "../../linux/epoll.ts";
-import { isErrno } from "../../linux/errors.ts";
+import { isErrno, SysError } from "../../linux/errors.ts";
 import { Fd, type FdLike } from "../../linux/fd.ts";
 import { fileSystemMagic, open, openAt, read, statAt } from "../../linux/file.ts";
 import { permanentBlock, scratch, type Addr, type Block } from "../../linux/memory.unsafe.ts";
@@ -32,7 +32,7 @@ import type { Pipe } from "./pipes.ts";
 import { Placeholders, type Found } from "./placeholders.ts";
 import { GuestTasks, type Task } from "./tasks.ts";
 import type { Job } from "./terminals.ts";
-import { ANSWERED, WAITS, type Trapped } from "./trapped.ts";
+import { ANSWERED, WAITS, type Handler, type Trapped } from "./trapped.ts";
 import { WaitingCalls, type Held } from "./waiting.ts";
 
 /** Where the guest's network namespace is: its own, which it has made, or one that the sentry is in already, as the guest is. */
@@ -102,7 +102,17 @@ export class Strict implements Platform {
 
   /** For the dispatcher, which hands over the calls that `attach` has received. */
   get handlers(): Readonly<Record<string, (call: Call) => number>> {
-    return Object.fromEntries(Object.entries(strictHandlers).map(([name, handler]) => [name, (call: Call) => handler(call as Listener, this)]));
+    return Object.fromEntries(Object.entries(strictHandlers).map(([name, handler]) => [name, (call: Call) => this.#handle(handler, call as Listener)]));
+  }
+
+  /** What the kernel refuses us where we had not thought of it, it refuses the caller: a guest that has found such a place is not to end the sandbox by it. */
+  #handle(handler: Handler, call: Listener): number {
+    try {
+      return handler(call, this);
+    } catch (error) {
+      if (error instanceof SysError && error.errno > 0) return -error.errno;
+      throw error;
+    }
   }
 
   /** What it waits with. */
@@ -228,10 +238,7 @@ export class Strict implements Platform {
     file.watchers.clear();
     this.waiting.mirrored.delete(file);
     this.waiting.mirroredWoken.delete(file);
-    if (file instanceof HostStream) {
-      this.waiting.watch(file);
-      this.#streams.delete(file.fd.number);
-    }
+    if (file instanceof HostStream) this.#streams.delete(file.fd.number);
     if (file instanceof HostFile) this.locks.closed(file);
     file.close();
   }
@@ -457,6 +464,8 @@ export class Strict implements Platform {
       const flags = /^flags:\t(\d+)$/m.exec(Buffer.from(read(info, 512)).toString("latin1"))?.[1] ?? "0";
       return (Number.parseInt(flags, 8) & O_CLOEXEC) !== 0;
     } catch (error) {
+      // Who may not be looked into, its program being unreadable, leaves nothing to what it executes.
+      if (isErrno(error, EACCES)) return true;
       if (isErrno(error, ENOENT, ESRCH)) return false;
       throw error;
     }

@@ -87,6 +87,16 @@ print(libc.timerfd_settime(t, 0, struct.pack("qqqq", 0, 0, 0, 100_000_000), None
 at = time.clock_gettime(1) + 0.2; print(libc.timerfd_settime(t, 1, struct.pack("qqqq", 0, 0, int(at), int(at % 1 * 1e9)), None), len(ep.poll(5)), time.clock_gettime(1) >= at)
 m = os.memfd_create("m"); os.write(m, b"memory"); print(os.pread(m, 6, 0), os.fstat(m).st_size)
 EOF`],
+    ["waiting for a device that never changes, and for what a kill closes, in python3", `python3 - <<'EOF'
+import ctypes, os, select, signal, time
+p = select.poll(); p.register(os.open("/dev/null", os.O_RDWR), select.POLLPRI); print(p.poll(20))
+libc = ctypes.CDLL(None)
+for n in range(20):
+    pid = os.fork()
+    if pid == 0: os.read(libc.inotify_init1(0), 100)
+    time.sleep(0.02); os.kill(pid, signal.SIGKILL); os.waitpid(pid, 0)
+print("served")
+EOF`],
     ["descriptors of many threads, in python3", `python3 - <<'EOF'
 import os, threading
 a, b = [os.open("/tmp/" + n, os.O_RDWR | os.O_CREAT) for n in "ab"]
