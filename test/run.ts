@@ -64,18 +64,23 @@ function runLane(lane: Lane): Count {
   const report = readReport(file);
   if (report === undefined) return { passed: 0, failed: 1 };
   for (const file of report.testResults) remark(lane, file);
-  const failed = report.numFailedTests + report.numPendingTests + report.numTodoTests;
-  // A file that cannot be loaded fails without a test of its own.
+  const failed = report.numFailedTests + report.numPendingTests + report.numTodoTests + report.testResults.filter(failsByItself).length;
   return { passed: report.numPassedTests, failed: failed === 0 && !(ok && report.success) ? 1 : failed };
 }
 
-function remark(lane: Lane, { name, status, message, assertionResults }: FileResult): void {
+/** Whether a file fails without a test of its own that does: one that cannot be loaded, or whose hooks fail. */
+function failsByItself({ status, assertionResults }: FileResult): boolean {
+  return status !== "passed" && assertionResults.every(({ status: outcome }) => outcome === "passed");
+}
+
+function remark(lane: Lane, file: FileResult): void {
+  const { name, message, assertionResults } = file;
   const about = (what: string, test: string, why: string) => remarks.push(`${what}: ${lane} ${name.slice(root.length + 1)} ${test}\n    ${why.split("\n", 4).join("\n    ")}`);
   for (const { fullName, status: outcome, failureMessages } of assertionResults) {
     if (outcome !== "passed") about(outcome, `> ${fullName}`, failureMessages[0] ?? "");
     else if (failureMessages.length > 0) about("passed, but not without a failure (a second try, or one that is expected)", `> ${fullName}`, failureMessages[0] ?? "");
   }
-  if (status !== "passed" && assertionResults.every(({ status: outcome }) => outcome === "passed")) about("failed", "(the file itself)", message);
+  if (failsByItself(file)) about("failed", "(the file itself)", message);
 }
 
 function readReport(file: string): Report | undefined {
