@@ -8,7 +8,7 @@ import { StatBuffer } from "../../linux/stat-buffer.ts";
 import type { Loan } from "../export.ts";
 import { ESTALE } from "./errnos.ts";
 import { HandleTable } from "./handles.ts";
-import { LockTable } from "./locks.ts";
+import { LockTable } from "./lock-table.ts";
 import { DEFAULT_LIMITS, NodeTable, type Limits } from "./node-table.ts";
 import type { HostNode } from "./node.ts";
 import { ownerOf, type Owner } from "./owner.ts";
