@@ -1,6 +1,6 @@
 /** Memory that is shared: with a guest, with KVM, or between the threads of this process. Source: mmap(2). */
 import { SYS } from "./arch.ts";
-import { check } from "./errors.ts";
+import { check, SysError } from "./errors.ts";
 import { fdNumber, type FdLike } from "./fd.ts";
 import type { Block } from "./memory.unsafe.ts";
 import { rawView, syscall } from "./syscall.unsafe.ts";
@@ -47,6 +47,19 @@ export function mapGuestForever(size: number): Block {
   const address = Math.ceil(room / HUGE_PAGE) * HUGE_PAGE;
   check(syscall(SYS.mprotect, address, size, PROT_READ_WRITE), "mprotect");
   syscall(SYS.madvise, address, size, MADV_HUGEPAGE);
+  return blockAt(address, size);
+}
+
+/** MAP_HUGE_2MB: the size's logarithm in bits 26 to 31. */
+const MAP_HUGE_2MB = 0x4_0000 | (21 << 26);
+
+/**
+ * Zeroed memory from the host's pool of huge pages (hugetlb), reserved here and now: no later access fails for want of one.
+ * Source: mmap(2), Linux Documentation/admin-guide/mm/hugetlbpage.rst. @throws SysError where the pool has too few
+ */
+export function mapHugeForever(size: number): Block {
+  const address = syscall(SYS.mmap, 0, size, PROT_READ_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGE_2MB, -1, 0);
+  if (address < 0) throw new SysError({ syscall: "mmap", errno: -address, hint: `${size / HUGE_PAGE} huge pages of 2 MiB are to be free (vm.nr_hugepages)` });
   return blockAt(address, size);
 }
 

@@ -34,6 +34,8 @@ const boot = v.strictObject({ kernel: file, initramfs: v.optional(file), command
 export const vmConfig = v.strictObject({
   vcpus: v.pipe(positive, v.maxValue(32)),
   memoryMegabytes: v.pipe(megabytes, v.minValue(64), v.multipleOf(2), v.maxValue(1 << 20)),
+  /** Memory from the host's pool of huge pages, of 2 MiB, or none; a snapshot's is its file. */
+  hugePages: v.optional(v.boolean()),
   /** Where the serial port's output goes; nowhere without it. */
   serial: v.optional(file),
   /** A unix socket to be told what to do (control.ts). */

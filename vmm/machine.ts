@@ -98,7 +98,7 @@ export class Machine {
   #pmemEnd: number;
   #end: End | undefined;
 
-  /** @param memory a snapshot's; new where left out. */
+  /** @param memory new where left out. */
   constructor(config: MachineConfig, memory?: GuestMemory) {
     this.#config = config;
     // They take their time to start, and wait then for a vCPU: everything else is made meanwhile.

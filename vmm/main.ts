@@ -19,7 +19,7 @@ import { sealVmm } from "./jail/seal.ts";
 import { Machine, type End, type MachineState } from "./machine.ts";
 import { Balloon } from "./devices/balloon.ts";
 import { RemoteFs } from "./devices/remote-fs.ts";
-import { restoreGuestMemory } from "./memory.ts";
+import { createGuestMemory, restoreGuestMemory } from "./memory.ts";
 import { readSnapshot, writeSnapshot } from "./snapshot/file.ts";
 
 const STATUS: Record<End["kind"], number> = { "power-off": 0, reset: 3, stopped: 4, failed: 1 };
@@ -51,7 +51,7 @@ type Options = ConstructorParameters<typeof Machine>[0];
 function bootMachine(config: VmConfig, options: Options): Machine {
   const { source } = config;
   if (source.kind !== "boot") throw new Error("not a machine to boot");
-  const machine = new Machine(options);
+  const machine = new Machine(options, createGuestMemory(options.memoryBytes, config.hugePages));
   prepare(machine, config);
   const [kernel, initramfs] = [source.kernel, source.initramfs].map((file) => (file === undefined ? undefined : withFile(file, mapFile)));
   machine.load({ kernel: kernel?.bytes ?? new Uint8Array(0), initramfs: initramfs?.bytes, commandLine: source.commandLine });

@@ -3,7 +3,7 @@
  * reads a field twice may get two values, because the guest runs meanwhile: read once, check, use the copy.
  */
 import type { FdLike } from "../linux/fd.ts";
-import { discardPages, mapForever, mapGuestForever } from "../linux/kvm-memory.unsafe.ts";
+import { discardPages, mapForever, mapGuestForever, mapHugeForever } from "../linux/kvm-memory.unsafe.ts";
 import type { Block } from "../linux/memory.unsafe.ts";
 import { memoryRanges } from "./layout.ts";
 
@@ -70,10 +70,13 @@ export function join64(low: number, high: number): number {
   return (high >>> 0) * 2 ** 32 + (low >>> 0);
 }
 
-/** New memory of `size` bytes, a multiple of 2 MiB. */
-export function createGuestMemory(size: number): GuestMemory {
+/**
+ * New memory of `size` bytes, a multiple of 2 MiB. @param hugePages from the host's pool: all of it, or the call fails.
+ * @throws SysError
+ */
+export function createGuestMemory(size: number, hugePages = false): GuestMemory {
   if (size <= 0 || size % (2 << 20) !== 0) throw new RangeError(`guest memory of ${size} bytes: not a multiple of 2 MiB`);
-  return layOut(size, (length) => mapGuestForever(length));
+  return layOut(size, (length) => (hugePages ? mapHugeForever(length) : mapGuestForever(length)));
 }
 
 /** The content of a file from `start` on as guest memory. What the guest writes is its own copy: the file stays as it is. */

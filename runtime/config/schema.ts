@@ -1,5 +1,5 @@
 /** The administrator's configuration: /etc/tssandbox/config.json, and the file that names a handler of containerd's. docs/configuration.md tells each key. */
-import { check, type InferOutput, integer, maxValue, minValue, number, optional, picklist, pipe, rawCheck, regex, strictObject, string, boolean } from "valibot";
+import { check, type InferOutput, integer, maxValue, minValue, number, optional, picklist, pipe, rawCheck, record, regex, strictObject, string, boolean } from "valibot";
 import { messageOf } from "../../linux/errors.ts";
 import { POLICY_NAMES } from "../../policies/syscalls/trapped.ts";
 import { parseEgress } from "../network/egress-rules.ts";
@@ -7,6 +7,7 @@ import { MODES } from "../sandbox/mode.ts";
 
 export const MEMORY_MIB = { least: 128, most: 1 << 20 } as const;
 export const VCPUS = { least: 1, most: 32 } as const;
+export const NET_BYTES = { least: 10_000, most: 10 ** 12 } as const;
 
 const path = pipe(
   string(),
@@ -59,10 +60,13 @@ export const ConfigSchema = strictObject({
   vm: optional(
     strictObject({
       image: optional(path),
+      images: optional(record(pipe(string(), regex(/^[\w.-]{1,64}$/, "must be a name of letters, digits, '.', '_' and '-'")), path)),
       memoryMiB: optional(within(MEMORY_MIB)),
       vcpus: optional(within(VCPUS)),
       maxMemoryMiB: optional(within(MEMORY_MIB)),
       maxVcpus: optional(within(VCPUS)),
+      hugePages: optional(picklist(["never", "annotation", "always"], "must be one of never, annotation, always")),
+      netBytesPerSecond: optional(within(NET_BYTES)),
     }),
   ),
 });

@@ -5,7 +5,7 @@ import type { LinuxResources } from "../spec/config.ts";
 import type { Checked } from "../spec/validate.ts";
 import { askAgent, oomEventsInGuest, statsInGuest } from "../vm/ask.ts";
 import { isOpen } from "../vm/group.ts";
-import { hostChange } from "../vm/host-resources.ts";
+import { guestResources, hostChange } from "../vm/host-resources.ts";
 import { pauseInMachine, resumeInMachine } from "../vm/pause.ts";
 import { cgroupOf } from "./status.ts";
 import type { Container } from "./store.ts";
@@ -30,7 +30,7 @@ export function updateContainer(container: Container, resources: Checked<LinuxRe
 
 /** The guest's kernel keeps the container's limits, the host its machine's. */
 function updateInMachine(container: Container, resources: LinuxResources): void {
-  askAgent(container, { do: "update", resources });
+  askAgent(container, { do: "update", resources: guestResources(resources) });
   cgroupOf(container).update(hostChange(resources, isOpen(container.record)));
 }
 

@@ -36,7 +36,7 @@ import { HostMachine } from "./machine.ts";
 import { connectNetwork, NO_NETWORK, type NetworkCard } from "./network.ts";
 import { vmmFiles } from "./program-files.ts";
 import type { FromHost, NewContainer } from "./protocol.ts";
-import { machineSettings, type MachineSettings } from "./settings.ts";
+import { machineSettings, requireHugePages, type MachineSettings } from "./settings.ts";
 import { settingsFrom } from "./snapshot.ts";
 import { endAs, holdSignals, StandIn } from "./stand-in.ts";
 
@@ -68,6 +68,7 @@ export function planMachine(spec: Spec, named: Named | undefined, { root, id, pr
   if (first !== undefined) return { guest, machine: { kind: "joined", directory: first.directory }, first, stays: false, joins: joinsOf(spec, root, first.record.id) };
   const settings = machineSettings(spec, config.vm ?? {});
   const restored = snapshot === undefined ? undefined : settingsFrom(snapshot, settings);
+  requireHugePages(restored ?? settings);
   const places = isOpen(self) ? PLACES : 0;
   return { guest, machine: { kind: "new", settings: restored ?? settings, files: vmmFiles(), places, snapshot: restored?.snapshot }, first, stays: places === 0, joins: [] };
 }

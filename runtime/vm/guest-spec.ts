@@ -2,6 +2,7 @@
 import type { Mount, Spec } from "../spec/config.ts";
 import { isBind, parseMountOptions } from "../spec/mount-parse.ts";
 import { ConfigError } from "../spec/report.ts";
+import { guestResources } from "./host-resources.ts";
 
 /** Where the guest has what the host lends a container: one directory, in which each loan has a name. */
 export const shareOf = (id: string): string => `/share/${id}`;
@@ -29,7 +30,7 @@ export function guestSpec(spec: Spec, id: string, member: boolean): Spec {
     process: program,
     root: { ...spec.root, path: `${shareOf(id)}/${ROOT_LOAN}` },
     mounts: (spec.mounts ?? []).map((mount, i) => (isBind(parseMountOptions(mount.options)) ? { ...mount, source: `${shareOf(id)}/${VOLUMES_LOAN}/${volumeName(i)}` } : mount)),
-    linux: { ...kept, cgroupsPath: `/${id}`, namespaces: namespacesIn(kept.namespaces ?? [], member) },
+    linux: { ...kept, ...(kept.resources === undefined ? {} : { resources: guestResources(kept.resources) }), cgroupsPath: `/${id}`, namespaces: namespacesIn(kept.namespaces ?? [], member) },
   };
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { bootResources, hostChange, hostResources } from "./host-resources.ts";
+import { bootResources, guestResources, hostChange, hostResources } from "./host-resources.ts";
 
 const MIB = 1 << 20;
 const asked = {
@@ -14,13 +14,13 @@ const devices = [
 ];
 
 test("the container that brings the machine: memory for the whole of it, and its processor time", () => {
-  expect(hostResources(asked, { memoryMegabytes: 256, vcpus: 2, shared: false })).toEqual({
+  expect(hostResources(asked, { memoryMegabytes: 256, vcpus: 2, hugePages: false, shared: false })).toEqual({
     memory: { limit: (192 + 256 + 128 + 64) * MIB }, cpu: asked.cpu, blockIO: { weight: 100 }, devices, unified: { "cpu.max": "50000 100000", "io.weight": "100" },
   });
 });
 
 test("a machine that others may join is not held to the first one's time", () => {
-  const { cpu, unified } = hostResources(asked, { memoryMegabytes: 256, vcpus: 1, shared: true });
+  const { cpu, unified } = hostResources(asked, { memoryMegabytes: 256, vcpus: 1, hugePages: false, shared: true });
   expect([cpu, unified]).toEqual([{ shares: 512, cpus: "1" }, { "io.weight": "100" }]);
 });
 
@@ -30,11 +30,11 @@ test("a container that joins: the processes around it, and the time in which the
 });
 
 test("a container without limits has one of memory all the same", () => {
-  expect(hostResources({}, { memoryMegabytes: 512, vcpus: 1, shared: false })).toEqual({ memory: { limit: (192 + 512 + 128 + 32) * MIB }, devices: devices.slice(1) });
+  expect(hostResources({}, { memoryMegabytes: 512, vcpus: 1, hugePages: false, shared: false })).toEqual({ memory: { limit: (192 + 512 + 128 + 32) * MIB }, devices: devices.slice(1) });
 });
 
 test("the machine boots with all the time that there is", () => {
-  const { cpu, unified, memory } = bootResources(hostResources(asked, { memoryMegabytes: 256, vcpus: 2, shared: false }));
+  const { cpu, unified, memory } = bootResources(hostResources(asked, { memoryMegabytes: 256, vcpus: 2, hugePages: false, shared: false }));
   expect([cpu, unified, memory?.limit]).toEqual([{ shares: 512, cpus: "1" }, { "io.weight": "100" }, 640 * MIB]);
 });
 
@@ -42,4 +42,18 @@ test("of a change the host follows processors and disks", () => {
   expect(hostChange(asked, false)).toEqual({ cpu: asked.cpu, blockIO: { weight: 100 } });
   expect(hostChange(asked, true)).toEqual({ cpu: { shares: 512, cpus: "1" }, blockIO: { weight: 100 } });
   expect(hostChange({ memory: { limit: 1 } }, false)).toEqual({});
+});
+
+test("a machine of huge pages: they are counted apart", () => {
+  expect(hostResources({}, { memoryMegabytes: 512, vcpus: 1, hugePages: true, shared: false }).memory).toEqual({ limit: (192 + 128 + 32) * MIB });
+});
+
+test("the guest is told of no processor, disk or network class of the host's", () => {
+  const unified = { "memory.high": "1", "cpuset.cpus": "4", "io.max": "8:0 rbps=1", "io.weight": "100" };
+  const blockIO = { weight: 100, throttleReadBpsDevice: [{ major: 8, minor: 0, rate: 1 }] };
+  expect(guestResources({ ...asked, cpu: { quota: 5, cpus: "4-7", mems: "1" }, blockIO, network: { classID: 1 }, unified })).toEqual({
+    memory: asked.memory, pids: asked.pids, hugepageLimits: asked.hugepageLimits, devices: asked.devices,
+    cpu: { quota: 5 }, blockIO: { weight: 100 }, unified: { "memory.high": "1", "io.weight": "100" },
+  });
+  expect(guestResources({ cpu: { cpus: "4" } })).toEqual({ cpu: {} });
 });

@@ -16,6 +16,8 @@ const VMM_VCPU = 32;
 export interface HostedMachine {
   readonly memoryMegabytes: number;
   readonly vcpus: number;
+  /** Whether its memory is counted as huge pages, and not here. */
+  readonly hugePages: boolean;
   /** Whether others can join: then its time is not this container's alone. */
   readonly shared: boolean;
 }
@@ -29,16 +31,18 @@ const GUESTS = /^(memory|pids|hugetlb)\./;
 /** @param machine undefined for a container that joins another's. */
 export function hostResources(resources: LinuxResources, machine: HostedMachine | undefined): LinuxResources {
   const { memory: _memory, pids: _pids, hugepageLimits: _huge, unified, devices = [], cpu, ...rest } = resources;
-  const megabytes = AROUND + (machine === undefined ? 0 : machine.memoryMegabytes + VMM + machine.vcpus * VMM_VCPU);
   const kept = Object.entries(unified ?? {}).filter(([key]) => !GUESTS.test(key) && !(machine?.shared === true && key === "cpu.max"));
   return {
     ...rest,
-    memory: { limit: megabytes * MIB },
+    memory: { limit: megabytesOf(machine) * MIB },
     devices: [...devices, ...OPENED.map(({ major, minor }) => ({ allow: true, type: "c", major, minor, access: "rw" }))],
     ...(cpu === undefined ? {} : { cpu: machine?.shared === true ? withoutBandwidth(cpu) : cpu }),
     ...(kept.length === 0 ? {} : { unified: Object.fromEntries(kept) }),
   };
 }
+
+const megabytesOf = (machine: HostedMachine | undefined): number =>
+  AROUND + (machine === undefined ? 0 : (machine.hugePages ? 0 : machine.memoryMegabytes) + VMM + machine.vcpus * VMM_VCPU);
 
 const withoutBandwidth = ({ quota: _quota, period: _period, burst: _burst, realtimeRuntime: _runtime, realtimePeriod: _realtime, ...others }: LinuxCPU): LinuxCPU => others;
 
@@ -46,6 +50,24 @@ const withoutBandwidth = ({ quota: _quota, period: _period, burst: _burst, realt
 export function bootResources({ cpu, unified, ...rest }: LinuxResources): LinuxResources {
   const { "cpu.max": _max, ...others } = unified ?? {};
   return { ...rest, ...(cpu === undefined ? {} : { cpu: withoutBandwidth(cpu) }), ...(unified === undefined ? {} : { unified: others }) };
+}
+
+/** Files of cgroup v2 that name the host's processors or disks. */
+const HOSTS = /^(cpuset|rdma|misc)\.|^io\.(max|latency|cost)/;
+
+/**
+ * What the guest's kernel is told to keep. Processors, memory nodes and disks are the host's by number, who keeps those limits himself: the guest has
+ * others, and its kernel refuses what names none of its own. Network classes and RDMA are the host's devices', too.
+ */
+export function guestResources({ blockIO, cpu, network: _network, rdma: _rdma, unified, ...rest }: LinuxResources): LinuxResources {
+  const { cpus: _cpus, mems: _mems, ...time } = cpu ?? {};
+  const kept = Object.entries(unified ?? {}).filter(([key]) => !HOSTS.test(key));
+  return {
+    ...rest,
+    ...(cpu === undefined ? {} : { cpu: time }),
+    ...(blockIO?.weight === undefined ? {} : { blockIO: { weight: blockIO.weight } }),
+    ...(kept.length === 0 ? {} : { unified: Object.fromEntries(kept) }),
+  };
 }
 
 /** What of a change holds on the host: the bandwidth, weight and place of processors, and of disks. The machine keeps its size. */

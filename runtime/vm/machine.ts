@@ -147,17 +147,19 @@ function startVmm({ settings, files, cards, directory, places, snapshot }: Machi
   };
   const file = (path: string) => keep(open(path, fcntl.O_RDONLY));
   using path = open(directory, fcntl.O_PATH | fcntl.O_DIRECTORY);
+  const { netBytesPerSecond: netLimit } = settings;
   const devices: DeviceConfig[] = [
     { kind: "pmem", file: file(settings.image), readOnly: true },
     { kind: "vsock", cid: GUEST_CID, socket: keep(listenUnix(`${path.procPath}/${VSOCK}`)) },
     { kind: "rng" },
-    ...cards.map(({ tap, mac, mtu }) => ({ kind: "net" as const, tap: keep(tap), mac, mtu })),
+    ...cards.map(({ tap, mac, mtu }) => ({ kind: "net" as const, tap: keep(tap), mac, mtu, ...(netLimit === undefined ? {} : { bytesPerSecond: netLimit }) })),
     ...links.map(({ tag, fd }) => ({ kind: "remote-fs" as const, tag, ...keep(fd) })),
     ...Array.from({ length: places }, (_, i) => ({ kind: "remote-fs" as const, tag: `place-${i}` })),
   ];
   const config: VmConfig = {
     vcpus: settings.vcpus,
     memoryMegabytes: settings.memoryMegabytes,
+    hugePages: settings.hugePages,
     kvm: keep(openKvm()),
     serial: keep(new Fd(openSync(`${directory}/${SERIAL}`, "a", 0o600))),
     control: keep(listenUnix(`${path.procPath}/${CONTROL}`)),

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import type { Spec } from "../spec/config.ts";
-import { machineSettings, type HostSettings } from "./settings.ts";
+import { machineSettings, requireHugePages, type HostSettings } from "./settings.ts";
 
 const image = mkdtempSync(join(tmpdir(), "tssandbox-settings-"));
 writeFileSync(join(image, "image"), "");
@@ -28,7 +28,36 @@ test.for([
   expect(sized(annotations, resources, host)).toEqual(size);
 });
 
+const asked = (annotations: Record<string, string>, host: HostSettings = {}) => machineSettings({ ociVersion: "1.2.0", annotations }, { image, ...host });
+
+test("an image by one of the host's names for it", () => {
+  expect(asked({}, { images: { other: "/nowhere" } }).kernel).toBe(join(image, "kernel"));
+  expect(asked({ "dev.tssandbox.vm.image": "other" }, { image: "/nowhere", images: { other: image } }).kernel).toBe(join(image, "kernel"));
+});
+
 test.for([
+  ["never", undefined, false], ["annotation", undefined, false], ["annotation", "true", true], ["annotation", "false", false], ["always", undefined, true], ["always", "false", true],
+] as const)("huge pages: %s, and the annotation says %s", ([hugePages, annotation, expected]) => {
+  expect(asked(annotation === undefined ? {} : { "dev.tssandbox.vm.huge-pages": annotation }, { hugePages }).hugePages).toBe(expected);
+});
+
+test.for([
+  [undefined, undefined, undefined], [50_000, undefined, 50_000], [undefined, "20000", 20_000], [50_000, "20000", 20_000],
+] as const)("a card's rate: the host's %s, the annotation's %s", ([host, annotation, expected]) => {
+  expect(asked(annotation === undefined ? {} : { "dev.tssandbox.vm.net-bytes-per-second": annotation }, host === undefined ? {} : { netBytesPerSecond: host }).netBytesPerSecond).toBe(expected);
+});
+
+test("huge pages that the host has not are asked for in vain before anything is made", () => {
+  expect(() => requireHugePages({ ...asked({}), hugePages: true, memoryMegabytes: 1 << 20 })).toThrow(/needs 524288 huge pages of 2 MiB, and the host has \d+ left/);
+});
+
+test.for([
+  [{ "dev.tssandbox.vm.image": "other" }, { images: { debian: "/x" } }, 'must be one of the host\'s vm.images (debian), is "other"'],
+  [{ "dev.tssandbox.vm.image": "/x" }, {}, "must be one of the host's vm.images (there are none)"],
+  [{ "dev.tssandbox.vm.image": "constructor" }, { images: {} }, "must be one of the host's vm.images"],
+  [{ "dev.tssandbox.vm.huge-pages": "true" }, {}, "this host lends no huge pages"],
+  [{ "dev.tssandbox.vm.huge-pages": "yes" }, { hugePages: "annotation" }, "must be true or false"],
+  [{ "dev.tssandbox.vm.net-bytes-per-second": "50001" }, { netBytesPerSecond: 50_000 }, "must be a whole number from 10000 to 50000"],
   [{ "dev.tssandbox.vm.memory-mib": "1026" }, { maxMemoryMiB: 1024 }, "must be a whole number from 128 to 1024, is \"1026\""],
   [{ "dev.tssandbox.vm.vcpus": "4" }, { maxVcpus: 2 }, "must be a whole number from 1 to 2, is \"4\""],
   [{ "dev.tssandbox.vm.vcpus": "0x2" }, {}, "must be a whole number from 1 to 32"],

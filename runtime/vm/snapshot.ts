@@ -98,5 +98,6 @@ export function settingsFrom(folder: string, settings: MachineSettings): Machine
   const { vcpus, memoryMegabytes, image } = inStep("snapshot", () => v.parse(facts, JSON.parse(readFileSync(join(folder, FACTS), "utf8"))));
   const stamp = stampOf(settings.image);
   if (stamp.size !== image.size || stamp.modified !== image.modified) throw new Error(`the guest's image ${settings.image} is not the one that the snapshot was made with`);
-  return { ...settings, vcpus, memoryMegabytes, snapshot: join(folder, MACHINE) };
+  // Its memory is the file.
+  return { ...settings, vcpus, memoryMegabytes, hugePages: false, snapshot: join(folder, MACHINE) };
 }

@@ -77,3 +77,7 @@ test("a file that ends too early is refused", () => {
 test("bytes in a state keep their values on the way", () => {
   expect(decodeState(encodeState(state))).toEqual(state);
 });
+
+test("memory of huge pages that the pool has not is refused when it is asked for, not when it is used", () => {
+  expect(() => createGuestMemory(2 ** 40, true)).toThrow(/huge pages of 2 MiB are to be free/);
+});
