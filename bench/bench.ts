@@ -11,6 +11,8 @@ import type { Prepared, Suite, SuiteOptions } from "./suite.ts";
 
 export interface BenchOptions {
   readonly suites: readonly Suite[];
+  /** Names; in its absence all that the suites have. */
+  readonly tasks?: readonly string[];
   readonly probes: boolean;
   readonly runtimes: readonly (Commands | Absent)[];
   readonly rounds: number;
@@ -20,7 +22,7 @@ export interface BenchOptions {
   readonly progress: Progress;
 }
 
-export async function runBench({ suites, probes: probing, runtimes: all, rounds, quick, cpu, progress }: BenchOptions): Promise<Result> {
+export async function runBench({ suites, tasks: named, probes: probing, runtimes: all, rounds, quick, cpu, progress }: BenchOptions): Promise<Result> {
   const started = new Date();
   const machine = describeMachine();
   const notes = cpu === undefined ? [] : [`all processes of all runtimes on processor ${cpu}`];
@@ -30,7 +32,9 @@ export async function runBench({ suites, probes: probing, runtimes: all, rounds,
   for (const { name, why } of leftOut) progress.say(`${name} is left out: ${why}`);
   const options: SuiteOptions = { quick, cpu, note: (text) => notes.push(text) };
   const deadline = quick ? performance.now() + QUICK_SECONDS * 1000 : Infinity;
-  for (const suite of suites) await runSuite(suite, runtimes, { collection, rounds, options, progress, deadline });
+  const missing = new Set(named);
+  for (const suite of suites) await runSuite(suite, runtimes, { collection, rounds, options, progress, deadline, named, missing });
+  for (const name of missing) notes.push(`no suite of these has a task ${name}`);
   const probes = probing ? await runProbes(runtimes, options, progress) : [];
   return {
     version: 1,
@@ -57,16 +61,21 @@ interface Run {
   readonly options: SuiteOptions;
   readonly progress: Progress;
   readonly deadline: number;
+  readonly named: readonly string[] | undefined;
+  /** Those of them that no suite has had yet. */
+  readonly missing: Set<string>;
 }
 
 /** A suite that cannot be prepared is a note, not the end. */
-async function runSuite(suite: Suite, runtimes: readonly Runtime[], { collection, rounds, options, progress, deadline }: Run): Promise<void> {
+async function runSuite(suite: Suite, runtimes: readonly Runtime[], { collection, rounds, options, progress, deadline, named, missing }: Run): Promise<void> {
   progress.say(`${suite.name}: ${suite.about}`);
   const count = options.quick && suite.quickRounds !== undefined ? suite.quickRounds : rounds * (suite.roundsEach ?? 1);
   const until = options.quick ? performance.now() + QUICK_SUITE_SECONDS * 1000 : Infinity;
   try {
     using prepared: Prepared = await suite.prepare(options);
-    const done = await runRounds(prepared.tasks, runtimes, collection, {
+    const tasks = prepared.tasks.filter(({ name }) => named?.includes(name) ?? true);
+    for (const { name } of tasks) missing.delete(name);
+    const done = await runRounds(tasks, runtimes, collection, {
       suite: suite.name,
       count,
       warmUp: suite.warmUp ?? true,

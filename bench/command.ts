@@ -27,6 +27,7 @@ const QUICK_RUNTIMES = ["native", "runc", "tssandbox-namespace", "tssandbox-sent
 interface Flags {
   readonly quick?: boolean;
   readonly suite?: readonly string[];
+  readonly tasks?: readonly string[];
   readonly runtimes?: readonly string[];
   readonly runtimesFile?: string;
   readonly rounds?: number;
@@ -41,7 +42,8 @@ export function registerBench({ program, action }: Registry): void {
     .description("compare container runtimes, in speed and in what they expose: whatever this machine has")
     .option("--quick", "less than three minutes: native, runc and tssandbox, little work, few rounds")
     .option("--suite <names>", `some of ${names.join(", ")}`, among(names))
-    .option("--runtimes <names>", "some of native, runc, crun, runsc-systrap, runsc-ptrace, runsc-kvm, bwrap, tssandbox-MODE, and those of the file", list)
+    .option("--tasks <names>", "of these suites' tasks only those, as calls, compile, git", list)
+    .option("--runtimes <names>", "some of native, runc, crun, runsc-systrap, runsc-ptrace, runsc-kvm, bwrap, tssandbox-MODE, tssandbox-strict, tssandbox-ptrace, and those of the file", list)
     .option("--runtimes-file <file>", 'more runtimes: [{"name": "mine", "command": ["prog", "{bundle}", "{id}"]}]')
     .option("--rounds <number>", `of each measurement (default: ${ROUNDS}, ${QUICK_ROUNDS} with --quick)`, integer(1, 1000))
     .option("--cpu <number>", "keep all processes of all runtimes on this processor", integer(0, 4095))
@@ -86,6 +88,7 @@ async function benchCommand(flags: Flags): Promise<number> {
     compile("bench/host/hold.c");
     const result = await runBench({
       suites: SUITES.filter(({ name }) => flags.suite?.includes(name) ?? true),
+      ...(flags.tasks !== undefined && { tasks: flags.tasks }),
       probes: flags.suite?.includes(PROBES) ?? true,
       runtimes,
       rounds: flags.rounds ?? (quick ? QUICK_ROUNDS : ROUNDS),

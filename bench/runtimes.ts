@@ -113,6 +113,7 @@ export function knownRuntimes(wanted: (name: string) => boolean): readonly (Comm
     ifInstalled("bwrap", bubblewrap),
     ours("namespace", "--mode", "namespace"),
     ours("sentry", "--mode", "sentry", "--platform", "notify"),
+    ours("strict", "--mode", "sentry", "--platform", "notify", "--policy", "strict"),
     ours("ptrace", "--mode", "sentry", "--platform", "ptrace"),
     ours("vm", "--mode", "vm"),
   ];

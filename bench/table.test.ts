@@ -33,6 +33,20 @@ test("what was left out or has failed is told with its reason, once", () => {
   expect(lines).toContain("  a note");
 });
 
+test("goals are told of where both runtimes were measured", () => {
+  const samples = { "tssandbox-strict": rounds(3000, 3300, 2000), "runsc-systrap": rounds(2000, 2000, 2000), "tssandbox-ptrace": rounds(1, 1, 1) };
+  const held = formatResult({ ...result, measurements: [
+    { suite: "syscalls", name: "root: pread 4k", unit: "ns", samples },
+    { suite: "syscalls", name: "root: stat", unit: "ns", samples },
+    { suite: "syscalls", name: "calls: uname", unit: "ns", samples },
+  ] }).split("\n");
+  const goals = held.slice(held.indexOf("GOALS") + 1, held.indexOf("", held.indexOf("GOALS")));
+  expect(goals.map((text) => text.replaceAll(/ +/g, " "))).toEqual([
+    "tssandbox-strict root: pread 4k 1.50 x runsc-systrap at most 1.50 reached",
+    "tssandbox-strict root: stat 1.50 x runsc-systrap at most 0.80 ! missed",
+  ]);
+});
+
 test("probes are marked and counted", () => {
   expect(line("escapes")).toMatch(/^escapes\s+mount\s+! reached\s+blocked\s+-$/);
   expect(line("in all: reached")).toMatch(/1\s+0\s+0$/);

@@ -1,5 +1,6 @@
 /** A result as text for a terminal. */
 import { assertNever } from "../linux/errors.ts";
+import { heldGoals, type Held } from "./goals.ts";
 import { ratiosTo, spreadFor, spreadOf } from "./ratios.ts";
 import { VERDICTS, type Measurement, type Outcome, type Result } from "./result.ts";
 
@@ -9,6 +10,7 @@ export function formatResult(result: Result, base = baseOf(result)): string {
   const suites = [...new Set(result.measurements.map(({ suite }) => suite))];
   const blocks = [
     ...suites.map((suite) => suiteTable(suite, result, measured, base)),
+    goalsTable(heldGoals(result)),
     probesTable(result, measured),
     listed("Left out:", result.runtimes.flatMap(({ name, leftOut }) => (leftOut === undefined ? [] : [`${name}: ${leftOut}`]))),
     listed("Failed:", failures(result)),
@@ -41,6 +43,11 @@ function cell(measurement: Measurement, runtime: string, base: string): string {
 
 /** Three digits or more of what is measured, all of what is counted, and never an exponent. */
 export const amount = (value: number): string => (Number.isInteger(value) ? String(value) : value >= 100 ? value.toFixed(0) : value.toFixed(value >= 10 ? 1 : 2));
+
+function goalsTable(goals: readonly Held[]): string {
+  const body = goals.map(({ runtime, name, base, ratio, atMost }) => [runtime, name, `${ratio.toFixed(2)} x ${base}`, `at most ${atMost.toFixed(2)}`, ratio <= atMost ? "reached" : "! missed"]);
+  return body.length === 0 ? "" : ["GOALS", ...aligned(body, 5)].join("\n");
+}
 
 function probesTable({ probes }: Result, runtimes: readonly string[]): string {
   if (probes.length === 0) return "";

@@ -38,6 +38,14 @@ test("at the trial: each has its reason, and the others run", async () => {
   });
 });
 
+test.each([["tssandbox-strict", "--policy", "strict"], ["tssandbox-ptrace", "--platform", "ptrace"]])("%s runs, by %s %s", async (name, flag, value) => {
+  const { runtimes: [runtime], leftOut } = await tryRuntimes(knownRuntimes((known) => known === name), { seconds: 50 });
+  expect(leftOut).toEqual([]);
+  using bundle = plainBundle("true");
+  const command = runtime?.command(bundle) ?? [];
+  expect(command[command.indexOf(flag) + 1]).toBe(value);
+});
+
 test("later: values that were there count, the rest has the reason, and who hangs is not tried again", async () => {
   const line = String.raw`printf 'g\tfirst\tms\t1\n'`;
   const { runtimes } = await tryRuntimes([later("good", `${line}; printf 'g\tsecond\tms\t2\n'`), later("breaks", `${line}; echo oh >&2; exit 1`), later("hangs", "sleep 1000")]);
@@ -57,11 +65,13 @@ test("tssandbox bench: a runtimes file with broken ones, the files that it write
   mkdirSync(workDir, { recursive: true });
   const [file, output] = [join(workDir, "runtimes.json"), join(workDir, "out")];
   writeFileSync(file, JSON.stringify([{ name: "mine", command: ["runc", "run", "--bundle", "{bundle}", "{id}"], version: ["echo", "mine 1.0"], remove: ["runc", "delete", "--force", "{id}"] }, { name: "fails", command: ["false"] }, { name: "missing", command: ["no-such-program", "{bundle}"] }]));
-  const args = ["bench", "--suite", "processes", "--rounds", "1", "--quick", "--runtimes", "native,mine,fails,missing,tssandbox-namespace", "--runtimes-file", file, "--output", output];
+  const args = ["bench", "--suite", "network,processes", "--tasks", "processes,nothing", "--rounds", "1", "--quick", "--runtimes", "native,mine,fails,missing,tssandbox-namespace", "--runtimes-file", file, "--output", output];
   const child = spawnSync(join(projectRoot, "bin/tssandbox"), args, { encoding: "utf8", timeout: 50_000 });
   expect(child.stderr).toContain("fails is left out: exit code 1");
   expect(child).toMatchObject({ status: 0, stdout: expect.stringMatching(/missing: no-such-program: ENOENT/) });
   const result = v.parse(ResultSchema, JSON.parse(readFileSync(join(output, "result.json"), "utf8")));
+  expect([...new Set(result.measurements.map(({ suite }) => suite))]).toEqual(["processes"]);
+  expect(result.notes).toContain("no suite of these has a task nothing");
   expect(result.runtimes).toEqual([
     { name: "native" },
     { name: "tssandbox-namespace", version: expect.stringContaining("tssandbox") },
