@@ -36,6 +36,8 @@ export const vmConfig = v.strictObject({
   memoryMegabytes: v.pipe(megabytes, v.minValue(64), v.multipleOf(2), v.maxValue(1 << 20)),
   /** Memory from the host's pool of huge pages, of 2 MiB, or none; a snapshot's is its file. */
   hugePages: v.optional(v.boolean()),
+  /** What the guest may be given besides while it runs; not of huge pages. */
+  growthMegabytes: v.optional(v.pipe(megabytes, v.multipleOf(128), v.maxValue(1 << 20))),
   /** Where the serial port's output goes; nowhere without it. */
   serial: v.optional(file),
   /** A unix socket to be told what to do (control.ts). */

@@ -5,6 +5,7 @@
  *   {"do":"resume"}                     {"ok":true}
  *   {"do":"snapshot","path":"/x"}       {"ok":true}          only while paused; or without a path, and a descriptor of an empty file
  *   {"do":"balloon","megabytes":64}     {"ok":true}          what the guest is to give back
+ *   {"do":"memory","megabytes":64}      {"ok":true,"requested":64,"plugged":0}   what the guest is to have beside what it booted with; or without a number, to ask
  *   {"do":"attach"}, and a descriptor   {"ok":true,"tag":"x"}   a gofer's connection, for a file system device that has none
  *   {"do":"power-button"}               {"ok":true}
  *   {"do":"stop"}                       {"ok":true}, then the end
@@ -27,6 +28,7 @@ const command = v.variant("do", [
   v.strictObject({ do: v.literal("resume") }),
   v.strictObject({ do: v.literal("snapshot"), path: v.optional(v.string()) }),
   v.strictObject({ do: v.literal("balloon"), megabytes: v.pipe(v.number(), v.integer(), v.minValue(0)) }),
+  v.strictObject({ do: v.literal("memory"), megabytes: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))) }),
   v.strictObject({ do: v.literal("attach") }),
   v.strictObject({ do: v.literal("power-button") }),
   v.strictObject({ do: v.literal("stop") }),

@@ -10,7 +10,7 @@
  *   0xfec0_0000, 0xfee0_0000  IOAPIC, local APICs, in the kernel
  *   0xfffb_c000               four pages for KVM (Intel's real mode)
  *   0x1_0000_0000             the rest of memory
- *   behind memory             pmem regions
+ *   behind memory             room for memory to come, then pmem regions
  */
 
 export const PAGE = 4096;
@@ -61,6 +61,12 @@ export const PORTS = {
   /** Sleep control and status of hardware-reduced ACPI. */
   sleep: 0x600,
 } as const;
+
+/** Linux adds memory in sections of 128 MiB (Documentation/mm/memory-model.rst). */
+export const SECTION = 128 << 20;
+
+/** Where the memory begins that a guest of `size` bytes may be given while it runs. */
+export const growthStart = (size: number): number => Math.max(HIGH_MEMORY_START, ...memoryRanges(size).map((range) => Math.ceil((range.start + range.size) / SECTION) * SECTION));
 
 /** How guest memory of `size` bytes is split around the hole below 4 GiB. */
 export function memoryRanges(size: number): readonly { readonly start: number; readonly size: number }[] {

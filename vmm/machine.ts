@@ -29,7 +29,7 @@ import { guestCpuid } from "./kvm/cpuid.ts";
 import { Vm, type VcpuHandle } from "./kvm/vm.ts";
 import { EventDevice } from "./devices/events.ts";
 import { Pmem, type PmemOptions } from "./devices/pmem.ts";
-import { BOOT, EVENT_REGISTER, HIGH_MEMORY_START, MAX_VIRTIO_WINDOWS, PORTS, virtioInterrupt, VIRTIO_WINDOW_SIZE, VIRTIO_WINDOWS } from "./layout.ts";
+import { BOOT, EVENT_REGISTER, HIGH_MEMORY_START, MAX_VIRTIO_WINDOWS, PORTS, SECTION, virtioInterrupt, VIRTIO_WINDOW_SIZE, VIRTIO_WINDOWS } from "./layout.ts";
 import { createGuestMemory, type GuestMemory } from "./memory.ts";
 import { restoreMsrs, saveMsrs } from "./snapshot/msrs.ts";
 import { KICK_SIGNAL, type VcpuThreadData } from "./threads/vcpu-data.ts";
@@ -77,9 +77,6 @@ interface RunningVcpu {
 
 /** How often a vCPU that does not heed is interrupted again, in milliseconds: a signal may come just before KVM_RUN. */
 const KICK_AGAIN_MS = 1;
-
-/** Linux adds memory in sections of 128 MiB (Documentation/mm/memory-model.rst). */
-const PMEM_ALIGNMENT = 128 << 20;
 
 const sharedWords = (count: number) => new Int32Array(new SharedArrayBuffer(count * 4));
 
@@ -150,7 +147,7 @@ export class Machine {
   /** A file as persistent memory behind all memory. @param size a multiple of 2 MiB, no larger than the file. */
   addPmem({ fd, size, readOnly }: Omit<PmemOptions, "start">): void {
     const start = this.#pmemEnd;
-    this.#pmemEnd += Math.ceil(size / PMEM_ALIGNMENT) * PMEM_ALIGNMENT;
+    this.#pmemEnd += Math.ceil(size / SECTION) * SECTION;
     this.vm.addSlot(start, mapForever(fd, size, readOnly ? "read-only" : "shared"), readOnly ? KVM_MEM_READONLY : 0);
     this.addDevice(new Pmem({ fd, size, readOnly, start }));
   }

@@ -18,6 +18,7 @@ import { addDevice, openFile, withFile } from "./create-device.ts";
 import { sealVmm } from "./jail/seal.ts";
 import { Machine, type End, type MachineState } from "./machine.ts";
 import { Balloon } from "./devices/balloon.ts";
+import { Mem } from "./devices/mem.ts";
 import { RemoteFs } from "./devices/remote-fs.ts";
 import { createGuestMemory, restoreGuestMemory } from "./memory.ts";
 import { readSnapshot, writeSnapshot } from "./snapshot/file.ts";
@@ -46,12 +47,14 @@ function createMachine(config: VmConfig): Machine {
   return config.source.kind === "boot" ? bootMachine(config, options) : restoreMachine(config, options);
 }
 
+const growthOf = ({ growthMegabytes = 0 }: VmConfig): number => growthMegabytes * MIB;
+
 type Options = ConstructorParameters<typeof Machine>[0];
 
 function bootMachine(config: VmConfig, options: Options): Machine {
   const { source } = config;
   if (source.kind !== "boot") throw new Error("not a machine to boot");
-  const machine = new Machine(options, createGuestMemory(options.memoryBytes, config.hugePages));
+  const machine = new Machine(options, createGuestMemory(options.memoryBytes, { hugePages: config.hugePages === true, growth: growthOf(config) }));
   prepare(machine, config);
   const [kernel, initramfs] = [source.kernel, source.initramfs].map((file) => (file === undefined ? undefined : withFile(file, mapFile)));
   machine.load({ kernel: kernel?.bytes ?? new Uint8Array(0), initramfs: initramfs?.bytes, commandLine: source.commandLine });
@@ -71,8 +74,9 @@ function restoreMachine(config: VmConfig, options: Options): Machine {
   if (source.kind !== "snapshot") throw new Error("not a machine to restore");
   const file = new Fd(openFile(source.file, "r"));
   const { state, memoryOffset, memorySize } = readSnapshot(file);
-  if (memorySize !== options.memoryBytes) throw new Error(`the snapshot has ${memorySize / MIB} MiB of memory, the machine ${config.memoryMegabytes}`);
-  const machine = new Machine(options, restoreGuestMemory(file, memorySize, memoryOffset));
+  const growth = growthOf(config);
+  if (memorySize !== options.memoryBytes + growth) throw new Error(`the snapshot has ${memorySize / MIB} MiB of memory, the machine ${(options.memoryBytes + growth) / MIB}`);
+  const machine = new Machine(options, restoreGuestMemory(file, options.memoryBytes, memoryOffset, growth));
   prepare(machine, config);
   machine.restoreState(state as MachineState);
   return machine;
@@ -89,6 +93,7 @@ function saveMachine(machine: Machine, path: string | undefined, [given]: readon
 function prepare(machine: Machine, { devices, control }: VmConfig): void {
   const told = devices.map((device) => addDevice(machine, device));
   const balloon = told.find((device) => device instanceof Balloon);
+  const mem = addGrowth(machine);
   const shares = told.filter((device) => device instanceof RemoteFs);
   let paused = false;
   const act = (command: ControlCommand, fds: readonly Fd[]): object | undefined => {
@@ -109,6 +114,7 @@ function prepare(machine: Machine, { devices, control }: VmConfig): void {
         if (balloon === undefined) throw new Error("the machine has no balloon");
         balloon.setTarget(command.megabytes * MIB);
         return undefined;
+      case "memory": return resize(mem, command.megabytes);
       case "attach": return { tag: attach(shares, fds) };
       case "power-button":
         machine.pressPowerButton();
@@ -120,6 +126,21 @@ function prepare(machine: Machine, { devices, control }: VmConfig): void {
     }
   };
   if (control !== undefined) serveControl(machine.loop, control, act);
+}
+
+/** Behind all other devices. */
+function addGrowth(machine: Machine): Mem | undefined {
+  const { memory } = machine;
+  if (memory.growth === undefined) return undefined;
+  const mem = new Mem(memory.growth, (address, size) => memory.discard(address, size));
+  machine.addDevice(mem);
+  return mem;
+}
+
+function resize(mem: Mem | undefined, megabytes: number | undefined): object {
+  if (mem === undefined) throw new Error("the machine's memory is of one size");
+  if (megabytes !== undefined) mem.request(megabytes * MIB);
+  return { requested: mem.requested / MIB, plugged: mem.plugged / MIB };
 }
 
 /** Gives a gofer's connection to a device that has none. @returns its tag. */

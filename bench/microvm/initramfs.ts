@@ -7,7 +7,7 @@ const MODULES = ["virtio_mmio", "virtio_blk", "virtiofs"];
 
 /** @param init the compiled guest.c. @param modules /lib/modules/RELEASE of the kernel. */
 export function benchInitramfs(init: string, modules: string): Uint8Array {
-  const drivers = readModules(modules, MODULES);
+  const drivers = readModules(modules, MODULES, []);
   return cpioArchive([
     { kind: "directory", path: "modules" },
     { kind: "file", path: "init", content: readFileSync(init), mode: 0o755 },

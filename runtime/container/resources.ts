@@ -7,6 +7,7 @@ import { askAgent, oomEventsInGuest, statsInGuest } from "../vm/ask.ts";
 import { isOpen } from "../vm/group.ts";
 import { guestResources, hostChange } from "../vm/host-resources.ts";
 import { pauseInMachine, resumeInMachine } from "../vm/pause.ts";
+import { fitMachine, noteMemoryLimit } from "../vm/resize.ts";
 import { cgroupOf } from "./status.ts";
 import type { Container } from "./store.ts";
 
@@ -22,16 +23,20 @@ export function thawContainer(container: Container): void {
   else cgroupOf(container).thaw();
 }
 
-/** A machine keeps the size that it was made with. @throws CgroupError, Error */
+/** @throws CgroupError, Error */
 export function updateContainer(container: Container, resources: Checked<LinuxResources>, log: Logger): void {
-  if (container.record.mode === "vm") updateInMachine(container, log.warned(resources));
+  if (container.record.mode === "vm") updateInMachine(container, log.warned(resources), log);
   else cgroupOf(container).update(log.warned(resources));
 }
 
-/** The guest's kernel keeps the container's limits, the host its machine's. */
-function updateInMachine(container: Container, resources: LinuxResources): void {
+/** The guest's kernel keeps the container's limits, the host its machine's, which grows and shrinks with them. */
+function updateInMachine(container: Container, resources: LinuxResources, log: Logger): void {
   askAgent(container, { do: "update", resources: guestResources(resources) });
   cgroupOf(container).update(hostChange(resources, isOpen(container.record)));
+  const { limit } = resources.memory ?? {};
+  if (limit === undefined) return;
+  noteMemoryLimit(container, Number(limit));
+  fitMachine(container, log);
 }
 
 /** JSON, as `events` prints it. @throws CgroupError, Error */

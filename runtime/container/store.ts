@@ -20,6 +20,7 @@ import { validateId } from "../spec/id.ts";
 import { parseConfig } from "../spec/validate.ts";
 import type { PolicyName } from "../../policies/syscalls/trapped.ts";
 import type { Mode } from "../sandbox/mode.ts";
+import type { HostedMachine } from "../vm/host-resources.ts";
 import type { RdtPlan } from "./intel-rdt.ts";
 
 /** What outlives the runtime's process. Plain JSON. */
@@ -53,6 +54,10 @@ export interface ContainerRecord {
   /** Whether init has a pid namespace of its own: then its end is the end of all. */
   readonly ownPidNamespace: boolean;
   readonly ociVersion: string;
+  /** In mode vm, of the container that has brought the machine. */
+  readonly machine?: HostedMachine | undefined;
+  /** In mode vm: bytes, of the last update; else it is the configuration's. */
+  readonly memoryLimit?: number;
   /** Those that run after create. */
   readonly hooks: Pick<Hooks, "poststart" | "poststop">;
 }

@@ -35,6 +35,7 @@ import { JoinedMachine } from "./join.ts";
 import { HostMachine } from "./machine.ts";
 import { connectNetwork, NO_NETWORK, type NetworkCard } from "./network.ts";
 import { vmmFiles } from "./program-files.ts";
+import { fitMachine } from "./resize.ts";
 import type { FromHost, NewContainer } from "./protocol.ts";
 import { machineSettings, requireHugePages, type MachineSettings } from "./settings.ts";
 import { settingsFrom } from "./snapshot.ts";
@@ -49,7 +50,7 @@ const PLACES = 16;
 export interface MachinePlan {
   readonly guest: Spec;
   /** A machine of its own, or another's: the state directory with its sockets. */
-  readonly machine: { readonly kind: "new"; readonly settings: MachineSettings; readonly files: JailFiles; readonly places: number; readonly snapshot: string | undefined } | { readonly kind: "joined"; readonly directory: string };
+  readonly machine: { readonly kind: "new"; readonly settings: MachineSettings; readonly files: JailFiles; readonly places: number; readonly snapshot: string | undefined; readonly grownMegabytes: number } | { readonly kind: "joined"; readonly directory: string };
   /** Whose machine it joins. */
   readonly first: Container | undefined;
   readonly stays: boolean;
@@ -70,7 +71,7 @@ export function planMachine(spec: Spec, named: Named | undefined, { root, id, pr
   const restored = snapshot === undefined ? undefined : settingsFrom(snapshot, settings);
   requireHugePages(restored ?? settings);
   const places = isOpen(self) ? PLACES : 0;
-  return { guest, machine: { kind: "new", settings: restored ?? settings, files: vmmFiles(), places, snapshot: restored?.snapshot }, first, stays: places === 0, joins: [] };
+  return { guest, machine: { kind: "new", settings: restored ?? settings, files: vmmFiles(), places, snapshot: restored?.snapshot, grownMegabytes: restored?.grownMegabytes ?? 0 }, first, stays: places === 0, joins: [] };
 }
 
 /** A path that names a process of another container's names that container; any other means the first one, which is whose the engine has told it. */
@@ -84,7 +85,8 @@ function joinsOf(spec: Spec, root: string, first: string): NewContainer["joins"]
 
 /** @param lock of the container, which the stand-in must not keep. */
 export function buildMachine(container: Container, spec: Spec, console: ConsoleTarget | undefined, lock: Fd, plan: MachinePlan, options: CreateOptions): void {
-  const resources = hostResources(spec.linux?.resources ?? {}, hostedBy(plan));
+  const machine = hostedBy(plan);
+  const resources = hostResources(spec.linux?.resources ?? {}, machine);
   const cgroup = inStep("cgroup", () => createCgroup(container.record.cgroup, resources));
   const createdLock = inStep("state directory", () => container.openLock("created"));
   lockFile(createdLock, "exclusive", true);
@@ -120,15 +122,18 @@ export function buildMachine(container: Container, spec: Spec, console: ConsoleT
   inStep("state.json", () => {
     const info = processInfo(pid);
     if (info === undefined) throw new Error("the container's stand-in ended during set-up");
-    container.save({ ...container.record, pid, startTime: info.startTime, cgroupPaths: cgroup.paths, createMs: Date.now() - Date.parse(container.record.created) });
+    container.save({ ...container.record, pid, startTime: info.startTime, cgroupPaths: cgroup.paths, createMs: Date.now() - Date.parse(container.record.created), machine });
   });
+  if (machine === undefined) inStep("memory", () => fitMachine(container, options.log));
   if (options.pidFile !== undefined) writePidFile(options.pidFile, pid, undo);
   send(ours, { kind: "go" });
   undo.move();
 }
 
 function hostedBy({ machine }: MachinePlan): HostedMachine | undefined {
-  return machine.kind === "joined" ? undefined : { ...machine.settings, shared: machine.places > 0 };
+  if (machine.kind === "joined") return undefined;
+  const { memoryMegabytes, growthMegabytes, vcpus, hugePages } = machine.settings;
+  return { memoryMegabytes, growthMegabytes, grownMegabytes: machine.grownMegabytes, vcpus, hugePages, shared: machine.places > 0 };
 }
 
 /** That it waits for its cgroup, then that all is made. */

@@ -12,9 +12,19 @@ const AROUND = 192;
 const VMM = 128;
 const VMM_VCPU = 32;
 
+/** MiB that the guest's kernel and agent take, beside its containers' limits. */
+export const OVERHEAD_MEGABYTES = 192;
+/** MiB: Linux takes memory in parts of 4 MiB, its largest run of pages. */
+const GROWTH_STEP = 4;
+
 /** A machine that the container brings along. */
 export interface HostedMachine {
+  /** What it boots with. */
   readonly memoryMegabytes: number;
+  /** What it can be given besides while it runs. */
+  readonly growthMegabytes: number;
+  /** What it has been given of that. */
+  readonly grownMegabytes: number;
   readonly vcpus: number;
   /** Whether its memory is counted as huge pages, and not here. */
   readonly hugePages: boolean;
@@ -42,7 +52,18 @@ export function hostResources(resources: LinuxResources, machine: HostedMachine 
 }
 
 const megabytesOf = (machine: HostedMachine | undefined): number =>
-  AROUND + (machine === undefined ? 0 : (machine.hugePages ? 0 : machine.memoryMegabytes) + VMM + machine.vcpus * VMM_VCPU);
+  AROUND + (machine === undefined ? 0 : (machine.hugePages ? 0 : machine.memoryMegabytes + machine.grownMegabytes) + VMM + machine.vcpus * VMM_VCPU);
+
+/** Of a change to the machine's size. */
+export const hostMemory = (machine: HostedMachine): LinuxResources => ({ memory: { limit: megabytesOf(machine) * MIB } });
+
+/** MiB beside what it boots with, so that its containers' limits fit. @param limits bytes; of containers that have none it takes no note */
+export function growthFor({ memoryMegabytes, growthMegabytes }: HostedMachine, limits: readonly number[]): number {
+  const limited = limits.filter((limit) => limit > 0);
+  const needed = limited.reduce((sum, limit) => sum + Math.ceil(limit / MIB), OVERHEAD_MEGABYTES);
+  const missing = Math.ceil((needed - memoryMegabytes) / GROWTH_STEP) * GROWTH_STEP;
+  return limited.length === 0 ? 0 : Math.min(Math.max(0, missing), growthMegabytes);
+}
 
 const withoutBandwidth = ({ quota: _quota, period: _period, burst: _burst, realtimeRuntime: _runtime, realtimePeriod: _realtime, ...others }: LinuxCPU): LinuxCPU => others;
 

@@ -49,8 +49,11 @@ export interface MachineRequest {
 const SOCK_STREAM = 1;
 const SERIAL = "serial.log";
 const GUEST_CID = 3;
-/** The serial port is for the kernel's last words. */
-const COMMAND_LINE = "console=ttyS0 quiet loglevel=4 panic=-1 pci=off";
+/**
+ * The serial port is for the kernel's last words. Memory that comes while the guest runs is used at once, and most of it so that it can be taken back
+ * (Linux Documentation/admin-guide/mm/memory-hotplug.rst).
+ */
+const COMMAND_LINE = "console=ttyS0 quiet loglevel=4 panic=-1 pci=off memhp_default_state=online memory_hotplug.online_policy=auto-movable";
 const MIB = 1 << 20;
 
 export class HostMachine {
@@ -160,6 +163,7 @@ function startVmm({ settings, files, cards, directory, places, snapshot }: Machi
     vcpus: settings.vcpus,
     memoryMegabytes: settings.memoryMegabytes,
     hugePages: settings.hugePages,
+    ...(settings.growthMegabytes === 0 ? {} : { growthMegabytes: settings.growthMegabytes }),
     kvm: keep(openKvm()),
     serial: keep(new Fd(openSync(`${directory}/${SERIAL}`, "a", 0o600))),
     control: keep(listenUnix(`${path.procPath}/${CONTROL}`)),
@@ -173,7 +177,7 @@ function startVmm({ settings, files, cards, directory, places, snapshot }: Machi
   writeAll(document, JSON.stringify(config));
   rewind(document);
   kept.push(document);
-  const guestMemory = settings.memoryMegabytes * MIB;
+  const guestMemory = (settings.memoryMegabytes + settings.growthMegabytes) * MIB;
   const pid = startJailed({ jail: { user, files, guestMemory, vcpus: settings.vcpus }, args: [JAIL_PATHS.program, String(document.number)], kept, log });
   for (const fd of kept) fd.close();
   return pid;

@@ -1,5 +1,5 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import type { Spec } from "../spec/config.ts";
@@ -45,6 +45,16 @@ test.for([
   [undefined, undefined, undefined], [50_000, undefined, 50_000], [undefined, "20000", 20_000], [50_000, "20000", 20_000],
 ] as const)("a card's rate: the host's %s, the annotation's %s", ([host, annotation, expected]) => {
   expect(asked(annotation === undefined ? {} : { "dev.tssandbox.vm.net-bytes-per-second": annotation }, host === undefined ? {} : { netBytesPerSecond: host }).netBytesPerSecond).toBe(expected);
+});
+
+const growth = (annotations: Record<string, string>, host: HostSettings) => asked(annotations, host).growthMegabytes;
+
+test("room to grow: up to the host's most, in sections, and never with huge pages", () => {
+  // Strict overcommit has no room that may never be used.
+  const strict = readFileSync("/proc/sys/vm/overcommit_memory", "utf8").trim() === "2";
+  expect(growth({ "dev.tssandbox.vm.memory-mib": "200" }, { maxMemoryMiB: 512 })).toBe(strict ? 0 : 256);
+  expect([growth({}, { maxMemoryMiB: 512 }), growth({}, { maxMemoryMiB: 1024, hugePages: "always" })]).toEqual([0, 0]);
+  expect(growth({}, {})).toBeLessThan(totalmem() / MIB);
 });
 
 test("huge pages that the host has not are asked for in vain before anything is made", () => {

@@ -1,11 +1,12 @@
 /** How large a container's machine is, and what it boots. */
 import { existsSync, readFileSync } from "node:fs";
-import { availableParallelism } from "node:os";
+import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { MEMORY_MIB, NET_BYTES, VCPUS, type Config } from "../config/schema.ts";
 import type { Spec } from "../spec/config.ts";
 import { ConfigError } from "../spec/report.ts";
+import { OVERHEAD_MEGABYTES } from "./host-resources.ts";
 
 const IMAGE_VARIABLE = "TSSANDBOX_VM_IMAGE";
 const DEFAULT_IMAGE = "/var/lib/tssandbox/vm";
@@ -17,8 +18,6 @@ const NET = "dev.tssandbox.vm.net-bytes-per-second";
 /** What all of a pod's containers have together, on its first one. Source: containerd pkg/cri/annotations. */
 const POD = { memory: "io.kubernetes.cri.sandbox-memory", quota: "io.kubernetes.cri.sandbox-cpu-quota", period: "io.kubernetes.cri.sandbox-cpu-period" } as const;
 const DEFAULT_MEGABYTES = 512;
-/** What the guest's kernel and agent take, beside the container's limit. */
-const OVERHEAD_MEGABYTES = 192;
 const MIB = 1 << 20;
 
 export interface MachineSettings {
@@ -28,6 +27,8 @@ export interface MachineSettings {
   readonly image: string;
   readonly vcpus: number;
   readonly memoryMegabytes: number;
+  /** What it can be given besides while it runs. */
+  readonly growthMegabytes: number;
   /** Whether guest memory is taken from the host's pool of huge pages. */
   readonly hugePages: boolean;
   /** Of each card, in each direction; no limit where undefined. */
@@ -42,7 +43,8 @@ export function machineSettings(spec: Spec, host: HostSettings): MachineSettings
   const folder = imageFor(spec, host);
   const [kernel = "", initramfs = "", image = ""] = ["kernel", "initramfs", "image"].map((name) => join(folder, name));
   if (!existsSync(image)) throw new Error(`mode vm: there is no image in ${folder}: make one with tssandbox vm build, or name its folder in ${IMAGE_VARIABLE}`);
-  return { kernel, initramfs, image, vcpus: vcpusFor(spec, host), memoryMegabytes: memoryFor(spec, host), hugePages: takesHugePages(spec, host), netBytesPerSecond: netLimitFor(spec, host) };
+  const [memoryMegabytes, hugePages] = [memoryFor(spec, host), takesHugePages(spec, host)];
+  return { kernel, initramfs, image, vcpus: vcpusFor(spec, host), memoryMegabytes, growthMegabytes: hugePages ? 0 : growthOf(memoryMegabytes, host), hugePages, netBytesPerSecond: netLimitFor(spec, host) };
 }
 
 /** An annotation chooses among what the host has names for: a kernel is the host's to trust, an image may have brought the annotation along. */
@@ -85,6 +87,16 @@ function memoryFor({ annotations, linux }: Spec, host: HostSettings): number {
   const limit = linux?.resources?.memory?.limit ?? numberOf(annotations, POD.memory);
   const needed = asked ?? (limit === undefined || limit <= 0 ? (host.memoryMiB ?? DEFAULT_MEGABYTES) : Math.min(Math.ceil(Number(limit) / MIB) + OVERHEAD_MEGABYTES, MEMORY_MIB.most));
   return Math.ceil(needed / 2) * 2;
+}
+
+/** MiB: of a section of Linux' memory. */
+const SECTION = 128;
+
+/** Up to the host's own memory. Where the kernel promises no more than it has, room that may never be used cannot be had. Source: proc_sys_vm(5), overcommit_memory */
+function growthOf(memoryMegabytes: number, { maxMemoryMiB = MEMORY_MIB.most }: HostSettings): number {
+  if (readFileSync("/proc/sys/vm/overcommit_memory", "utf8").trim() === "2") return 0;
+  const most = Math.min(maxMemoryMiB, Math.floor(totalmem() / MIB));
+  return Math.max(0, Math.floor((most - memoryMegabytes) / SECTION) * SECTION);
 }
 
 /** As many as its quota pays for; one where it has none. */

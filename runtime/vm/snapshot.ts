@@ -18,13 +18,15 @@ import { isBind, parseMountOptions } from "../spec/mount-parse.ts";
 import { askAgent } from "./ask.ts";
 import { controlMachine } from "./control.ts";
 import { guestIdOf, isAlone, GUEST_ID } from "./group.ts";
+import type { HostedMachine } from "./host-resources.ts";
+import { memoryOf } from "./resize.ts";
 import type { MachineSettings } from "./settings.ts";
 
 const MACHINE = "machine";
 const FACTS = "snapshot.json";
 
 const facts = v.strictObject({
-  version: v.literal(1), vcpus: v.number(), memoryMegabytes: v.number(),
+  version: v.literal(2), vcpus: v.number(), memoryMegabytes: v.number(), growthMegabytes: v.number(), grownMegabytes: v.number(),
   /** Of the guest's image, which the memory refers to. */
   image: v.strictObject({ size: v.number(), modified: v.number() }),
 });
@@ -34,8 +36,9 @@ const facts = v.strictObject({
  * before it has randomness, a clock and a name of its own.
  * @param folder is made. @throws ContainerError, Error
  */
-export function saveContainer(container: Container, settings: MachineSettings, folder: string): void {
-  refuse(container);
+export function saveContainer(container: Container, { image }: Pick<MachineSettings, "image">, folder: string): void {
+  const machine = refuse(container);
+  const grownMegabytes = machine.growthMegabytes === 0 ? 0 : memoryOf(container, machine).plugged;
   mkdirSync(folder, { mode: 0o700 });
   try {
     askAgent(container, { do: "freeze" });
@@ -45,22 +48,25 @@ export function saveContainer(container: Container, settings: MachineSettings, f
       askAgent(container, { do: "thaw" });
     }
     writeFileSync(join(folder, "config.json"), JSON.stringify(configOf(container)), { mode: 0o600 });
-    const { vcpus, memoryMegabytes, image } = settings;
-    writeFileSync(join(folder, FACTS), JSON.stringify({ version: 1, vcpus, memoryMegabytes, image: stampOf(image) }), { mode: 0o600 });
+    const { vcpus, memoryMegabytes, growthMegabytes } = machine;
+    writeFileSync(join(folder, FACTS), JSON.stringify({ version: 2, vcpus, memoryMegabytes, growthMegabytes, grownMegabytes, image: stampOf(image) }), { mode: 0o600 });
   } catch (error) {
     rmSync(folder, { recursive: true, force: true });
     throw error;
   }
 }
 
-function refuse(container: Container): void {
-  const { id, mode, annotations } = container.record;
+/** @returns its machine. @throws ContainerError for what cannot be saved */
+function refuse(container: Container): HostedMachine {
+  const { id, mode, annotations, machine } = container.record;
   const status = statusOf(container);
   if (mode !== "vm") throw new ContainerError(`${id} has no machine to save: its mode is ${mode}`);
   if (status !== "running") throw new ContainerError(`cannot save a ${status} container: ${id}`);
   if (!isAlone(container)) throw new ContainerError(`${id} shares its machine with others: it cannot be saved alone`);
   if (isConnected(container.spec())) throw new ContainerError(`${id} is connected to a network: two from one snapshot would have the same addresses`);
   if (rootWritesOf({ annotations } as Spec) === "host") throw new ContainerError(`${id} writes to its root file system on the host, which two cannot do from one snapshot`);
+  if (machine === undefined) throw new ContainerError(`${id} was made by an older version, which did not note its machine's size`);
+  return machine;
 }
 
 /** A clone would have its addresses. */
@@ -79,12 +85,14 @@ function saveMachine({ directory }: Container, path: string): void {
 /** Paths are absolute: the new bundle is elsewhere. A cgroup is for one container alone. */
 function configOf(container: Container): Spec {
   const spec = container.spec();
-  const { cgroupsPath: _path, ...linux } = spec.linux ?? {};
+  const { cgroupsPath: _path, resources, ...linux } = spec.linux ?? {};
+  const { memoryLimit } = container.record;
+  const limited = memoryLimit === undefined ? resources : { ...resources, memory: { ...resources?.memory, limit: memoryLimit } };
   const absolute = (mount: Mount): Mount => (isBind(parseMountOptions(mount.options)) ? { ...mount, source: resolve(container.record.bundle, mount.source ?? "") } : mount);
   return {
     ...spec,
     mounts: (spec.mounts ?? []).map(absolute),
-    root: { ...spec.root, path: container.record.rootfs }, linux, annotations: { ...spec.annotations, [GUEST_ID]: guestIdOf(container.record) },
+    root: { ...spec.root, path: container.record.rootfs }, linux: { ...linux, resources: limited }, annotations: { ...spec.annotations, [GUEST_ID]: guestIdOf(container.record) },
   };
 }
 
@@ -94,10 +102,10 @@ function stampOf(path: string): { readonly size: number; readonly modified: numb
 }
 
 /** The machine that goes on from a snapshot. @throws Error where it cannot, or is none */
-export function settingsFrom(folder: string, settings: MachineSettings): MachineSettings & { readonly snapshot: string } {
-  const { vcpus, memoryMegabytes, image } = inStep("snapshot", () => v.parse(facts, JSON.parse(readFileSync(join(folder, FACTS), "utf8"))));
+export function settingsFrom(folder: string, settings: MachineSettings): MachineSettings & { readonly snapshot: string; readonly grownMegabytes: number } {
+  const { image, version: _version, ...size } = inStep("snapshot", () => v.parse(facts, JSON.parse(readFileSync(join(folder, FACTS), "utf8"))));
   const stamp = stampOf(settings.image);
   if (stamp.size !== image.size || stamp.modified !== image.modified) throw new Error(`the guest's image ${settings.image} is not the one that the snapshot was made with`);
   // Its memory is the file.
-  return { ...settings, vcpus, memoryMegabytes, hugePages: false, snapshot: join(folder, MACHINE) };
+  return { ...settings, ...size, hugePages: false, snapshot: join(folder, MACHINE) };
 }

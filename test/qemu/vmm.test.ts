@@ -76,6 +76,12 @@ describe("Debian's kernel with every device", () => {
     expect(Number(facts["balloon.before"]) - Number(facts["balloon.after"])).toBeGreaterThan(32 * 1024);
   });
 
+  test("mem: the guest takes memory while it runs, uses it, and gives it back", () => {
+    expect([facts["mem.asked"], facts["mem.given"]]).toEqual([expect.objectContaining({ requested: 160 }), { ok: true, requested: 160, plugged: 160 }]);
+    expect(Number(facts["mem.after"]) - Number(facts["mem.before"])).toBe(160 * 1024);
+    expect([facts["mem.used"], facts["mem.back"]]).toEqual([facts["mem.disk"], { ok: true, requested: 0, plugged: 0 }]);
+  });
+
   test("pauses, resumes, and refuses what it cannot do", () => {
     expect([facts["pause"], facts["pause.twice"], facts["resume"]]).toEqual([{ ok: true }, { ok: true }, { ok: true }]);
     expect(facts["after resume"]).toBe("still here");

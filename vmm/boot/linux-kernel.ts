@@ -53,7 +53,7 @@ function loadBzImage(memory: GuestMemory, kernel: DataView, { initramfs, command
   const image = new Uint8Array(kernel.buffer, kernel.byteOffset + setupSize, kernel.byteLength - setupSize);
   memory.write(address, image);
   const ramdisk = placeInitramfs(memory, initramfs, address + initSize, kernel.getUint32(HEADER.initrdMax, true));
-  memory.write(BOOT.zeroPage, zeroPage(kernel, memory.size, ramdisk));
+  memory.write(BOOT.zeroPage, zeroPage(kernel, memory.bootSize, ramdisk));
   return { mode: "long", address: address + ENTRY_64, bootParams: BOOT.zeroPage };
 }
 
@@ -123,7 +123,7 @@ function loadPvh(memory: GuestMemory, elf: DataView, { initramfs }: KernelFiles)
     end = Math.max(end, address + memorySize);
   }
   const ramdisk = placeInitramfs(memory, initramfs, end, 0x7fff_ffff);
-  memory.write(BOOT.pvhStartInfo, startInfo(memory.size, ramdisk));
+  memory.write(BOOT.pvhStartInfo, startInfo(memory.bootSize, ramdisk));
   return { mode: "protected", address: entry, startInfo: BOOT.pvhStartInfo };
 }
 

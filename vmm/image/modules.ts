@@ -10,6 +10,9 @@ export const GUEST_MODULES = [
   "virtio_pmem", "nd_pmem", "overlay", "ext4",
 ] as const;
 
+/** A guest can do without: its memory keeps the size that it boots with. */
+const OPTIONAL_MODULES = ["virtio_mem"] as const;
+
 const MAX_MODULE = 64 << 20;
 
 export interface Module {
@@ -23,17 +26,17 @@ const nameOf = (path: string) => basename(path).replace(/\.ko(\.[a-z0-9]+)?$/, "
 
 /**
  * The paths to load, dependencies first. @param modulesDep "PATH: DEPENDENCY...", where the dependency to load first comes last.
- * @param builtin the file modules.builtin: one path a line. @throws Error for a module that the kernel does not have at all.
+ * @param builtin the file modules.builtin: one path a line. @param optional names that the kernel need not have. @throws Error for a module that the kernel does not have at all.
  */
-export function loadOrder(modulesDep: string, builtin: string, names: readonly string[]): string[] {
+export function loadOrder(modulesDep: string, builtin: string, names: readonly string[], optional: readonly string[] = []): string[] {
   const lines = new Map(modulesDep.split("\n").filter((line) => line !== "").map((line) => {
     const [path = "", rest = ""] = line.split(":");
     return [nameOf(path), [path, ...rest.split(" ").filter((word) => word !== "")]] as const;
   }));
   const builtins = new Set(builtin.split("\n").map(nameOf));
-  const paths = names.map((name) => name.replaceAll("-", "_")).flatMap((name) => {
+  const paths = [...names, ...optional].map((name) => name.replaceAll("-", "_")).flatMap((name) => {
     const line = lines.get(name);
-    if (line === undefined && !builtins.has(name)) throw new Error(`this kernel has no module ${name}`);
+    if (line === undefined && !builtins.has(name) && names.some((needed) => needed.replaceAll("-", "_") === name)) throw new Error(`this kernel has no module ${name}`);
     return [...(line ?? [])].reverse();
   });
   return [...new Set(paths)];
@@ -51,9 +54,9 @@ export function unpacked(path: string, content: Uint8Array): Uint8Array {
 }
 
 /** @param folder /lib/modules/RELEASE. @throws Error */
-export function readModules(folder: string, names: readonly string[] = GUEST_MODULES): Module[] {
+export function readModules(folder: string, names: readonly string[] = GUEST_MODULES, optional: readonly string[] = OPTIONAL_MODULES): Module[] {
   const read = (name: string) => readFileSync(join(folder, name), "utf8");
-  return loadOrder(read("modules.dep"), read("modules.builtin"), names).map((path) => {
+  return loadOrder(read("modules.dep"), read("modules.builtin"), names, optional).map((path) => {
     return { name: basename(path).replace(/\.ko\.[a-z0-9]+$/, ".ko"), content: unpacked(path, readFileSync(join(folder, path))) };
   });
 }

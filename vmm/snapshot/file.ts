@@ -65,7 +65,12 @@ export function writeSnapshot(fd: FdLike, state: unknown, memory: GuestMemory): 
   header.writeBigUInt64LE(BigInt(memory.size), 24);
   header.writeUInt32LE(crc32(content), CHECKSUM_OFFSET);
   ftruncateSync(target, memoryOffset + memory.size);
-  for (const { block, offset } of memory.regions) writeSparse(target, block.bytes, memoryOffset + offset);
+  for (const region of memory.regions) {
+    for (const part of memory.usedParts(region)) {
+      const at = part.offset;
+      writeSparse(target, region.block.bytes.subarray(at, at + part.size), memoryOffset + region.offset + at);
+    }
+  }
   writeAllAt(target, content, PAGE);
   // Last: a file without it is no snapshot.
   writeAllAt(target, header, 0);

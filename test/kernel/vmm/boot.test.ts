@@ -155,6 +155,7 @@ test("an archive is one that cpio reads", () => {
 test("modules are loaded after what they need; what is built in is not; what is missing is named", () => {
   const dep = "kernel/a.ko: kernel/b.ko kernel/c.ko\nkernel/b.ko: kernel/c.ko\nkernel/c.ko:\nkernel/d-e.ko:\n";
   expect(loadOrder(dep, "kernel/f.ko\n", ["a", "b", "d_e", "f"])).toEqual(["kernel/c.ko", "kernel/b.ko", "kernel/a.ko", "kernel/d-e.ko"]);
+  expect(loadOrder(dep, "", ["c"], ["b", "g"])).toEqual(["kernel/c.ko", "kernel/b.ko"]);
   expect(() => loadOrder(dep, "", ["g"])).toThrow("no module g");
 });
 

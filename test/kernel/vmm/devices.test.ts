@@ -9,12 +9,14 @@ import { Balloon } from "../../../vmm/devices/balloon.ts";
 import { Block } from "../../../vmm/devices/block.ts";
 import { Console } from "../../../vmm/devices/console.ts";
 import { PortBus } from "../../../vmm/devices/ports.ts";
+import { Mem } from "../../../vmm/devices/mem.ts";
 import { RateLimit } from "../../../vmm/devices/rate-limit.ts";
 import { Rtc } from "../../../vmm/devices/rtc.ts";
 import { Serial, SERIAL_WORDS } from "../../../vmm/devices/serial.ts";
 import { Vsock } from "../../../vmm/devices/vsock/vsock.ts";
 import { decodeHeader, encodeHeader, HEADER_SIZE, OP, type Header } from "../../../vmm/devices/vsock/packet.ts";
-import { createGuestMemory } from "../../../vmm/memory.ts";
+import { createGuestMemory, restoreGuestMemory } from "../../../vmm/memory.ts";
+import { readSnapshot, writeSnapshot } from "../../../vmm/snapshot/file.ts";
 import { Loop } from "../../../vmm/threads/loop.ts";
 import type { VirtioDevice } from "../../../vmm/virtio/device.ts";
 import { INTERRUPT_STATUS_WORDS, InterruptStatus } from "../../../vmm/virtio/interrupt-status.ts";
@@ -269,6 +271,87 @@ describe("balloon", () => {
     memory.discard(0x1000, 4096);
     memory.discard(2 ** 40, 4096);
     expect([memory.slice(0x1000, 1)?.[0], memory.slice(0x2000, 1)?.[0]]).toEqual([0, 2]);
+  });
+});
+
+const BLOCK = 2 << 20;
+const START = 2 ** 32;
+
+/** A driver of the device that gives memory. */
+function growing() {
+  const discarded: [number, number][] = [];
+  const memory = createGuestMemory(4 << 20, { growth: 128 << 20 });
+  if (memory.growth === undefined) throw new Error("no room");
+  const mem = new Mem(memory.growth, (address, size) => discarded.push([address, size]));
+  const { driver, request, raised } = attach(mem);
+  /** The answer's type and state. */
+  const ask = (type: number, address = 0, count = 0, length = 24) => {
+    const content = Buffer.alloc(24);
+    content.writeUInt16LE(type, 0);
+    content.writeBigUInt64LE(BigInt(address), 8);
+    content.writeUInt16LE(count, 16);
+    driver(0).put(DATA, content);
+    const used = request(0, [{ address: DATA, length }, { address: DATA + 64, length: 10, write: true }]);
+    const answer = Buffer.from(driver(0).text(DATA + 64, 10), "latin1");
+    expect(used?.written).toBe(10);
+    return [answer.readUInt16LE(0), answer.readUInt16LE(8)];
+  };
+  const field = (offset: number) => Number(new DataView(mem.config.buffer).getBigUint64(offset, true));
+  return { mem, memory, discarded, ask, field, raised };
+}
+
+describe("mem", () => {
+  const REQUEST = { plug: 0, unplug: 1, unplugAll: 2, state: 3 } as const;
+  const [ACK, NACK, ERROR] = [0, 1, 3];
+
+  test("its configuration tells block size, region and what the guest is to have", () => {
+    const { mem, field, raised } = growing();
+    mem.request(3 * BLOCK - 1);
+    expect([0, 16, 24, 32, 40, 48].map(field)).toEqual([BLOCK, START, 128 << 20, 128 << 20, 0, 3 * BLOCK]);
+    expect(raised()).toBe(1);
+    expect(() => mem.request((128 << 20) + 1)).toThrow("there is room for");
+  });
+
+  test("the guest takes blocks up to what it is to have, and gives them back", () => {
+    const { mem, ask, discarded, field } = growing();
+    mem.request(3 * BLOCK);
+    expect(ask(REQUEST.plug, START + BLOCK, 2)).toEqual([ACK, 0]);
+    expect(ask(REQUEST.plug, START + 4 * BLOCK, 2)).toEqual([NACK, 0]);
+    expect(ask(REQUEST.plug, START + 2 * BLOCK, 1)).toEqual([ERROR, 0]);
+    expect([[1, 2], [3, 5], [0, 2]].map(([first = 0, count = 0]) => ask(REQUEST.state, START + first * BLOCK, count))).toEqual([[ACK, 0], [ACK, 1], [ACK, 2]]);
+    expect([mem.plugged, field(40)]).toEqual([2 * BLOCK, 2 * BLOCK]);
+    expect(ask(REQUEST.unplug, START + 2 * BLOCK, 2)).toEqual([ERROR, 0]);
+    expect(discarded).toEqual([]);
+    expect(ask(REQUEST.unplug, START + 2 * BLOCK, 1)).toEqual([ACK, 0]);
+    expect(discarded).toEqual([[START + 2 * BLOCK, BLOCK]]);
+    expect(ask(REQUEST.unplugAll)).toEqual([ACK, 0]);
+    expect([mem.plugged, discarded.at(-1)]).toEqual([0, [START, 128 << 20]]);
+  });
+
+  test.for([
+    ["below the region", START - BLOCK, 1], ["behind it", START + (128 << 20), 1], ["across its end", START + (126 << 20), 2], ["between blocks", START + 4096, 1], ["no block", START, 0], ["beyond any memory", 2 ** 63, 1],
+  ] as const)("refused: %s", ([, address, count]) => {
+    const { mem, ask } = growing();
+    mem.request(64 * BLOCK);
+    expect([REQUEST.plug, REQUEST.unplug, REQUEST.state, 7].map((type) => ask(type, address, count)[0])).toEqual([ERROR, ERROR, ERROR, ERROR]);
+    expect([mem.plugged, ask(REQUEST.plug, START, 1, 23)[0]]).toEqual([0, ERROR]);
+  });
+
+  test("a snapshot has the blocks that the guest has, and no others", () => {
+    const { mem, memory, ask } = growing();
+    mem.request(2 * BLOCK);
+    ask(REQUEST.plug, START + BLOCK, 1);
+    memory.write(START + 7, Uint8Array.of(1));
+    memory.write(START + BLOCK + 7, Uint8Array.of(2));
+    const path = join(folder, "grown");
+    const fd = openSync(path, "wx+");
+    writeSnapshot(fd, { mem: mem.save() }, memory);
+    const { state, memoryOffset, memorySize } = readSnapshot(fd);
+    const copy = restoreGuestMemory(fd, 4 << 20, memoryOffset, 128 << 20);
+    if (copy.growth === undefined) throw new Error("no room");
+    const restored = new Mem(copy.growth, () => undefined);
+    restored.restore((state as { mem: unknown }).mem);
+    expect([memorySize, copy.slice(START + 7, 1)?.[0], copy.slice(START + BLOCK + 7, 1)?.[0], restored.plugged, restored.requested]).toEqual([132 << 20, 0, 2, BLOCK, 2 * BLOCK]);
   });
 });
 

@@ -15,6 +15,7 @@ import { Block } from "../../../vmm/devices/block.ts";
 import { Console } from "../../../vmm/devices/console.ts";
 import { Fs } from "../../../vmm/devices/fs.ts";
 import { tryReadInto, tryWriteFrom } from "../../../vmm/devices/host-io.ts";
+import { Mem } from "../../../vmm/devices/mem.ts";
 import { Net } from "../../../vmm/devices/net.ts";
 import { Pmem } from "../../../vmm/devices/pmem.ts";
 import { Rng } from "../../../vmm/devices/rng.ts";
@@ -50,6 +51,13 @@ const devices: Record<string, MakeDevice> = {
   },
   rng: () => new Rng(),
   balloon: (memory) => new Balloon((address, size) => memory.discard(address, size)),
+  mem: (memory) => {
+    // Not memory of the guest's rings: a request that reaches it has to name it.
+    const region = { start: 2 ** 32, size: 128 << 20, block: memory.regions[0]?.block ?? permanentBlock(1), offset: 0 };
+    const mem = new Mem({ region, plugged: new Uint8Array(64) }, (address, size) => memory.discard(address, size));
+    mem.request(64 << 20);
+    return mem;
+  },
   pmem: () => new Pmem({ fd: openSync("/dev/null", "r"), readOnly: true, start: 2 ** 32, size: 2 << 20 }),
   vsock: () => new Vsock({ cid: 3, listener: listenUnix(join(folder, `vsock${sockets++}`)) }),
   fs: () => {

@@ -79,5 +79,5 @@ test("bytes in a state keep their values on the way", () => {
 });
 
 test("memory of huge pages that the pool has not is refused when it is asked for, not when it is used", () => {
-  expect(() => createGuestMemory(2 ** 40, true)).toThrow(/huge pages of 2 MiB are to be free/);
+  expect(() => createGuestMemory(2 ** 40, { hugePages: true })).toThrow(/huge pages of 2 MiB are to be free/);
 });

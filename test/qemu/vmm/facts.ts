@@ -51,7 +51,7 @@ async function everyDevice(): Promise<void> {
   const vsock = "/run/vmm-vsock";
   rmSync(vsock, { force: true });
   const guest = new Guest(INITRAMFS, {
-    vcpus: 2,
+    vcpus: 2, growthMegabytes: 256,
     devices: [
       { kind: "block", file: { path: DISK }, readOnly: false, serial: "tssandbox-disk" }, { kind: "rng" }, { kind: "balloon" },
       { kind: "net", tap: "vmmtap0", mac: "02:00:00:00:00:02" }, { kind: "vsock", cid: 3, socket: { path: vsock } },
@@ -97,6 +97,15 @@ async function everyDevice(): Promise<void> {
     if (Number(facts["balloon.before"]) - Number(facts["balloon.after"]) > 32 * 1024) break;
     await sleep(1000);
   }
+  await note("mem.before", "awk '/MemTotal/ {print $2}' /proc/meminfo");
+  await note("mem.disk", "sha256sum /dev/vda | cut -d' ' -f1");
+  facts["mem.asked"] = await guest.control({ do: "memory", megabytes: 160 });
+  facts["mem.given"] = await settled(guest, 160);
+  await note("mem.after", "awk '/MemTotal/ {print $2}' /proc/meminfo");
+  // The kernel puts pages of files there first, so that the disk is read into it.
+  await note("mem.used", "echo 3 >/proc/sys/vm/drop_caches; sha256sum /dev/vda | cut -d' ' -f1");
+  await guest.control({ do: "memory", megabytes: 0 });
+  facts["mem.back"] = await settled(guest, 0);
   await note("interrupts", "grep -c virtio /proc/interrupts");
   // poweroff ends the shell, so nobody answers.
   await guest.run("poweroff -f", 20).catch(() => undefined);
@@ -104,6 +113,15 @@ async function everyDevice(): Promise<void> {
   facts["serial"] = guest.serial.slice(-2000);
   facts["everyDevice.stderr"] = guest.stderr;
   await guest.stop();
+}
+
+/** What the guest has of its growing memory, once it is `megabytes`, or after a while. */
+async function settled(guest: Guest, megabytes: number): Promise<unknown> {
+  for (let attempt = 0; ; attempt++) {
+    const answer = (await guest.control({ do: "memory" })) as { plugged?: number };
+    if (answer.plugged === megabytes || attempt === 300) return answer;
+    await sleep(200);
+  }
 }
 
 /** A host's client to a port where nobody listens in the guest: it must be told, not hang. */

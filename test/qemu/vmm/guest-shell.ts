@@ -24,6 +24,7 @@ export interface GuestOptions {
   readonly vcpus?: number;
   readonly devices?: readonly DeviceConfig[];
   readonly source?: VmConfig["source"];
+  readonly growthMegabytes?: number;
 }
 
 export interface Answer {
@@ -34,7 +35,7 @@ export interface Answer {
 /** The bundle that ../vmm.test.ts makes. Stripping types in an emulated CPU takes seconds, and has crashed V8 there. */
 const VMM_COMMAND = ["dist/vmm/tssandbox.cjs"];
 const KERNEL = "/boot/vmlinuz";
-const QUIET = "console=ttyS0 panic=-1 quiet loglevel=4 pci=off";
+const QUIET = "console=ttyS0 panic=-1 quiet loglevel=4 pci=off memhp_default_state=online memory_hotplug.online_policy=auto-movable";
 let count = 0;
 
 /** A VMM process with a guest whose console we hold. */
@@ -54,6 +55,7 @@ export class Guest {
     const config: VmConfig = {
       vcpus: options.vcpus ?? 1, memoryMegabytes: 256, serial: { path: this.path("serial") }, control: { path: this.path("control") },
       devices: [{ kind: "console", output: { path: this.path("output") }, input: { path: this.path("input") } }, ...(options.devices ?? [])],
+      ...(options.growthMegabytes === undefined ? {} : { growthMegabytes: options.growthMegabytes }),
       source: options.source ?? { kind: "boot", kernel: { path: KERNEL }, initramfs: { path: initramfs }, commandLine: QUIET },
     };
     writeFileSync(this.path("config"), JSON.stringify(config));

@@ -31,6 +31,8 @@ process.argv[1] = join(import.meta.dirname, "../../../../dist/tssandbox.cjs");
 /** Nobody's, and nothing else runs with it. */
 const USER = { uid: 77_123_457, gid: 77_123_457 };
 const MEGABYTES = 64;
+/** What the guest may be given besides. */
+const GROWTH = 128;
 const TIMEOUT_MS = 20_000;
 
 /** A jailed VMM with a kernel that consists of `code`. */
@@ -48,13 +50,13 @@ class Jailed implements Disposable {
     if (control === undefined || vsock === undefined) throw new Error("no sockets");
     const document = createMemfd("vm-config");
     writeAll(document, JSON.stringify({
-      vcpus: 2, memoryMegabytes: MEGABYTES, kvm: { fd: kvm.number }, serial: { fd: serial.number }, control: { fd: control.number }, sealed: true,
+      vcpus: 2, memoryMegabytes: MEGABYTES, growthMegabytes: GROWTH, kvm: { fd: kvm.number }, serial: { fd: serial.number }, control: { fd: control.number }, sealed: true,
       devices: [{ kind: "rng" }, { kind: "vsock", cid: 3, socket: { fd: vsock.number } }, ...devices],
       source: { kind: "boot", kernel: { fd: kernel.number }, commandLine: "" },
     }));
     rewind(document);
     const kept = [serial, kernel, kvm, control, vsock, document];
-    this.pid = startJailed({ jail: { user: USER, files: vmmFiles(), guestMemory: MEGABYTES << 20, vcpus: 2 }, args: [...flags, JAIL_PATHS.program, String(document.number)], kept, log });
+    this.pid = startJailed({ jail: { user: USER, files: vmmFiles(), guestMemory: (MEGABYTES + GROWTH) << 20, vcpus: 2 }, args: [...flags, JAIL_PATHS.program, String(document.number)], kept, log });
     for (const fd of [...kept, log]) fd.close();
   }
 
@@ -160,7 +162,7 @@ defineCases({
     vmm.waitFor("ready");
     vmm.control({ do: "pause" });
     using file = createMemfd("snapshot");
-    const answers = [vmm.control({ do: "snapshot", path: "/snapshot" }), vmm.control({ do: "snapshot" }, [file]), vmm.control({ do: "resume" }), vmm.control({ do: "stop" })];
+    const answers = [vmm.control({ do: "memory", megabytes: 63 }), vmm.control({ do: "memory", megabytes: 129 }), vmm.control({ do: "snapshot", path: "/snapshot" }), vmm.control({ do: "snapshot" }, [file]), vmm.control({ do: "resume" }), vmm.control({ do: "stop" })];
     const { memorySize, state } = readSnapshot(file);
     return { answers, memorySize, vcpus: (state as { vcpus: unknown[] }).vcpus.length, ...vmm.end() };
   },
