@@ -264,6 +264,7 @@ export class FsCgroup implements Cgroup {
   }
 
   kill(signal: number): void {
+    if (this.pids().length === 0) return;
     const freezer = existsSync(this.#paths["freezer"] ?? this.#paths[""] ?? "/nonexistent") ? this.#freezer() : undefined;
     const target = { pids: () => this.pids(), freezer, killFile: this.#killFile() };
     if (signal !== SIGNALS.SIGKILL) return signalTree(target, signal);

@@ -140,8 +140,19 @@ export function removeTree(path: string, timeoutMs: number): void {
   }
 }
 
+/** Most have none below them: those are looked for only where the kernel says that it is busy. */
 function removeOnce(path: string): void {
-  for (const child of childCgroups(path)) removeOnce(child);
+  try {
+    return removeOne(path);
+  } catch (error) {
+    const children = isErrno(error, EBUSY, ENOTEMPTY) ? childCgroups(path) : [];
+    if (children.length === 0) throw error;
+    for (const child of children) removeOnce(child);
+  }
+  removeOne(path);
+}
+
+function removeOne(path: string): void {
   asSysError({ step: "cgroup", syscall: "rmdir", path }, () => {
     try {
       rmdirSync(path);

@@ -124,6 +124,8 @@ function requireDevices(host: CgroupHost): void {
 /** Whatever is found in the container's cgroup later must be the container's: it is going to be killed and removed. */
 function refuseOccupied(paths: readonly string[]): void {
   for (const path of paths) {
+    // As a rule it does not exist, which is one call to find out.
+    if (!existsSync(path)) continue;
     const count = readPidsRecursive(path).length;
     if (count > 0) throw new CgroupError("linux.cgroupsPath", `${path} has ${count} processes already`);
   }
