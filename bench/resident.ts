@@ -2,10 +2,12 @@
 import { join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
+import { nodesOwn } from "../linux/inherited.unsafe.ts";
 import { waitPid } from "../linux/process.ts";
 import { NO_CONFIG } from "../runtime/config/schema.ts";
 import { createContainer } from "../runtime/container/create.ts";
 import { destroyContainer } from "../runtime/container/delete.ts";
+import { Spare } from "../runtime/container/spare.ts";
 import { startContainer } from "../runtime/container/start.ts";
 import { Logger } from "../runtime/log.ts";
 import { MODES, type Mode } from "../runtime/sandbox/mode.ts";
@@ -13,6 +15,9 @@ import { MODES, type Mode } from "../runtime/sandbox/mode.ts";
 const [bundle = "", name = ""] = process.argv.slice(2);
 const mode = checkedMode(name);
 const log = new Logger({ format: "text", debug: false });
+
+const own = nodesOwn();
+let spare: Spare | undefined;
 
 function runOnce(id: string): number {
   const start = performance.now();
@@ -29,6 +34,7 @@ function runOnce(id: string): number {
     preserveFds: 0,
     noPivot: false,
     newKeyring: true,
+    spare,
     log,
   });
   startContainer(container);
@@ -37,13 +43,24 @@ function runOnce(id: string): number {
   return performance.now() - start;
 }
 
+/** Before the answer, so that nobody else's measurement is disturbed by it. */
+function renewSpare(): void {
+  if (mode !== "namespace") return;
+  spare?.[Symbol.dispose]();
+  if (spare !== undefined) waitPid(spare.pid);
+  spare = Spare.fork(own);
+  spare.awaitReady();
+}
+
 /** A full collection when everything has been used for the first time: children share what is left. */
 const WARM = 3;
 let served = 0;
 
 createInterface({ input: process.stdin }).on("line", (id) => {
-  process.stdout.write(`${runOnce(id)}\n`);
+  const time = runOnce(id);
   if (++served === WARM) globalThis.gc?.();
+  if (served >= WARM) renewSpare();
+  process.stdout.write(`${time}\n`);
 });
 
 function checkedMode(name: string): Mode {

@@ -17,6 +17,7 @@ import process from "node:process";
 import { SYS } from "./arch.ts";
 import { check } from "./errors.ts";
 import { fdNumber, forgetOpened, type FdLike } from "./fd.ts";
+import { pipe, read } from "./file.ts";
 import { exitNow } from "./process.ts";
 import { ALL_SIGNALS, resetSignalActions, setSignalMask } from "./signal.ts";
 import { functionAt, lastErrno, libcAddress, rawView, syscall } from "./syscall.unsafe.ts";
@@ -24,9 +25,11 @@ import { functionAt, lastErrno, libcAddress, rawView, syscall } from "./syscall.
 const PAGE = 4096;
 /** struct clone_args, its first version with `cgroup`. Source: clone(2), Linux include/uapi/linux/sched.h. */
 const CLONE_ARGS_SIZE = 88;
-const CLONE_ARGS = { flags: 0, exitSignal: 32, cgroup: 80 } as const;
+const CLONE_ARGS = { flags: 0, parentTid: 24, exitSignal: 32, cgroup: 80 } as const;
 const CLONE_INTO_CGROUP = 0x2_0000_0000n;
+const CLONE_VM = 0x100n;
 const CLONE_PARENT = 0x8000n;
+const CLONE_PARENT_SETTID = 0x10_0000n;
 const SIGCHLD = 17n;
 /** End of user space on x86-64 with four-level page tables, less the guard page. Source: Linux arch/x86/include/asm/page_64_types.h. */
 const USER_SPACE_END = 0x7fff_ffff_f000;
@@ -69,12 +72,48 @@ function callClone3(args: number): number[] {
 }
 
 /**
+ * clone3 as above; in the child, and where it fails, back. The caller itself closes every descriptor but one, whose number is at `kept`, waits at that one
+ * for the end of the file, and exits: in registers alone, since its stack and its heap are the child's now.
+ */
+function callClone3AndLeave(args: number, kept: number): number[] {
+  const closeRange = [0x31, 0xd2, 0xb8, ...littleEndian(SYS.close_range, 4), 0x0f, 0x05]; // xor edx, edx; mov eax, close_range; syscall
+  const backUnlessParent = [
+    0x85, 0xc0, // test eax, eax
+    0x7f, 0x01, // jg over the ret
+    0xc3, // ret
+  ];
+  return [
+    ...callClone3(args).slice(0, -1),
+    ...backUnlessParent,
+    0x48, 0xb8, ...littleEndian(kept, 8), // movabs rax, kept
+    0x44, 0x8b, 0x20, // mov r12d, [rax]
+    0x31, 0xff, // xor edi, edi
+    0x41, 0x8d, 0x74, 0x24, 0xff, // lea esi, [r12-1]
+    ...closeRange,
+    0x41, 0x8d, 0x7c, 0x24, 0x01, // lea edi, [r12+1]
+    0xbe, 0xff, 0xff, 0xff, 0xff, // mov esi, ~0
+    ...closeRange,
+    0x44, 0x89, 0xe7, // mov edi, r12d
+    0x48, 0xbe, ...littleEndian(kept, 8), // movabs rsi, kept
+    0xba, ...littleEndian(1, 4), // mov edx, 1
+    0xb8, ...littleEndian(SYS.read, 4), 0x0f, 0x05, // mov eax, read; syscall
+    0x31, 0xff, // xor edi, edi
+    0xb8, ...littleEndian(SYS.exit_group, 4), 0x0f, 0x05, // mov eax, exit_group; syscall
+  ];
+}
+
+/**
  * SAFETY: madvise only changes which mappings a fork copies. It ends in EINVAL at [vvar], behind which nothing of V8's lies. libc's fork,
  * not the system call, because its atfork handlers put malloc's locks right.
  */
 function makeFunction(code: readonly number[]): () => number {
+  return placeFunction([...INHERIT_HEAP, ...code]);
+}
+
+/** SAFETY: as of `makeFunction`; nothing is copied, so that V8's marks do not matter. */
+function placeFunction(code: readonly number[]): () => number {
   const address = check(syscall(SYS.mmap, 0, PAGE, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0), "mmap");
-  new Uint8Array(rawView(address, PAGE)).set([...INHERIT_HEAP, ...code]);
+  new Uint8Array(rawView(address, PAGE)).set(code);
   check(syscall(SYS.mprotect, address, PAGE, PROT_READ_EXEC), "mprotect");
   return functionAt(address);
 }
@@ -85,6 +124,10 @@ const forkWithHeap = makeFunction(jumpTo(libcAddress("fork")));
 const cloneArgsAddress = check(syscall(SYS.mmap, 0, PAGE, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0), "mmap");
 const cloneArgs = new DataView(rawView(cloneArgsAddress, PAGE));
 const cloneWithHeap = makeFunction(callClone3(cloneArgsAddress));
+/** Behind the arguments: what the code reads, and what the kernel writes. */
+const KEPT_OFFSET = 128;
+const PID_OFFSET = 136;
+const cloneAndLeave = placeFunction(callClone3AndLeave(cloneArgsAddress, cloneArgsAddress + KEPT_OFFSET));
 
 function requireSingleThreaded(): void {
   if (!process.execArgv.includes("--single-threaded")) {
@@ -125,17 +168,50 @@ export interface CloneOptions {
  */
 export function tryClone(options: CloneOptions, main: () => number): number {
   requireSingleThreaded();
-  const sibling = options.sibling === true;
-  const flags = BigInt(options.namespaces) | (options.cgroup === undefined ? 0n : CLONE_INTO_CGROUP) | (sibling ? CLONE_PARENT : 0n);
-  cloneArgs.setBigUint64(CLONE_ARGS.flags, flags, true);
-  // A sibling takes the caller's own.
-  cloneArgs.setBigUint64(CLONE_ARGS.exitSignal, sibling ? 0n : SIGCHLD, true);
-  cloneArgs.setBigUint64(CLONE_ARGS.cgroup, BigInt(options.cgroup === undefined ? 0 : fdNumber(options.cgroup)), true);
+  setCloneArgs(options, 0n);
   const mask = setSignalMask(ALL_SIGNALS);
   const pid = cloneWithHeap();
   if (pid === 0) runChild(main, mask);
   setSignalMask(mask);
   return pid;
+}
+
+function setCloneArgs({ namespaces, sibling = false, cgroup }: CloneOptions, flags: bigint): void {
+  cloneArgs.setBigUint64(CLONE_ARGS.flags, BigInt(namespaces) | (cgroup === undefined ? 0n : CLONE_INTO_CGROUP) | (sibling ? CLONE_PARENT : 0n) | flags, true);
+  // A sibling takes the caller's own.
+  cloneArgs.setBigUint64(CLONE_ARGS.exitSignal, sibling ? 0n : SIGCHLD, true);
+  cloneArgs.setBigUint64(CLONE_ARGS.cgroup, BigInt(cgroup === undefined ? 0 : fdNumber(cgroup)), true);
+}
+
+/**
+ * The calling program goes on in a new process, a sibling of the one it was in so far, with the same memory, of which nothing is copied. The old process has none of its own
+ * any more: it waits, without a descriptor but one, for the new one to execute something or to end, and ends as well. With it goes the memory, which the new one's
+ * execve(2) thus need not take down: some 3 ms.
+ *
+ * Preconditions: the caller is a forked child, so that its memory is nobody else's: an out-of-memory kill of the new process takes the old one with it.
+ * Not for a new user or time namespace, which the kernel refuses to a process that shares its memory (unshare(2), EINVAL).
+ * @returns the new process's pid as the old one counts, in the new one; or the negative errno as `tryClone` does, and then nothing has changed.
+ */
+export function becomeSibling(options: Omit<CloneOptions, "sibling">): number {
+  const [kept, held] = pipe();
+  const [settled, open] = pipe();
+  setCloneArgs({ ...options, sibling: true }, CLONE_VM | CLONE_PARENT_SETTID);
+  cloneArgs.setBigUint64(CLONE_ARGS.parentTid, BigInt(cloneArgsAddress + PID_OFFSET), true);
+  cloneArgs.setInt32(KEPT_OFFSET, kept.number, true);
+  const mask = setSignalMask(ALL_SIGNALS);
+  const result = cloneAndLeave();
+  for (const fd of [kept, open]) fd.close();
+  if (result < 0) held.close();
+  else {
+    held.release();
+    // Until the old process has let go of all descriptors: locks and sockets among them are the new one's alone from here on.
+    read(settled, 1);
+    forgetOpened();
+    resetSignalActions();
+  }
+  settled.close();
+  setSignalMask(mask);
+  return result < 0 ? result : cloneArgs.getInt32(PID_OFFSET, true);
 }
 
 function runChild(main: () => number, mask: bigint): never {

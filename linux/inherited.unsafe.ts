@@ -27,6 +27,13 @@ export interface NodeResources {
   readonly eventFds: readonly number[];
 }
 
+/** What is the same in every child, for a parent that forks many. */
+export interface NodesOwn {
+  readonly resources: NodeResources;
+  /** libuv's signal pipe. It must keep its numbers: whenever libc's fork is called, libuv closes these, whoever has them (uv__signal_global_reinit). */
+  readonly signalPipe: readonly number[];
+}
+
 const MAPS_LIMIT = 64 << 20;
 const LAST_STANDARD_FD = 2;
 
@@ -41,6 +48,13 @@ export function nodeResources(): NodeResources {
   using directory = open("/proc/self/fd", O_RDONLY | O_DIRECTORY);
   const eventFds = listDirectory(directory).filter((name) => readLinkAt(directory, name) === "anon_inode:[eventfd]").map(Number);
   return { rings, eventFds };
+}
+
+/** To be called first of all in a program: what is a pipe then, and no standard stream, is Node's. */
+export function nodesOwn(): NodesOwn {
+  using directory = open("/proc/self/fd", O_RDONLY | O_DIRECTORY);
+  const signalPipe = listDirectory(directory).map(Number).filter((number) => number > LAST_STANDARD_FD && readLinkAt(directory, String(number)).startsWith("pipe:"));
+  return { resources: nodeResources(), signalPipe };
 }
 
 function parseMapping(line: string): Mapping {

@@ -6,10 +6,9 @@
 import { POLLIN } from "../linux/abi/poll.ts";
 import { messageOf } from "../linux/errors.ts";
 import type { Fd } from "../linux/fd.ts";
-import { O_DIRECTORY, O_RDONLY } from "../linux/abi/fcntl.ts";
-import { duplicateOnto, listDirectory, open, pipe, read, readLinkAt, writeAll } from "../linux/file.ts";
+import { duplicateOnto, pipe, read, writeAll } from "../linux/file.ts";
 import { fork } from "../linux/fork.unsafe.ts";
-import { dropInherited, nodeResources, type NodeResources } from "../linux/inherited.unsafe.ts";
+import { dropInherited, nodesOwn, type NodesOwn } from "../linux/inherited.unsafe.ts";
 import { poll } from "../linux/poll.ts";
 import type { Reaper } from "./reaper.ts";
 
@@ -26,23 +25,12 @@ export interface Operation<T> {
 
 type Outcome<T> = { readonly result: T } | { readonly error: string };
 
-/** Node's own descriptors, which are the same in every child. */
-interface Inherited {
-  readonly resources: NodeResources;
-  /** libuv's signal pipe. It must keep its numbers: whenever libc's fork is called, libuv closes these, whoever has them (uv__signal_global_reinit). */
-  readonly signalPipe: readonly number[];
-}
-
-let inherited: Inherited | undefined;
+let inherited: NodesOwn | undefined;
 
 /** To be called first of all: what is a pipe or an eventfd then is Node's. */
 export function prepareOperations(): void {
-  using directory = open("/proc/self/fd", O_RDONLY | O_DIRECTORY);
-  const signalPipe = listDirectory(directory).map(Number).filter((number) => number > LAST_STANDARD_FD && readLinkAt(directory, String(number)).startsWith("pipe:"));
-  inherited = { resources: nodeResources(), signalPipe };
+  inherited = nodesOwn();
 }
-
-const LAST_STANDARD_FD = 2;
 
 /** Smaller than a pipe, so that the child never waits for us to read it. */
 const RESULT_LIMIT = 65536;

@@ -55,6 +55,7 @@ import { labelsOf } from "./labels.ts";
 import { planNamespaces } from "./namespaces.ts";
 import { moveNetworkDevices } from "./network-devices.ts";
 import { processInfo } from "./process-info.ts";
+import type { Spare } from "./spare.ts";
 import { ociState } from "./status.ts";
 import type { PolicyName } from "../../policies/syscalls/trapped.ts";
 import { Container, type ContainerRecord } from "./store.ts";
@@ -96,6 +97,8 @@ export interface CreateOptions {
   readonly preserveFds: number;
   readonly noPivot: boolean;
   readonly newKeyring: boolean;
+  /** May become init, in namespace mode. */
+  readonly spare?: Spare | undefined;
   readonly log: Logger;
 }
 
@@ -262,7 +265,7 @@ function build(container: Container, spec: Spec, console: ConsoleTarget | undefi
       if (options.pidFile !== undefined) writePidFile(options.pidFile, pid, undo);
       if (strace === "tracer") undo.adopt(inStep("strace", () => startStrace({ directory: container.directory, pid, hostProc: launch.hostProc, policy: container.record.policy, log: options.log })), endChild);
     },
-  });
+  }, () => (options.spare?.take(launch) === true ? options.spare.pid : undefined));
   sandbox?.letGo();
   undo.move();
 }

@@ -41,18 +41,20 @@ export interface Bodies {
 /**
  * Forks init, by way of a stage where one is needed, and answers questions until init is ready.
  * @param ours the runtime's end of the socket. @param launch holds the other end, which is closed here after the fork.
+ * @param takeSpare has a spare become init, and tells its pid; undefined where there is none for this launch. It stands for the stage until init is born.
  * @returns init's pid.
  * @throws the error that stage or init reported, or one of a part; no process is left then.
  */
-export function handOver(ours: Fd, launch: ProcessLaunch, bodies: Bodies, parts: Parts): number {
+export function handOver(ours: Fd, launch: ProcessLaunch, bodies: Bodies, parts: Parts, takeSpare: () => number | undefined = () => undefined): number {
   const inChild = (body: () => number) => () => {
     ours.close();
     return body();
   };
   const staged = needsStage(launch);
-  const first = staged ? { pid: inStep("fork", () => forkStage(launch, inChild(bodies.stage))), inCgroup: false } : forkInit(launch, inChild(bodies.init));
+  const spare = staged ? undefined : takeSpare();
+  const first = staged ? stageOf(inStep("fork", () => forkStage(launch, inChild(bodies.stage)))) : spare === undefined ? forkInit(launch, inChild(bodies.init)) : stageOf(spare);
   launch.channel.close();
-  let init: Birth | undefined = staged ? undefined : first;
+  let init: Birth | undefined = staged || spare !== undefined ? undefined : first;
   try {
     using firstProcess = pidfdOpen(first.pid);
     send(ours, { kind: "go" });
@@ -63,7 +65,7 @@ export function handOver(ours: Fd, launch: ProcessLaunch, bodies: Bodies, parts:
       const { message, fds } = received;
       if (message.kind === "born") {
         init = message;
-        waitPid(first.pid);
+        if (staged) waitPid(first.pid);
         send(ours, { kind: "go" });
         parts.born(init);
         continue;
@@ -78,9 +80,11 @@ export function handOver(ours: Fd, launch: ProcessLaunch, bodies: Bodies, parts:
     }
   } catch (error) {
     const status = end(init?.pid ?? first.pid);
-    throw error instanceof PeerGone ? new Error(vanished(init === undefined ? "stage" : "init", status)) : error;
+    throw error instanceof PeerGone ? new Error(vanished(init !== undefined ? "init" : staged ? "stage" : "spare", status)) : error;
   }
 }
+
+const stageOf = (pid: number): Birth => ({ pid, inCgroup: false });
 
 function forkStage({ guest, hostProc }: ProcessLaunch, body: () => number): number {
   if (guest === undefined) return fork(body);
@@ -183,7 +187,7 @@ function answer(message: FromContainer, fds: readonly Fd[], parts: Parts, stageP
   }
 }
 
-function vanished(who: "stage" | "init", status: ExitStatus | undefined): string {
+function vanished(who: "stage" | "spare" | "init", status: ExitStatus | undefined): string {
   const how = status === undefined ? "" : status.kind === "signaled" ? ` (signal ${status.signal}; out of memory in the container's cgroup?)` : ` (exit status ${status.code})`;
   return `the container's ${who} ended during set-up${how}`;
 }

@@ -28,7 +28,18 @@ import { dropCapabilities } from "./identity.ts";
  * @throws what the stage reports to the runtime.
  */
 export function runInit(launch: ContainerLaunch): never {
-  const { spec, channel } = launch;
+  setUp(launch);
+  if (launch.spec.process === undefined) return waitWithoutProcess(launch);
+  const program = prepareProgram(launch);
+  launch.embedded?.prepared();
+  rendezvous(launch.channel, { kind: "ready" });
+  launch.channel.close();
+  return startOnRequest(launch, program);
+}
+
+/** All but the process itself: who it is, what it inherits, the program. */
+export function setUp(launch: ContainerLaunch): void {
+  const { spec } = launch;
   inStep("session", newSession);
   // Modes are what the configuration says, whatever the caller's mask.
   setUmask(0);
@@ -40,15 +51,9 @@ export function runInit(launch: ContainerLaunch): never {
   buildRoot(launch);
   inStep("personality", () => applyPersonality(spec.linux?.personality));
   inStep("memory policy", () => applyMemoryPolicy(spec.linux?.memoryPolicy));
-  if (spec.process === undefined) return waitWithoutProcess(launch);
-  const program = prepareProgram(launch);
-  launch.embedded?.prepared();
-  rendezvous(channel, { kind: "ready" });
-  channel.close();
-  return startOnRequest(launch, program);
 }
 
-function raiseLoopback(): void {
+export function raiseLoopback(): void {
   using route = openRoute();
   setLinkUp(route, "lo");
 }
