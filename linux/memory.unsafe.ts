@@ -123,3 +123,9 @@ export function readCString(bytes: Uint8Array): string {
   const end = bytes.indexOf(0);
   return new TextDecoder().decode(end === -1 ? bytes.slice() : bytes.slice(0, end));
 }
+
+/** Memory that somebody has handed over by its address. Preconditions: it is mapped as far as it is looked at, and for as long. */
+export function bytesAt(address: Addr, size: number): Uint8Array {
+  // SAFETY: the address comes from a block of ours.
+  return new Uint8Array(rawView(address, size));
+}

@@ -4,7 +4,7 @@
  */
 import { SYS } from "./arch.ts";
 import { permanentBlock, type Addr } from "./memory.unsafe.ts";
-import { syscall } from "./syscall.unsafe.ts";
+import { syscall } from "./made-by.ts";
 import { F_GETFL, F_SETFL, O_CLOEXEC } from "./abi/fcntl.ts";
 import { OPEN_HOW_SIZE } from "./abi/openat2.ts";
 import { POLLFD_SIZE } from "./abi/poll.ts";

@@ -6,7 +6,7 @@ import { kill, tryWaitPid } from "../../linux/process.ts";
 import { waitUntil } from "../../linux/sleep.ts";
 import { isAlive } from "../container/process-info.ts";
 import { readSandboxRecord, type SandboxRecord } from "./record.ts";
-import { stalledConnections } from "./stall.ts";
+import { giveUpConnections, stalledConnections } from "./stall.ts";
 
 /** Milliseconds for what the guest has written to reach its volumes, and for all to end by themselves. */
 const END_MS = 1000;
@@ -29,6 +29,8 @@ export function sandboxEnd(directory: string): () => string[] {
   return () => {
     // A sentry is still there as long as one of the gofers is.
     waitUntil(END_MS, () => rest().every((one) => one.serves === undefined ? stalled.length > 0 : isStalled(one)));
+    // The guest waits for none of them any more, but under `strict` a runner of the sentry's may (sentry/strict/errands.ts).
+    if (rest().length > 0) giveUpConnections(record.connections, record);
     for (const { pid } of rest()) kill(pid, SIGNALS.SIGKILL);
     // One that has ended, and whose parent takes its time to reap it, keeps the sentry too: there is nothing to tell of that.
     const held = () => rest().some(({ serves }) => serves !== undefined);

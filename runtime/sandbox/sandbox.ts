@@ -224,7 +224,7 @@ function forkSentry(request: SandboxRequest, before: ReadonlySet<number>): Made 
     const held = [...machine.descriptors, ...(ids.lock === undefined ? [] : [ids.lock])];
     const keep = [theirs, door, pidNamespace, ...held, ...observation.log.descriptors];
     const tasks = enterSentryJail({ ids: ids.sentry, keep, inherited, ...(policy === "strict" && { descriptors: STRICT_DESCRIPTORS }) });
-    const strict = StrictKernel !== undefined ? new StrictKernel(tasks.proc, network.ofGuest) : undefined;
+    const strict = StrictKernel !== undefined ? new StrictKernel(tasks.proc, network.ofGuest, volumesOf(groups, files)) : undefined;
     rendezvous(theirs, { kind: "ready" }, [pidNamespace]);
     pidNamespace.close();
     const first = { kernel: { machine, tasks, uts }, observer: observation.forSentry(groups), door, held };
@@ -266,6 +266,12 @@ function joinSentry({ ids, files, spec, directory, cgroup, log }: SandboxRequest
 }
 
 const areasOf = (members: readonly Container[]): ReadonlySet<number> => new Set(members.flatMap((member) => readSandboxRecord(member.directory)?.area ?? []));
+
+/** Where they are configured to be, by the gofer that serves them. */
+function volumesOf(groups: readonly GoferGroup[], { volumes }: GuestFiles): string[][] {
+  const [, ...others] = groups;
+  return others.map((names) => [...volumes].filter(([, { name }]) => names.includes(name)).map(([{ destination }]) => destination));
+}
 
 function openDoor(directory: string): Fd {
   using path = open(directory, fcntl.O_PATH | fcntl.O_DIRECTORY);

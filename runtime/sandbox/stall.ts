@@ -36,7 +36,7 @@ export function freeGuest({ directory, record: { pid, startTime } }: Guest, time
   const giveUp = (connections: readonly ConnectionRecord[]) => {
     const more = connections.filter((connection) => !givenUp.has(connection));
     for (const connection of more) givenUp.add(connection);
-    if (more.length > 0) abortConnections(more, record);
+    if (more.length > 0) giveUpConnections(more, record);
   };
   return waitUntil(timeoutMs, () => {
     if (!isAlive(pid, startTime)) return true;
@@ -48,12 +48,13 @@ export function freeGuest({ directory, record: { pid, startTime } }: Guest, time
 /** Frees a guest that has been killed from all its gofers, whatever these say of themselves. */
 export function giveUpAll({ directory }: Guest): void {
   const record = readSandboxRecord(directory);
-  if (record !== undefined) abortConnections(record.connections, record);
+  if (record !== undefined) giveUpConnections(record.connections, record);
 }
 
 type Guest = Pick<Container, "directory" | "record">;
 
-function abortConnections(connections: readonly ConnectionRecord[], { ids }: SandboxRecord): void {
+/** Whoever waits for an answer from one of them gets an error. An ordinary user cannot do that. */
+export function giveUpConnections(connections: readonly ConnectionRecord[], { ids }: SandboxRecord): void {
   const owner = ids.guest.find(({ containerID }) => containerID === 0)?.hostID;
   try {
     using control = createMount("fusectl", [], MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);

@@ -20,9 +20,23 @@ export const NOBODY: Identity = { uid: 65_534, gid: 65_534, groups: [], capabili
 
 const OURSELVES: Identity = { uid: 0, gid: 0, groups: [], capabilities: ALL };
 
+/** What a process takes to act as this one does. */
+export interface Powers {
+  readonly identity: Identity;
+  readonly effective: bigint;
+  readonly permitted: bigint;
+  readonly takesGroups: boolean;
+}
+
 export class Acting {
+  #powers: Powers = { identity: OURSELVES, effective: ALL, permitted: ALL, takesGroups: false };
   #current: Identity | undefined;
   #isTracing = true;
+
+  /** Another object wherever something has changed. */
+  get powers(): Powers {
+    return this.#powers;
+  }
 
   asSentry(): void {
     this.#become(OURSELVES, true);
@@ -44,8 +58,9 @@ export class Acting {
     setFileSystemUserId(identity.uid);
     setFileSystemGroupId(identity.gid);
     if (identity !== OURSELVES) takeGroups(identity.groups);
-    const effective = identity.capabilities | KEPT;
-    setCapabilities({ effective: tracing ? effective : effective & ~TRACING, permitted: ALL, inheritable: 0n });
+    const effective = tracing ? identity.capabilities | KEPT : (identity.capabilities | KEPT) & ~TRACING;
+    setCapabilities({ effective, permitted: ALL, inheritable: 0n });
+    this.#powers = { identity, effective, permitted: ALL, takesGroups: identity !== OURSELVES };
     this.#current = identity;
     this.#isTracing = tracing;
   }

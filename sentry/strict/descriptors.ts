@@ -1,6 +1,7 @@
 /** Calls about an open file, other than moving its data. */
 import { EAGAIN, EBADF, EINVAL, ENOTDIR, ENOTTY, EOPNOTSUPP } from "../../linux/abi/errno.ts";
 import { O_APPEND, O_NONBLOCK, S_IFDIR, S_IFMT } from "../../linux/abi/fcntl.ts";
+import { madeBy } from "../../linux/made-by.ts";
 import * as kernel from "../../linux/on-behalf.ts";
 import type { Description } from "./description.ts";
 import { HostFile, HostStream } from "./files.ts";
@@ -78,7 +79,11 @@ const CHANGEABLE = O_APPEND | O_NONBLOCK;
 export const fcntl: Handler = (call, strict) => {
   const file = strict.file(call, call.int(0));
   if (file === undefined) return -EBADF;
-  if (LOCK_COMMANDS.has(call.int(1))) return file instanceof HostFile ? strict.locks.control(call, file, call.int(1)) : -EBADF;
+  if (LOCK_COMMANDS.has(call.int(1))) {
+    // They have more effects than system calls.
+    madeBy(undefined);
+    return file instanceof HostFile ? strict.locks.control(call, file, call.int(1)) : -EBADF;
+  }
   switch (call.int(1)) {
     case F.getFlags:
       return file.flags;

@@ -11,6 +11,7 @@ import { poll } from "../../linux/poll.ts";
 import { AT_EMPTY_PATH } from "../../linux/abi/fcntl.ts";
 import { statAt } from "../../linux/file.ts";
 import { Description, HERE } from "./description.ts";
+import type { Desk } from "./errands.ts";
 import type { Strict } from "./strict.ts";
 import { controlTerminal } from "./terminals.ts";
 import type { Trapped } from "./trapped.ts";
@@ -22,6 +23,8 @@ export class HostFile extends Description {
   readonly mode: number;
   /** The process that has opened it, as the sentry counts. */
   opener: number | undefined;
+  /** By whom its file system is asked, where that may not answer. */
+  desk: Desk | undefined;
   /** The kernel works with it under the guest's number: the placeholder's end is not the file's. */
   isLent = false;
 

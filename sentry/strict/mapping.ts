@@ -6,6 +6,7 @@
 import { EBADF, ENODEV, ENOTDIR } from "../../linux/abi/errno.ts";
 import { AT_EMPTY_PATH, O_NOCTTY, O_NONBLOCK, O_PATH, O_RDONLY, S_IFDIR, S_IFMT } from "../../linux/abi/fcntl.ts";
 import { Fd } from "../../linux/fd.ts";
+import { madeBy } from "../../linux/made-by.ts";
 import { CONTINUE } from "../platform/platform.ts";
 import { HostFile, HostStream } from "./files.ts";
 import type { Strict } from "./strict.ts";
@@ -26,8 +27,9 @@ function lend(call: Trapped, strict: Strict, number: number, isFit: (file: HostF
 }
 
 /** The kernel gives nobody a descriptor of O_PATH: it becomes an ordinary one, where the caller may read what it stands for. */
-function lendOpened(call: Trapped, strict: Strict, { fd }: HostFile, number: number, closes: boolean): number {
+function lendOpened(call: Trapped, strict: Strict, { fd, desk }: HostFile, number: number, closes: boolean): number {
   strict.asCaller(call);
+  madeBy(desk?.maker);
   const opened = strict.reopen(fd, O_RDONLY | O_NOCTTY | O_NONBLOCK);
   if (opened < 0) return opened;
   using readable = new Fd(opened);

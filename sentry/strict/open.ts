@@ -78,7 +78,10 @@ function openCopied(call: Trapped, strict: Strict, flags: number, mode: number, 
   }
   if ((type & fcntl.S_IFMT) === fcntl.S_IFIFO && (flags & fcntl.O_PATH) === 0) return openNode(call, strict, fd, flags);
   const file = describe(strict, fd, flags, type);
-  if (file instanceof HostFile) file.opener = strict.task(call)?.leader;
+  if (file instanceof HostFile) {
+    file.opener = strict.task(call)?.leader;
+    file.desk = strict.volumes.of(opened);
+  }
   if (typeof file === "number") {
     fd.close();
     return file;

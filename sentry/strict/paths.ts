@@ -5,9 +5,11 @@
  */
 import { EBADF, EINVAL, ENOENT, ENOTDIR } from "../../linux/abi/errno.ts";
 import { AT_EMPTY_PATH } from "../../linux/abi/fcntl.ts";
+import { madeBy } from "../../linux/made-by.ts";
 import { permanentBlock, type Addr, type Block } from "../../linux/memory.unsafe.ts";
 import { EMPTY_PATH, readLink } from "../../linux/on-behalf.ts";
 import type { Description } from "./description.ts";
+import type { Desk } from "./errands.ts";
 import { HostFile } from "./files.ts";
 import { copyString, small } from "./memory.ts";
 import type { Strict } from "./strict.ts";
@@ -19,6 +21,10 @@ const ROOM = 64;
 const AT_FDCWD = -100;
 const SLASH = 0x2f;
 const LONGEST_LINK = 256;
+
+/** Where a relative name starts. */
+const base = permanentBlock(PATH_MAX + 8);
+const textOf = ({ bytes }: Block, length: number, start = 0): string => Buffer.from(bytes.subarray(start, start + length)).toString("latin1");
 
 /** A name that has been copied, as `dir` and `path` of a call of our own. Used again and again. */
 export class Name {
@@ -39,6 +45,30 @@ export class Name {
    * @returns 0 or the negative errno.
    */
   copy(call: Trapped, strict: Strict, at: number, address: Addr, flags = 0): number {
+    const before = madeBy(undefined);
+    const result = this.#copy(call, strict, at, address, flags);
+    const desk = result < 0 || strict.volumes.isEmpty ? undefined : this.#desk(call, strict);
+    madeBy(desk === undefined ? before : desk.maker);
+    return result;
+  }
+
+  /** Who asks for it: for the place that its text says. */
+  #desk(call: Trapped, strict: Strict): Desk | undefined {
+    // Only then it is known where volumes are.
+    strict.task(call);
+    if (this.file !== undefined) return this.file instanceof HostFile ? this.file.desk : undefined;
+    if (this.path === EMPTY_PATH) return strict.volumes.of(this.dir);
+    if (this.dir === AT_FDCWD) return strict.volumes.at(this.text);
+    const length = this.dir === strict.proc.number ? strict.directoryOf(call, base) : strict.nameOf({ fd: { number: this.dir } }, base);
+    return length < 0 ? undefined : strict.volumes.at(`${textOf(base, length)}/${this.#ownText}`);
+  }
+
+  get #ownText(): string {
+    const start = this.ownPath - this.#block.address;
+    return textOf(this.#block, this.#block.bytes.indexOf(0, start) - start, start);
+  }
+
+  #copy(call: Trapped, strict: Strict, at: number, address: Addr, flags: number): number {
     this.file = undefined;
     this.isBelowDirectory = this.isMagic = false;
     this.ownPath = this.#block.address + ROOM;
@@ -108,7 +138,8 @@ export class Name {
   }
 
   #ownFiles(call: Trapped, strict: Strict, length: number): number {
-    const text = Buffer.from(this.#block.bytes.subarray(ROOM, ROOM + length)).toString("latin1");
+    // /proc/net is a link to self/net.
+    const text = textOf(this.#block, length, ROOM).replace(/^(\/+(?:\.\/+)*proc\/+)(?=net\/)/, "$1self/");
     const process = /^\/+(?:\.\/+)*(?:proc\/+(self|thread-self|\d+)(?=\/|$)|dev\/+(?:(fd)|(stdin|stdout|stderr)$)(?=\/|$))/.exec(text);
     if (process === null) return 0;
     const [whole, proc, fd, stream] = process;
@@ -138,13 +169,13 @@ export class Name {
   }
 
   /**
-   * Where the name is that of a symbolic link into /proc/self, as /etc/mtab and /dev/stdout mostly are, has it be what that leads to: the kernel
+   * Where the name is that of a symbolic link into /proc/self, as /etc/mtab, /proc/mounts and /dev/stdout mostly are, has it be what that leads to: the kernel
    * has found nothing there, because it has looked for us. Preconditions: the caller's identity. @returns whether it is worth another try.
    */
   follow(call: Trapped, strict: Strict): boolean {
     const length = readLink(this.dir, this.path, small.address, LONGEST_LINK);
     if (length <= 0) return false;
-    const target = Buffer.from(small.bytes.subarray(0, length)).toString("latin1").replace(/^(?:\.\.\/+)+(?=proc\/)/, "/");
+    const target = Buffer.from(small.bytes.subarray(0, length)).toString("latin1").replace(/^(?:\.\.\/+)+(?=proc\/)/, "/").replace(/^(?=self\/)/, /^\/+proc\/+[^/]+$/.test(this.text) ? "/proc/" : "");
     if (!/^\/+(?:proc\/+(?:self|thread-self)|dev\/+(?:fd|stdin|stdout|stderr))(?:\/|$)/.test(target)) return false;
     this.#block.bytes.set(Buffer.from(`${target}\0`, "latin1"), ROOM);
     this.isBelowDirectory = false;

@@ -12,6 +12,7 @@ import { Epoll } from "../../linux/epoll.ts";
 import { isErrno, SysError } from "../../linux/errors.ts";
 import { Fd, type FdLike } from "../../linux/fd.ts";
 import { fileSystemMagic, open, openAt, read, statAt } from "../../linux/file.ts";
+import { madeBy } from "../../linux/made-by.ts";
 import { permanentBlock, scratch, type Addr, type Block } from "../../linux/memory.unsafe.ts";
 import { CLONE_NEW, setNamespace } from "../../linux/namespace.ts";
 import * as kernel from "../../linux/on-behalf.ts";
@@ -24,6 +25,7 @@ import { strictHandlers } from "./handlers.ts";
 import { Acting, NOBODY } from "./acting.ts";
 import type { Description } from "./description.ts";
 import { HostFile, HostStream } from "./files.ts";
+import { Errands, SENT, type Desk } from "./errands.ts";
 import { inodeOf, Locks } from "./locks.ts";
 import { copyOut, small } from "./memory.ts";
 import { adoptSocket } from "./sockets/adopt.ts";
@@ -32,7 +34,9 @@ import type { Pipe } from "./pipes.ts";
 import { Placeholders, type Found } from "./placeholders.ts";
 import { GuestTasks, type Task } from "./tasks.ts";
 import type { Job } from "./terminals.ts";
+import { strictSentryFilter } from "./compiled.ts";
 import { ANSWERED, WAITS, type Handler, type Trapped } from "./trapped.ts";
+import { modeOf, Volumes } from "./volumes.ts";
 import { WaitingCalls, type Held } from "./waiting.ts";
 
 /** Where the guest's network namespace is: its own, which it has made, or one that the sentry is in already, as the guest is. */
@@ -65,6 +69,12 @@ interface Lent {
   readonly given: Fd;
 }
 
+function readAll(file: Fd): string {
+  const chunks: Uint8Array[] = [];
+  for (let chunk = read(file, 65_536); chunk.length > 0; chunk = read(file, 65_536)) chunks.push(chunk);
+  return Buffer.concat(chunks).toString("latin1");
+}
+
 export class Strict implements Platform {
   readonly name = "notify";
   readonly epoll = new Epoll();
@@ -74,6 +84,8 @@ export class Strict implements Platform {
   readonly #placeholders: Placeholders;
   readonly #tasks: GuestTasks;
   readonly #acting = new Acting();
+  readonly errands: Errands;
+  readonly volumes: Volumes;
   readonly #network: Network;
   readonly #path = permanentBlock(32);
   /** By task (`lendFor`). */
@@ -91,13 +103,25 @@ export class Strict implements Platform {
   readonly pipes = new Map<string, Pipe>();
   readonly #procDevices = new Map<number, boolean>();
 
-  /** @param proc the procfs of the sentry's own pid namespace. @param network how the sentry comes to the guest's network namespace. */
-  constructor(proc: Fd, network: Network = "joined") {
+  /**
+   * Preconditions: the sentry's jail, but for its filter. @param proc the procfs of the sentry's own pid namespace. @param network how the sentry comes to the guest's
+   * network namespace. @param volumes where they are, by the gofer that serves them.
+   */
+  constructor(proc: Fd, network: Network = "joined", volumes: readonly (readonly string[])[] = []) {
     this.proc = proc;
+    this.errands = new Errands({ proc, acting: this.#acting, wake: (trip) => this.waiting.wakeHolder(trip.pid, trip) });
+    this.volumes = new Volumes(volumes.map((paths) => [this.#openDesk(), paths] as const));
     this.#network = network;
     this.#placeholders = new Placeholders(proc, this.epoll);
     this.#tasks = new GuestTasks(proc, this.epoll);
     this.epoll.add(this.waiting.timer, 1);
+  }
+
+  #openDesk(): Desk {
+    const desk = this.errands.add();
+    desk.confine(strictSentryFilter());
+    this.epoll.add(desk.runner.done, POLLIN);
+    return desk;
   }
 
   /** For the dispatcher, which hands over the calls that `attach` has received. */
@@ -110,9 +134,16 @@ export class Strict implements Platform {
     try {
       return handler(call, this);
     } catch (error) {
+      if (error === SENT) return this.#waitForErrand(call);
       if (error instanceof SysError && error.errno > 0) return -error.errno;
       throw error;
     }
+  }
+
+  #waitForErrand(call: Listener): number {
+    const trip = this.errands.end(true);
+    this.waiting.add(call, [], 0, Infinity, trip);
+    return WAITS;
   }
 
   /** What it waits with. */
@@ -157,7 +188,9 @@ export class Strict implements Platform {
 
   #answer(call: Listener, handle: Handle): void {
     this.#undo = undefined;
+    this.errands.begin(call, this.#held);
     const result = handle(call);
+    this.errands.end(false);
     if (result === WAITS || result === ANSWERED) return;
     const delivered = result === CONTINUE ? call.letRun() : call.answer(result);
     if (delivered === -ENOENT) this.#takeBack();
@@ -222,11 +255,14 @@ export class Strict implements Platform {
   #happenedTo(fd: number): void {
     if (fd === this.waiting.timer.number) return this.waiting.expire();
     if (this.#placeholders.isOurs(fd)) return this.#close(this.#placeholders.ended(fd));
+    const desk = this.errands.desks.find(({ runner }) => runner.done.number === fd);
+    if (desk !== undefined) return desk.finished();
     if (this.locks.ended(fd)) return;
     const task = this.#tasks.ended(fd);
     if (task !== undefined) {
       this.#endLent(task);
-      return this.waiting.forget(task);
+      this.waiting.forget(task);
+      return this.errands.forget(task);
     }
     const stream = this.#streams.get(fd);
     if (stream !== undefined) this.waiting.wake(stream);
@@ -240,7 +276,8 @@ export class Strict implements Platform {
     this.waiting.mirroredWoken.delete(file);
     if (file instanceof HostStream) this.#streams.delete(file.fd.number);
     if (file instanceof HostFile) this.locks.closed(file);
-    file.close();
+    if (file instanceof HostFile && !(file instanceof HostStream)) this.errands.close(file.fd, file.desk);
+    else file.close();
   }
 
   /**
@@ -275,7 +312,8 @@ export class Strict implements Platform {
     const pidfd = kernel.pidfd(call.pid);
     if (pidfd < 0) return;
     using guest = new Fd(pidfd);
-    if (this.#ownRoot === undefined) {
+    const isFirst = this.#ownRoot === undefined;
+    if (isFirst) {
       const own = open("/", O_PATH | O_DIRECTORY);
       setNamespace(guest, CLONE_NEW.user, "guest");
       enterCgroupNamespace(guest);
@@ -284,6 +322,7 @@ export class Strict implements Platform {
     }
     this.asSentry();
     using root = openAt(this.proc, `${call.pid}/root`, O_PATH | O_DIRECTORY);
+    if (!this.volumes.isEmpty) this.#sendDesks(call.pid, isFirst);
     changeRoot(root);
     changeDirectoryTo(this.proc);
     this.#entered = true;
@@ -291,10 +330,21 @@ export class Strict implements Platform {
     this.#offsets = Buffer.from(read(offsets, 256)).toString("latin1");
   }
 
+  #sendDesks(task: number, isFirst: boolean): void {
+    using mounts = openAt(this.proc, `${task}/mountinfo`, 0);
+    this.volumes.learn(readAll(mounts));
+    for (const desk of this.errands.desks) {
+      const root = openAt(this.proc, `${task}/root`, O_PATH | O_DIRECTORY);
+      const user = isFirst ? new Fd(kernel.pidfd(task)) : undefined;
+      desk.enter(root.number, this.proc, user, user === undefined ? [root] : [root, user]);
+    }
+  }
+
   /** No task of the guest's is left: its file systems are let go. */
   leave(): void {
     if (!this.#entered || this.#ownRoot === undefined) return;
     this.asSentry();
+    for (const desk of this.errands.desks) desk.enter(this.#ownRoot.number, this.proc, undefined);
     changeRoot(this.#ownRoot);
     this.#entered = false;
   }
@@ -377,9 +427,11 @@ export class Strict implements Platform {
   /** What the caller's descriptor stands for; undefined where it is not open. One that is no placeholder becomes one. */
   file(call: Trapped, number: number): Description | undefined {
     if (number < 0) return undefined;
+    const before = madeBy(undefined);
     const found = this.find(call, number);
-    if (found.kind === "ours") return found.description;
-    return found.kind === "foreign" ? this.#adopt(call, number) : undefined;
+    const file = found.kind === "ours" ? found.description : found.kind === "foreign" ? this.#adopt(call, number) : undefined;
+    madeBy(file instanceof HostFile && file.desk !== undefined ? file.desk.maker : before);
+    return file;
   }
 
   /** What the guest was born with, or the kernel has worked with (mapping.ts). */
@@ -395,12 +447,16 @@ export class Strict implements Platform {
     const copy = task === undefined ? -ESRCH : kernel.copyDescriptor(task.pidfd.number, number);
     if (copy < 0) return undefined;
     const fd = new Fd(copy);
-    const { mode } = statAt(fd);
+    const desk = this.volumes.of(copy);
+    const mode = desk === undefined ? statAt(fd).mode : modeOf(copy);
     const type = mode & S_IFMT;
     const flags = kernel.getFlags(copy);
-    const isFile = (type === S_IFREG || type === S_IFDIR) && fileSystemMagic(copy) !== PID_FS_MAGIC;
+    const isFile = (type === S_IFREG || type === S_IFDIR) && (desk !== undefined || fileSystemMagic(copy) !== PID_FS_MAGIC);
     const description = isFile ? new HostFile(fd, flags, mode) : type === S_IFSOCK ? adoptSocket(this, fd, flags) : this.stream(fd, flags, mode);
-    if (description instanceof HostFile) description.opener = task?.leader;
+    if (description instanceof HostFile) {
+      description.opener = task?.leader;
+      description.desk = desk;
+    }
     using given = this.#placeholders.create(description);
     call.replaceDescriptor(given, number, this.isClosedOnExec(call, number));
     return description;
@@ -495,6 +551,7 @@ export class Strict implements Platform {
 
   /** @returns undefined where the sentry has no more descriptors; a description that nobody has then is closed. */
   #place(description: Description): Fd | undefined {
+    madeBy(undefined);
     try {
       return this.#placeholders.create(description);
     } catch (error) {
@@ -575,7 +632,7 @@ export class Strict implements Platform {
   }
 
   /** The path of a file of ours. */
-  nameOf({ fd }: HostFile, into: Block): number {
+  nameOf({ fd }: { readonly fd: Pick<Fd, "number"> }, into: Block): number {
     this.asSentry();
     using s = scratch();
     return kernel.readLink(this.proc.number, s.cstr(`self/fd/${fd.number}`), into.address, 4096);
@@ -604,6 +661,7 @@ export class Strict implements Platform {
   /** Whether a file of ours lies in a procfs. */
   isProc(fd: number, device: number): boolean {
     let known = this.#procDevices.get(device);
+    if (known === undefined && this.volumes.of(fd) !== undefined) return false;
     if (known === undefined) this.#procDevices.set(device, (known = fileSystemMagic(fd) === PROC_SUPER_MAGIC));
     return known;
   }

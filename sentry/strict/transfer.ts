@@ -27,6 +27,9 @@ function mayWrite({ flags }: Description): boolean {
   return (flags & O_PATH) === 0 && (flags & O_ACCMODE) !== O_RDONLY;
 }
 
+/** What is asked of a volume is kept until the call is answered (errands.ts): it is done in parts. */
+const isEnoughAtOnce = (file: Description, done: number): boolean => file instanceof HostFile && file.desk !== undefined && done >= BUFFER_SIZE;
+
 function readInto(call: Trapped, strict: Strict, vectors: Vectors, position: number): number {
   const file = strict.file(call, call.int(0));
   if (file === undefined || !mayRead(file)) return -EBADF;
@@ -50,7 +53,7 @@ function readInto(call: Trapped, strict: Strict, vectors: Vectors, position: num
         return done > 0 ? done : copied;
       }
       done += last;
-      if (last < wanted) return strict.undoable(done, undo);
+      if (last < wanted || isEnoughAtOnce(file, done)) return strict.undoable(done, undo);
     }
   }
   return strict.undoable(done, undo);
@@ -76,7 +79,7 @@ function writeFrom(call: Trapped, strict: Strict, vectors: Vectors, position: nu
       if (result < 0) return done > 0 ? strict.undoable(done, undo) : refused(call, strict, file, result);
       done += result;
       at += result;
-      if (result === 0) return strict.undoable(done, undo);
+      if (result === 0 || isEnoughAtOnce(file, done)) return strict.undoable(done, undo);
     }
   }
   return strict.undoable(done, undo);
@@ -131,6 +134,8 @@ export const sendfile: Handler = (call, strict) => {
   const offset = call.arg(2);
   const copied = offset === 0 ? 0 : copyIn(call, offset, small, 8);
   if (copied < 0) return -EFAULT;
+  // What is taken from a pipe would be taken again.
+  if (to instanceof HostFile && to.desk !== undefined && !(from instanceof HostFile && from.isRegular)) return -EINVAL;
   const position = offset === 0 ? HERE : signed(small, 0);
   const read = from.read(buffer, Math.min(call.arg(3), BUFFER_SIZE), position);
   if (read <= 0) return read === -EAGAIN ? strict.wait(call, from, POLLIN) : read;

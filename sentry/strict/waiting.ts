@@ -70,6 +70,12 @@ export class WaitingCalls {
     if (this.mirrored.has(file)) this.mirroredWoken.add(file);
   }
 
+  /** What it has begun is done. */
+  wakeHolder(pid: number, held: Held): void {
+    const waiting = this.#byPid.get(pid);
+    if (waiting?.held === held) this.#woken.add(waiting);
+  }
+
   /** Takes one that is to be resumed; it waits no longer. */
   take(): Waiting | undefined {
     for (const waiting of this.#woken) {
