@@ -32,6 +32,8 @@ export class Acting {
   #powers: Powers = { identity: OURSELVES, effective: ALL, permitted: ALL, takesGroups: false };
   #current: Identity | undefined;
   #isTracing = true;
+  /** Whether the kernel has been told of `#powers`. */
+  #isKnown = false;
 
   /** Another object wherever something has changed. */
   get powers(): Powers {
@@ -53,28 +55,48 @@ export class Acting {
     return !mayTrace;
   }
 
+  /** In another user namespace the same numbers are other ids. */
+  hasEnteredNamespace(): void {
+    this.#current = undefined;
+    this.#isKnown = false;
+  }
+
   #become(identity: Identity, tracing: boolean): void {
     if (this.#current === identity && this.#isTracing === tracing) return;
-    setFileSystemUserId(identity.uid);
-    setFileSystemGroupId(identity.gid);
-    if (identity !== OURSELVES) takeGroups(identity.groups);
     const effective = tracing ? identity.capabilities | KEPT : (identity.capabilities | KEPT) & ~TRACING;
-    setCapabilities({ effective, permitted: ALL, inheritable: 0n });
-    this.#powers = { identity, effective, permitted: ALL, takesGroups: identity !== OURSELVES };
+    const wanted: Powers = { identity, effective, permitted: ALL, takesGroups: identity !== OURSELVES };
+    // Another task's are the same, mostly: of one user, whose programs call in turns.
+    if (!this.#isKnown || !areEqual(this.#powers, wanted)) this.#take(wanted);
     this.#current = identity;
     this.#isTracing = tracing;
   }
+
+  #take(powers: Powers): void {
+    const { identity: { uid, gid, groups }, effective, permitted } = powers;
+    setFileSystemUserId(uid);
+    setFileSystemGroupId(gid);
+    if (powers.takesGroups) takeGroups(groups);
+    setCapabilities({ effective, permitted, inheritable: 0n });
+    this.#powers = powers;
+    this.#isKnown = true;
+  }
 }
 
-let groups = "";
+const areSameGroups = (one: readonly number[], other: readonly number[]): boolean => one.length === other.length && one.every((group, i) => group === other[i]);
+
+function areEqual({ identity: one, effective, takesGroups }: Powers, { identity: other, ...powers }: Powers): boolean {
+  const areIds = one.uid === other.uid && one.gid === other.gid && effective === powers.effective && takesGroups === powers.takesGroups;
+  return areIds && areSameGroups(one.groups, other.groups);
+}
+
+let groups: readonly number[] = [];
 
 /** In a user namespace whose setgroups is denied no task has others than it was born with. */
 function takeGroups(wanted: readonly number[]): void {
-  const key = wanted.join(" ");
-  if (key === groups) return;
+  if (areSameGroups(wanted, groups)) return;
   try {
     setGroups(wanted);
-    groups = key;
+    groups = wanted;
   } catch (error) {
     if (!isErrno(error, EPERM)) throw error;
   }

@@ -42,10 +42,16 @@ const answered: Readonly<Record<Exclude<StrictlyAnswered, Shared>, Handler>> = {
   symlink, symlinkat, syncfs, truncate, unlink, unlinkat, utime, utimensat, utimes, write, writev,
 };
 
-/** The kernel goes on. The caller may be somebody else afterwards. */
-const goOn: Handler = (call, strict) => {
+/** The caller may be somebody else afterwards. Source: credentials(7). */
+const IDENTITY: ReadonlySet<string> = new Set(["capset", "execve", "execveat", "setfsgid", "setfsuid", "setgid", "setgroups", "setregid", "setresgid", "setresuid", "setreuid", "setuid"]);
+
+const goOn: Handler = () => CONTINUE;
+
+const becomeAndGoOn: Handler = (call, strict) => {
   strict.becomes(call);
   return CONTINUE;
 };
 
-export const strictHandlers: Readonly<Record<string, Handler>> = { ...Object.fromEntries(strictlyContinued.map((name) => [name, goOn])), ...answered, execveat };
+const continued = strictlyContinued.map((name) => [name, IDENTITY.has(name) ? becomeAndGoOn : goOn] as const);
+
+export const strictHandlers: Readonly<Record<string, Handler>> = { ...Object.fromEntries(continued), ...answered, execveat };

@@ -21,11 +21,20 @@ const PAGE = 4096;
  * @returns its length without the NUL, -EFAULT, -ESRCH, or -ENAMETOOLONG where there is no NUL among `limit` bytes.
  */
 export function copyString(call: Trapped, address: number, block: Block, offset: number, limit: number): number {
+  const length = peekString(call, address, block, offset, limit);
+  return length < 0 || call.isWaiting() ? length : -ESRCH;
+}
+
+/**
+ * The same for a call that changes nothing and whose answer is either its result alone or goes through `copyOut`: if the caller has gone and its memory was
+ * somebody else's, the answer reaches nobody.
+ */
+export function peekString(call: Trapped, address: number, block: Block, offset: number, limit: number): number {
   for (let length = 0; length < limit; ) {
     const size = Math.min(PAGE - ((address + length) % PAGE), limit - length);
-    if (readProcess(call.pid, address + length, part(block, offset + length), size) !== size) return -EFAULT;
+    if (readProcess(call.pid, address + length, block, size, offset + length) !== size) return -EFAULT;
     const nul = block.bytes.indexOf(0, offset + length);
-    if (nul >= 0 && nul < offset + length + size) return call.isWaiting() ? nul - offset : -ESRCH;
+    if (nul >= 0 && nul < offset + length + size) return nul - offset;
     length += size;
   }
   return -ENAMETOOLONG;

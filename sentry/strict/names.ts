@@ -4,7 +4,7 @@ import { AT_EACCESS, AT_EMPTY_PATH, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW } from "..
 import { permanentBlock } from "../../linux/memory.unsafe.ts";
 import * as kernel from "../../linux/on-behalf.ts";
 import { HostFile } from "./files.ts";
-import { buffer, copyIn, copyOut, copyString, small } from "./memory.ts";
+import { buffer, copyIn, copyOut, copyString, peekString, small } from "./memory.ts";
 import { name, secondName } from "./paths.ts";
 import type { Strict } from "./strict.ts";
 import type { Handler, Trapped } from "./trapped.ts";
@@ -19,15 +19,15 @@ const PATH_MAX = 4096;
 type At = number | undefined;
 
 /** Copies the name, and becomes the caller. */
-function take(call: Trapped, strict: Strict, at: At, path: number, flags = 0): number {
-  const result = name.copy(call, strict, at === undefined ? AT_FDCWD : call.int(at), call.arg(path), flags);
+function take(call: Trapped, strict: Strict, at: At, path: number, flags = 0, copy = copyString): number {
+  const result = name.copy(call, strict, at === undefined ? AT_FDCWD : call.int(at), call.arg(path), flags, copy);
   if (result === 0) strict.asCaller(call);
   return result;
 }
 
 /** @param flags of fstatat(2). */
 function statInto(call: Trapped, strict: Strict, at: At, path: number, into: number, flags: number): number {
-  const taken = take(call, strict, at, path, flags);
+  const taken = take(call, strict, at, path, flags, peekString);
   if (taken < 0) return taken;
   const result = statNamed(call, strict, flags);
   return result < 0 ? result : copyOut(call, call.arg(into), small, STAT_SIZE);
@@ -51,7 +51,7 @@ export const fstat: Handler = (call, strict) => {
 
 export const statx: Handler = (call, strict) => {
   const flags = call.int(2);
-  const taken = take(call, strict, 0, 1, flags);
+  const taken = take(call, strict, 0, 1, flags, peekString);
   if (taken < 0) return taken;
   const file = (flags & AT_SYMLINK_NOFOLLOW) === 0 ? name.file : undefined;
   const result = file === undefined ? kernel.statx(name.dir, name.path, flags, call.int(3), small.address) : statxOf(file.stat(small));
@@ -82,7 +82,7 @@ function statxOf(result: number): number {
 }
 
 function accessTo(call: Trapped, strict: Strict, at: At, path: number, mode: number, flags: number): number {
-  const taken = take(call, strict, at, path, flags);
+  const taken = take(call, strict, at, path, flags, peekString);
   if (taken < 0 || (name.file !== undefined && !(name.file instanceof HostFile))) return taken;
   if ((flags & AT_EACCESS) === 0) strict.asRealCaller(call);
   const how = name.orOpened(flags);
@@ -96,7 +96,7 @@ export const faccessat2: Handler = (call, strict) => accessTo(call, strict, 0, 1
 function readLink(call: Trapped, strict: Strict, at: At, path: number): number {
   const size = call.int(path + 2);
   if (size <= 0) return -EINVAL;
-  const taken = take(call, strict, at, path, at === undefined ? 0 : AT_EMPTY_PATH);
+  const taken = take(call, strict, at, path, at === undefined ? 0 : AT_EMPTY_PATH, peekString);
   if (taken < 0) return taken;
   const result = name.file instanceof HostFile ? strict.nameOf(name.file, buffer) : kernel.readLink(name.dir, name.path, buffer.address, Math.min(size, PATH_MAX));
   if (result < 0) return result;

@@ -10,7 +10,7 @@ import * as kernel from "../../linux/on-behalf.ts";
 import type { Description } from "./description.ts";
 import { HostFile } from "./files.ts";
 import { isWritableFifo, openFifo, OpeningFifo } from "./fifo.ts";
-import { copyIn, small } from "./memory.ts";
+import { copyIn, copyString, peekString, small } from "./memory.ts";
 import { name } from "./paths.ts";
 import type { Strict } from "./strict.ts";
 import { isOwnTerminal, openControlling } from "./terminals.ts";
@@ -20,6 +20,8 @@ const AT_FDCWD = -100;
 const O_TMPFILE = 0o20200000;
 /** Those that concern opening alone: F_GETFL does not tell of them. */
 const CREATION = fcntl.O_CREAT | fcntl.O_EXCL | fcntl.O_NOCTTY | fcntl.O_TRUNC | fcntl.O_CLOEXEC;
+/** Those by which opening changes something. */
+const CHANGING = fcntl.O_CREAT | fcntl.O_TRUNC | (O_TMPFILE & ~fcntl.O_DIRECTORY);
 /** What openat2(2), by which we open, takes; open(2) ignores the rest. Source: Linux include/linux/fcntl.h, fs/open.c. */
 const KNOWN = 0o27777703 & ~fcntl.O_CLOEXEC & ~fcntl.O_PATH;
 const WITH_PATH = fcntl.O_PATH | fcntl.O_DIRECTORY | fcntl.O_NOFOLLOW;
@@ -49,7 +51,7 @@ export const openat2: Handler = (call, strict) => {
 function openAt(call: Trapped, strict: Strict, at: number, path: number, flags: number, mode: number, resolve: number): number {
   if (strict.held instanceof OpeningFifo) return strict.held.resume(call, strict, flags);
   if (path === 0) return -EFAULT;
-  const copied = name.copy(call, strict, at, path);
+  const copied = name.copy(call, strict, at, path, 0, (flags & CHANGING) === 0 ? peekString : copyString);
   return copied < 0 ? copied : openCopied(call, strict, flags, mode, resolve);
 }
 

@@ -41,12 +41,12 @@ export class Name {
 
   /**
    * @param at the argument that has the directory's descriptor, or AT_FDCWD for calls without one; `address` the path's.
-   * @param flags AT_EMPTY_PATH counts.
+   * @param flags AT_EMPTY_PATH counts. @param copy peekString, for calls that it is made for.
    * @returns 0 or the negative errno.
    */
-  copy(call: Trapped, strict: Strict, at: number, address: Addr, flags = 0): number {
+  copy(call: Trapped, strict: Strict, at: number, address: Addr, flags = 0, copy = copyString): number {
     const before = madeBy(undefined);
-    const result = this.#copy(call, strict, at, address, flags);
+    const result = this.#copy(call, strict, at, address, flags, copy);
     const desk = result < 0 || strict.volumes.isEmpty ? undefined : this.#desk(call, strict);
     madeBy(desk === undefined ? before : desk.maker);
     return result;
@@ -68,12 +68,12 @@ export class Name {
     return textOf(this.#block, this.#block.bytes.indexOf(0, start) - start, start);
   }
 
-  #copy(call: Trapped, strict: Strict, at: number, address: Addr, flags: number): number {
+  #copy(call: Trapped, strict: Strict, at: number, address: Addr, flags: number, copy: typeof copyString): number {
     this.file = undefined;
     this.isBelowDirectory = this.isMagic = false;
     this.ownPath = this.#block.address + ROOM;
     if (address === 0 && (flags & AT_EMPTY_PATH) !== 0) return this.#isDescriptor(call, strict, at);
-    const length = copyString(call, address, this.#block, ROOM, PATH_MAX);
+    const length = copy(call, address, this.#block, ROOM, PATH_MAX);
     if (length < 0) return length;
     if (length === 0) return (flags & AT_EMPTY_PATH) === 0 ? -ENOENT : this.#isDescriptor(call, strict, at);
     if (this.#block.bytes[ROOM] === SLASH) return this.#absolute(call, strict, length);

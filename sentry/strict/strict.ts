@@ -316,6 +316,7 @@ export class Strict implements Platform {
     if (isFirst) {
       const own = open("/", O_PATH | O_DIRECTORY);
       setNamespace(guest, CLONE_NEW.user, "guest");
+      this.#acting.hasEnteredNamespace();
       enterCgroupNamespace(guest);
       if (this.#network === "guest's own") setNamespace(guest, CLONE_NEW.net, "guest");
       this.#ownRoot = own;

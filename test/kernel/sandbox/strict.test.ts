@@ -44,6 +44,17 @@ describe("files", () => {
     expect(stderr.match(/ermission denied/g)).toHaveLength(3);
   });
 
+  test("are each caller's to see, where calls of several users come in turns", async () => {
+    const look = "for i in $(seq 40); do cat /own/f /f 2>/dev/null; done | wc -l";
+    const script = `mkdir -m 700 /own; echo x | tee /own/f > /f; chmod 644 /own/f /f; (${look}) > /root-sees & start-stop-daemon -S -c 1000:1000 -x /bin/sh -- -c '${look}' > /user-sees; wait; cat /root-sees /user-sees`;
+    await using c = shell(script, (spec) => {
+      writable(spec);
+      const capabilities = ["CAP_SETUID", "CAP_SETGID"];
+      if (spec.process !== undefined) spec.process.capabilities = { bounding: capabilities, effective: capabilities, permitted: capabilities };
+    });
+    expect(await c.mustRun(STRICT)).toBe("80\n40\n");
+  });
+
   test("of /proc do not tell of the host's cgroups", async () => {
     expect(await run("cut -d: -f3 /proc/self/cgroup | sort -u; cut -d: -f3 /proc/1/cgroup | sort -u")).toBe("/\n/\n");
   });
