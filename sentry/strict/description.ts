@@ -2,7 +2,7 @@
  * An open file description of the guest's: what all descriptors that dup(2), fork(2) and the like have made of one stand for. The name is that
  * of open(2). Results are values or negative errnos.
  */
-import { EINVAL, ENOTTY } from "../../linux/abi/errno.ts";
+import { EBADF, EINVAL, ENOTTY } from "../../linux/abi/errno.ts";
 import { O_NONBLOCK } from "../../linux/abi/fcntl.ts";
 import type { Block } from "../../linux/memory.unsafe.ts";
 import type { Strict } from "./strict.ts";
@@ -38,6 +38,11 @@ export abstract class Description {
   /** F_GETPIPE_SZ; undefined where it is no pipe. */
   get capacity(): number | undefined {
     return undefined;
+  }
+
+  /** F_SETPIPE_SZ. @param _wanted bytes. @returns what it has got, or the negative errno. */
+  resize(_wanted: number): number {
+    return -EBADF;
   }
 
   /** What would not block now: POLL*. */

@@ -12,6 +12,8 @@ import type { Strict } from "./strict.ts";
 import { ANSWERED, type Handler, type Trapped } from "./trapped.ts";
 
 const ESPIPE = 29;
+/** What the kernel rounds to no size. Source: Linux fs/pipe.c, round_pipe_size. */
+const LARGEST_PIPE = 0x8000_0000;
 const LAST_ERRNO = 4095;
 
 /** A file with a position. */
@@ -22,8 +24,10 @@ function seekable(call: Trapped, strict: Strict, otherwise: number): HostFile | 
 }
 
 export const lseek: Handler = (call, strict) => {
-  const file = seekable(call, strict, -ESPIPE);
-  if (typeof file === "number") return file;
+  const file = strict.file(call, call.int(0));
+  if (file === undefined) return -EBADF;
+  // Devices as /dev/null have positions; of terminals and pipes the kernel says that they have none.
+  if (!(file instanceof HostFile)) return -ESPIPE;
   const result = kernel.seek(file.fd.number, call.wide(1), call.int(2));
   if (typeof result === "number" && result >= -LAST_ERRNO) return result;
   call.answerWide(BigInt(result));
@@ -70,7 +74,7 @@ export const flock: Handler = (call, strict) => {
   return result === -EAGAIN && (call.int(1) & LOCK_NB) === 0 ? strict.retryIn(call, RETRY) : result;
 };
 
-const F = { getFlags: 3, setFlags: 4, setOwner: 8, getOwner: 9, setLease: 1024, getLease: 1025, getPipeSize: 1032, addSeals: 1033, getSeals: 1034 } as const;
+const F = { getFlags: 3, setFlags: 4, setOwner: 8, getOwner: 9, setLease: 1024, getLease: 1025, setPipeSize: 1031, getPipeSize: 1032, addSeals: 1033, getSeals: 1034 } as const;
 /** F_UNLCK. No lease is given: the file is open here as well. */
 const NO_LEASE = 2;
 /** What F_SETFL changes; O_DIRECT and O_NOATIME it does not here. */
@@ -98,6 +102,8 @@ export const fcntl: Handler = (call, strict) => {
       return file instanceof HostFile ? kernel.seal(file.fd.number, call.int(1), call.int(2)) : -EINVAL;
     case F.getPipeSize:
       return file.capacity ?? -EBADF;
+    case F.setPipeSize:
+      return call.arg(2) > LARGEST_PIPE ? -EINVAL : file.resize(call.arg(2));
     case F.setOwner:
     case F.getOwner:
       return file instanceof Socket ? file.owned(call.int(1) === F.setOwner ? call.int(2) : undefined) : -EINVAL;

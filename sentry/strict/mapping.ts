@@ -41,8 +41,8 @@ export const mmap: Handler = (call, strict) => lend(call, strict, call.int(4), (
 
 export const fchdir: Handler = (call, strict) => lend(call, strict, call.int(0), ({ mode }) => (mode & S_IFMT) === S_IFDIR, -ENOTDIR);
 
-/** A descriptor of a process is the kernel's to use. */
-const lendProcess: Handler = (call, strict) => lend(call, strict, call.int(0), (file) => file instanceof HostStream, -EBADF);
+/** A descriptor of a process is the kernel's to use, as which /proc/PID serves as well. */
+const lendProcess: Handler = (call, strict) => lend(call, strict, call.int(0), (file) => file instanceof HostStream || (file.mode & S_IFMT) === S_IFDIR, -EBADF);
 
 export const pidfd_send_signal = lendProcess;
 

@@ -55,6 +55,22 @@ export function copyVectors(call: Trapped, address: number, count: number): (rea
   return Array.from({ length: count }, (_, i) => [wide(buffer, i * 16), wide(buffer, i * 16 + 8)] as const);
 }
 
+/** Copies what the vectors hold, from `from` bytes on, to the start of `buffer`. @param most bytes. @returns how much, or the negative errno. */
+export function gather(call: Trapped, vectors: readonly (readonly [address: number, size: number])[], from: number, most = BUFFER_SIZE): number {
+  let count = 0;
+  let skip = from;
+  for (const [address, size] of vectors) {
+    const taken = Math.min(size - skip, most - count);
+    if (taken > 0) {
+      const copied = copyIn(call, address + skip, part(buffer, count), taken);
+      if (copied < 0) return count > 0 ? count : copied;
+      count += taken;
+    }
+    skip = Math.max(skip - size, 0);
+  }
+  return count;
+}
+
 /** 64 bits; exact below 2^53. */
 export const wide = ({ view }: Block, offset: number): number => view.getUint32(offset, true) + view.getUint32(offset + 4, true) * 0x1_0000_0000;
 

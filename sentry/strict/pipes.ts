@@ -1,10 +1,11 @@
 /** pipe(2), in the sentry's memory. */
-import { EAGAIN, EINVAL, EPIPE } from "../../linux/abi/errno.ts";
+import { EAGAIN, EBUSY, EINVAL, EPERM, EPIPE } from "../../linux/abi/errno.ts";
 import { O_ACCMODE, O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_WRONLY } from "../../linux/abi/fcntl.ts";
 import { POLLERR, POLLHUP, POLLIN, POLLOUT } from "../../linux/abi/poll.ts";
 import type { Block } from "../../linux/memory.unsafe.ts";
 import { Description } from "./description.ts";
 import { copyOut, small } from "./memory.ts";
+import { Progress } from "./progress.ts";
 import { putStat } from "./stat.ts";
 import type { Strict } from "./strict.ts";
 import type { Handler, Trapped } from "./trapped.ts";
@@ -12,12 +13,19 @@ import type { Handler, Trapped } from "./trapped.ts";
 /** Bytes, as Linux has it. */
 const CAPACITY = 65_536;
 /** PIPE_BUF: what is written in one piece or not at all. */
-const ATOMIC = 4096;
+export const ATOMIC = 4096;
+const PAGE = 4096;
+/** /proc/sys/fs/pipe-max-size, and what all pipes of a sandbox may have beyond the usual, as pipe-user-pages-soft. Bytes. */
+const MOST_CAPACITY = 1 << 20;
+const MOST_GROWTH = 64 << 20;
 const S_IFIFO = 0o010000;
 const FIONREAD = 0x541b;
 
+type Bytes = Pick<Block, "bytes">;
+
 export class Pipe {
   #bytes: Uint8Array | undefined;
+  #capacity = CAPACITY;
   #start = 0;
   #size = 0;
   /** Of a named one, several each, and some both. */
@@ -31,30 +39,45 @@ export class Pipe {
   }
 
   get room(): number {
-    return CAPACITY - this.#size;
+    return this.#capacity - this.#size;
   }
 
-  put({ bytes }: Block, count: number): void {
-    const ring = (this.#bytes ??= new Uint8Array(CAPACITY));
-    const at = (this.#start + this.#size) % CAPACITY;
-    const first = Math.min(count, CAPACITY - at);
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  /** Preconditions: at least `size`. */
+  set capacity(capacity: number) {
+    const content = { bytes: new Uint8Array(capacity) };
+    const count = this.#size;
+    if (count > 0) this.take(content, count);
+    this.#bytes = count > 0 ? content.bytes : undefined;
+    this.#capacity = capacity;
+    this.#start = 0;
+    this.#size = count;
+  }
+
+  put({ bytes }: Bytes, count: number): void {
+    const ring = (this.#bytes ??= new Uint8Array(this.#capacity));
+    const at = (this.#start + this.#size) % this.#capacity;
+    const first = Math.min(count, this.#capacity - at);
     ring.set(bytes.subarray(0, first), at);
     ring.set(bytes.subarray(first, count), 0);
     this.#size += count;
   }
 
-  take({ bytes }: Block, count: number): void {
-    const ring = (this.#bytes ??= new Uint8Array(CAPACITY));
-    const first = Math.min(count, CAPACITY - this.#start);
+  take({ bytes }: Bytes, count: number): void {
+    const ring = (this.#bytes ??= new Uint8Array(this.#capacity));
+    const first = Math.min(count, this.#capacity - this.#start);
     bytes.set(ring.subarray(this.#start, this.#start + first), 0);
     bytes.set(ring.subarray(0, count - first), first);
-    this.#start = (this.#start + count) % CAPACITY;
+    this.#start = (this.#start + count) % this.#capacity;
     this.#size -= count;
   }
 
   /** What was taken last is still there: nobody has written since. */
   untake(count: number): void {
-    this.#start = (this.#start - count + CAPACITY) % CAPACITY;
+    this.#start = (this.#start - count + this.#capacity) % this.#capacity;
     this.#size += count;
   }
 
@@ -71,6 +94,7 @@ export class PipeEnd extends Description {
   readonly #strict: Strict;
   readonly #stat: Stat;
   readonly #onClose: () => void;
+  readonly progress = new Progress();
   /** Writers that had been there before a named pipe was opened: their end is not this reader's. */
   readonly #writersBefore: number;
 
@@ -97,8 +121,25 @@ export class PipeEnd extends Description {
     for (const end of ends) if (end !== this) this.#strict.waiting.wake(end);
   }
 
+  get room(): number {
+    return this.#pipe.room;
+  }
+
   override get capacity(): number {
-    return CAPACITY;
+    return this.#pipe.capacity;
+  }
+
+  /** Source: Linux fs/pipe.c, pipe_set_size. */
+  override resize(wanted: number): number {
+    const pipe = this.#pipe;
+    const capacity = Math.max(PAGE, 2 ** Math.ceil(Math.log2(wanted)));
+    const growth = capacity - pipe.capacity;
+    if (growth > 0 && (capacity > MOST_CAPACITY || this.#strict.pipeGrowth + growth > MOST_GROWTH)) return -EPERM;
+    if (capacity < pipe.size) return -EBUSY;
+    this.#strict.pipeGrowth += growth;
+    pipe.capacity = capacity;
+    this.#wakeAll(pipe.writers);
+    return capacity;
   }
 
   get #isReader(): boolean {
@@ -160,6 +201,7 @@ export class PipeEnd extends Description {
     this.#pipe.writers.delete(this);
     this.#wakeAll(this.#pipe.readers);
     this.#wakeAll(this.#pipe.writers);
+    if (this.#pipe.readers.size + this.#pipe.writers.size === 0) this.#strict.pipeGrowth -= this.#pipe.capacity - CAPACITY;
     this.#onClose();
   }
 }

@@ -101,6 +101,8 @@ export class Strict implements Platform {
   readonly #streams = new Map<number, Description>();
   /** Named pipes that are open, by inode. */
   readonly pipes = new Map<string, Pipe>();
+  /** Bytes that pipes have room for beyond what they are born with. */
+  pipeGrowth = 0;
   readonly #procDevices = new Map<number, boolean>();
 
   /**

@@ -4,7 +4,9 @@ import { O_ACCMODE, O_PATH, O_RDONLY, O_WRONLY } from "../../linux/abi/fcntl.ts"
 import { POLLIN, POLLOUT } from "../../linux/abi/poll.ts";
 import { HERE, type Description } from "./description.ts";
 import { HostFile, HostStream } from "./files.ts";
-import { buffer, BUFFER_SIZE, copyIn, copyOut, copyVectors, signed, small } from "./memory.ts";
+import { buffer, BUFFER_SIZE, copyIn, copyOut, copyVectors, gather, signed, small } from "./memory.ts";
+import { ATOMIC, PipeEnd } from "./pipes.ts";
+import { sizeOf } from "./sockets/header.ts";
 import { receiveInto } from "./sockets/receive.ts";
 import { sendFrom } from "./sockets/send.ts";
 import { Socket } from "./sockets/socket.ts";
@@ -64,6 +66,7 @@ function writeFrom(call: Trapped, strict: Strict, vectors: Vectors, position: nu
   if (file === undefined || !mayWrite(file)) return -EBADF;
   if (position !== HERE && !(file instanceof HostFile)) return -ESPIPE;
   if (file instanceof Socket) return sendFrom(call, strict, file, vectors, 0);
+  if (file instanceof PipeEnd) return writeToPipe(call, strict, file, vectors);
   const background = file instanceof HostStream ? terminals.mayWrite(call, strict, file) : 0;
   if (background !== 0) return background;
   let done = 0;
@@ -82,6 +85,28 @@ function writeFrom(call: Trapped, strict: Strict, vectors: Vectors, position: nu
       if (result === 0 || isEnoughAtOnce(file, done)) return strict.undoable(done, undo);
     }
   }
+  return strict.undoable(done, undo);
+}
+
+/** All of it, unless it does not want to wait; up to PIPE_BUF in one piece. Source: pipe(7). */
+function writeToPipe(call: Trapped, strict: Strict, pipe: PipeEnd, vectors: Vectors): number {
+  const total = Math.min(sizeOf(vectors), LONGEST);
+  const before = pipe.progress.take(call);
+  let done = before;
+  const undo = () => {
+    pipe.unwrite(done - before);
+    pipe.progress.keep(call, before);
+  };
+  do {
+    const size = gather(call, vectors, done, Math.min(Math.max(pipe.room, ATOMIC), BUFFER_SIZE));
+    const written = size < 0 ? size : pipe.write(buffer, size);
+    if (written === -EAGAIN && !pipe.nonBlocking) {
+      pipe.progress.keep(call, done);
+      return strict.wait(call, pipe, POLLOUT);
+    }
+    if (written < 0) return done > 0 ? strict.undoable(done, undo) : refused(call, strict, pipe, written);
+    done += written;
+  } while (done < total);
   return strict.undoable(done, undo);
 }
 
@@ -137,6 +162,8 @@ export const sendfile: Handler = (call, strict) => {
   // What is taken from a pipe would be taken again.
   if (to instanceof HostFile && to.desk !== undefined && !(from instanceof HostFile && from.isRegular)) return -EINVAL;
   const position = offset === 0 ? HERE : signed(small, 0);
+  if (offset !== 0 && position < 0) return -EINVAL;
+  if (position !== HERE && !(from instanceof HostFile)) return -ESPIPE;
   const read = from.read(buffer, Math.min(call.arg(3), BUFFER_SIZE), position);
   if (read <= 0) return read === -EAGAIN ? strict.wait(call, from, POLLIN) : read;
   const bytes = buffer.bytes.slice(0, read);

@@ -97,6 +97,32 @@ for n in range(20):
     time.sleep(0.02); os.kill(pid, signal.SIGKILL); os.waitpid(pid, 0)
 print("served")
 EOF`],
+    ["pipes, and positions of devices, in python3", `python3 - <<'EOF'
+import fcntl, os, signal, threading
+r, w = os.pipe(); got = []
+def reader():
+    for data in iter(lambda: os.read(r, 3000), b""): got.append(data)
+t = threading.Thread(target=reader); t.start()
+data = bytes(range(256)) * 2000
+print(os.write(w, data) == len(data), os.writev(w, [b"a" * 100000, b"b" * 50000]))
+signal.signal(signal.SIGALRM, lambda *_: None); signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+big = os.urandom(1 << 20)
+for i in range(5):
+    rest = memoryview(big)
+    while rest: rest = rest[os.write(w, rest):]
+signal.setitimer(signal.ITIMER_REAL, 0); os.close(w); t.join()
+print(b"".join(got) == data + b"a" * 100000 + b"b" * 50000 + big * 5)
+r, w = os.pipe()
+print(fcntl.fcntl(w, 1032), fcntl.fcntl(w, 1031, 100000), fcntl.fcntl(r, 1032), os.write(w, b"x" * 70000))
+def told(call):
+    try: print(call())
+    except OSError as error: print(error.strerror)
+told(lambda: fcntl.fcntl(w, 1031, 4096)); told(lambda: fcntl.fcntl(w, 1031, 1 << 21))
+print(len(os.read(r, 100000)), fcntl.fcntl(w, 1031, 1))
+os.set_blocking(w, False); print(os.write(w, b"y" * 5000)); told(lambda: os.write(w, b"z"))
+n = os.open("/dev/null", os.O_RDWR); told(lambda: os.lseek(n, 5, 0)); told(lambda: os.lseek(r, 0, 0)); told(lambda: os.sendfile(n, os.open("/etc/passwd", 0), -10, 5))
+signal.pidfd_send_signal(os.open("/proc/%d" % os.getpid(), os.O_DIRECTORY), signal.SIGALRM)
+EOF`],
     ["descriptors of many threads, in python3", `python3 - <<'EOF'
 import os, threading
 a, b = [os.open("/tmp/" + n, os.O_RDWR | os.O_CREAT) for n in "ab"]

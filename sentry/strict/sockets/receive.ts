@@ -32,7 +32,7 @@ function scatter(call: Trapped, vectors: Vectors, from: number, count: number): 
 export function receiveInto(call: Trapped, strict: Strict, socket: Socket, vectors: Vectors, flags: number, tell: (message: Incoming) => number = () => 0): number {
   const total = sizeOf(vectors);
   const wantsAll = socket.isStream && (flags & abi.MSG_WAITALL) !== 0 && (flags & abi.MSG_PEEK) === 0;
-  const before = wantsAll ? socket.takeProgress(call) : 0;
+  const before = wantsAll ? socket.progress.take(call) : 0;
   for (let done = before; ; ) {
     const message = socket.receive(buffer, Math.min(total - done, BUFFER_SIZE), flags);
     if (typeof message === "number") return message === -EAGAIN ? nothing(call, strict, socket, flags, done) : done > 0 ? done : message;
@@ -58,7 +58,7 @@ function giveBack(socket: Socket, message: Incoming): void {
 function end(call: Trapped, strict: Strict, socket: Socket, message: Incoming, flags: number, done: number, before: number): number {
   const result = socket.isStream || (flags & abi.MSG_TRUNC) !== 0 ? done : message.size;
   if ((flags & abi.MSG_PEEK) !== 0) return result;
-  const undo = () => (before === 0 && done === message.size ? giveBack(socket, message) : socket.keepProgress(call, done));
+  const undo = () => (before === 0 && done === message.size ? giveBack(socket, message) : socket.progress.keep(call, done));
   if (message.rights !== undefined && call.nr === SYS_RECVMMSG) message.rights.release();
   if (message.rights === undefined || call.nr === SYS_RECVMMSG) return message.length === 0 ? result : strict.undoable(result, undo);
   // The receiver has copies of the descriptors by now: ours are needed until it is known that it has learned of them.
@@ -69,7 +69,7 @@ function end(call: Trapped, strict: Strict, socket: Socket, message: Incoming, f
 
 function nothing(call: Trapped, strict: Strict, socket: Socket, flags: number, done: number): number {
   if (socket.nonBlocking || (flags & abi.MSG_DONTWAIT) !== 0 || strict.isOver) return done > 0 ? done : -EAGAIN;
-  socket.keepProgress(call, done);
+  socket.progress.keep(call, done);
   return strict.waitFor(call, [socket], POLLIN, socket.receiveTimeout);
 }
 

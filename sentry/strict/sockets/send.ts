@@ -2,28 +2,12 @@
 import { EAGAIN, EMSGSIZE, EPIPE } from "../../../linux/abi/errno.ts";
 import { POLLOUT } from "../../../linux/abi/poll.ts";
 import { MSG_DONTWAIT, MSG_NOSIGNAL } from "../../../linux/abi/socket.ts";
-import { buffer, BUFFER_SIZE, copyIn, copyOut, part, small } from "../memory.ts";
+import { BUFFER_SIZE, copyOut, gather, small } from "../memory.ts";
 import type { Strict } from "../strict.ts";
 import { WAITS, type Handler, type Trapped } from "../trapped.ts";
 import { copyAddress, socketOf } from "./find.ts";
 import { copyControl, copyHeader, sizeOf, type Vectors } from "./header.ts";
 import { NOTHING, type Outgoing, type Socket } from "./socket.ts";
-
-/** Copies up to a buffer of what the vectors hold, from `from` bytes on. @returns how much, or the negative errno. */
-function gather(call: Trapped, vectors: Vectors, from: number): number {
-  let count = 0;
-  let skip = from;
-  for (const [address, size] of vectors) {
-    const taken = Math.min(size - skip, BUFFER_SIZE - count);
-    if (taken > 0) {
-      const copied = copyIn(call, address + skip, part(buffer, count), taken);
-      if (copied < 0) return count > 0 ? count : copied;
-      count += taken;
-    }
-    skip = Math.max(skip - size, 0);
-  }
-  return count;
-}
 
 /** What is sent besides data. */
 type Besides = Pick<Outgoing, "to" | "control">;
@@ -31,7 +15,7 @@ const ALONE: Besides = { to: undefined, control: NOTHING };
 
 /** @returns bytes, a negative errno, WAITS or ANSWERED. */
 export function sendFrom(call: Trapped, strict: Strict, socket: Socket, vectors: Vectors, flags: number, besides: Besides = ALONE): number {
-  const before = socket.takeProgress(call);
+  const before = socket.progress.take(call);
   const total = sizeOf(vectors);
   if (before > 0 && (!socket.isStream || before >= total)) return before;
   return socket.isStream ? sendStream(call, strict, socket, vectors, flags, besides, before) : sendMessage(call, strict, socket, vectors, flags, besides);
@@ -62,12 +46,12 @@ function sendMessage(call: Trapped, strict: Strict, socket: Socket, vectors: Vec
 
 /** Where the caller does not learn of it, it will ask again, and is told then. */
 function told(call: Trapped, strict: Strict, socket: Socket, done: number): number {
-  return strict.undoable(done, () => socket.keepProgress(call, done));
+  return strict.undoable(done, () => socket.progress.keep(call, done));
 }
 
 function full(call: Trapped, strict: Strict, socket: Socket, flags: number, done: number): number {
   if (socket.nonBlocking || (flags & MSG_DONTWAIT) !== 0 || strict.isOver) return done > 0 ? told(call, strict, socket, done) : -EAGAIN;
-  socket.keepProgress(call, done);
+  socket.progress.keep(call, done);
   return strict.waitFor(call, [socket.blocker], POLLOUT, socket.sendTimeout);
 }
 

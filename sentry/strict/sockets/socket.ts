@@ -8,6 +8,7 @@ import { SOCK_STREAM, SOL_SOCKET } from "../../../linux/abi/socket.ts";
 import type { Block } from "../../../linux/memory.unsafe.ts";
 import { Description } from "../description.ts";
 import { signed, small } from "../memory.ts";
+import { Progress } from "../progress.ts";
 import { putStat } from "../stat.ts";
 import type { Strict } from "../strict.ts";
 import type { Trapped } from "../trapped.ts";
@@ -60,7 +61,7 @@ export abstract class Socket extends Description {
   readonly family: number;
   readonly type: number;
   readonly #inode: number;
-  readonly #progress = new Map<number, { readonly call: string; readonly done: number }>();
+  readonly progress = new Progress();
   #owner = 0;
   /** Milliseconds; Infinity for none. */
   receiveTimeout = Infinity;
@@ -124,21 +125,6 @@ export abstract class Socket extends Description {
     return true;
   }
 
-  /**
-   * What the call has done before it had to wait, or before it was interrupted and was made again, with the same arguments: a signal must not
-   * have data sent twice.
-   */
-  takeProgress(call: Trapped): number {
-    const before = this.#progress.get(call.pid);
-    if (before === undefined) return 0;
-    this.#progress.delete(call.pid);
-    return before.call === signature(call) ? before.done : 0;
-  }
-
-  keepProgress(call: Trapped, done: number): void {
-    if (done > 0) this.#progress.set(call.pid, { call: signature(call), done });
-  }
-
   override read(into: Block, size: number): number {
     const message = this.receive(into, size, 0);
     return typeof message === "number" ? message : message.size;
@@ -151,6 +137,4 @@ export abstract class Socket extends Description {
     return putStat(into, { mode: S_IFSOCK | 0o777, inode: this.#inode });
   }
 }
-
-const signature = (call: Trapped): string => `${call.nr} ${call.arg(0)} ${call.arg(1)} ${call.arg(2)} ${call.arg(3)}`;
 
