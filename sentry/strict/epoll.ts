@@ -1,5 +1,5 @@
 /** epoll(7): descriptions that are waited for together. */
-import { EBADF, EEXIST, EINVAL, ENOENT, ENOSYS, EPERM } from "../../linux/abi/errno.ts";
+import { EBADF, EEXIST, EINVAL, ELOOP, ENOENT, ENOSYS, EPERM } from "../../linux/abi/errno.ts";
 import { O_CLOEXEC, O_RDWR } from "../../linux/abi/fcntl.ts";
 import { POLLERR, POLLHUP, POLLIN } from "../../linux/abi/poll.ts";
 import type { Block } from "../../linux/memory.unsafe.ts";
@@ -17,6 +17,8 @@ const EPOLLONESHOT = 0x4000_0000;
 const ALWAYS = POLLERR | POLLHUP;
 const CTL = { add: 1, remove: 2, change: 3 } as const;
 const MOST_EVENTS = 4096;
+/** EP_MAX_NESTS. Source: Linux fs/eventpoll.c. */
+const MOST_NESTED = 4;
 
 interface Interest {
   readonly file: Description;
@@ -34,6 +36,8 @@ export class EpollFile extends Description implements Watcher {
   readonly #inode: number;
   /** By descriptor, as the caller has named it, and description. */
   readonly #interests = new Set<Interest>();
+  /** By a call, or by another epoll that is. */
+  #isWaitedFor = false;
 
   constructor(strict: Strict) {
     super(O_RDWR);
@@ -44,6 +48,14 @@ export class EpollFile extends Description implements Watcher {
   find(file: Description, number: number): Interest | undefined {
     for (const interest of this.#interests) if (interest.file === file && interest.number === number) return interest;
     return undefined;
+  }
+
+  /** Of epolls in epolls, how many follow each other from here on; Infinity where `other` is among them. */
+  depthTo(other: EpollFile): number {
+    if (this === other) return Infinity;
+    let depth = 0;
+    for (const { file } of this.#interests) if (file instanceof EpollFile) depth = Math.max(depth, file.depthTo(other));
+    return depth + 1;
   }
 
   add(interest: Interest): void {
@@ -79,14 +91,15 @@ export class EpollFile extends Description implements Watcher {
 
   /** What the kernel is to be asked for on behalf of those who wait here: while nobody does, nothing. */
   eventsOf(file: Description): number {
-    if (this.waiting.size === 0) return 0;
+    if (!this.#isWaitedFor) return 0;
     let events = 0;
     for (const interest of this.#interests) if (interest.file === file && !interest.isOff) events |= interest.events & 0xffff;
     return events;
   }
 
-  override watch(): void {
-    for (const { file } of this.#interests) if (file instanceof HostStream) this.#strict.waiting.watch(file);
+  override watch(events: number): void {
+    this.#isWaitedFor = events !== 0;
+    for (const { file } of this.#interests) if (file instanceof HostStream || file instanceof EpollFile) this.#strict.waiting.watch(file);
   }
 
   #eventsNow(interest: Interest): number {
@@ -138,11 +151,11 @@ export const epoll_create1: Handler = (call, strict) => {
   return (flags & ~O_CLOEXEC) === 0 ? strict.give(call, new EpollFile(strict), flags !== 0) : -EINVAL;
 };
 
-/** Regular files and directories cannot be waited for; one epoll cannot wait for another here. */
+/** Regular files and directories cannot be waited for, and no epoll by itself. */
 export const epoll_ctl: Handler = (call, strict) => {
   const [poll, file] = [strict.file(call, call.int(0)), strict.file(call, call.int(2))];
   if (poll === undefined || file === undefined) return -EBADF;
-  if (!(poll instanceof EpollFile) || file instanceof EpollFile) return -EINVAL;
+  if (!(poll instanceof EpollFile) || file === poll) return -EINVAL;
   if (file instanceof HostFile && !(file instanceof HostStream)) return -EPERM;
   const number = call.int(2);
   const known = poll.find(file, number);
@@ -153,6 +166,7 @@ export const epoll_ctl: Handler = (call, strict) => {
   const [events, data] = [small.view.getUint32(0, true), small.bytes.slice(4, EVENT_SIZE)];
   switch (operation) {
     case CTL.add:
+      if (file instanceof EpollFile && file.depthTo(poll) > MOST_NESTED) return -ELOOP;
       return known === undefined ? (poll.add({ file, number, events, data, hasChanged: true, isOff: false }), 0) : -EEXIST;
     case CTL.change:
       if (known === undefined) return -ENOENT;

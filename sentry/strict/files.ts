@@ -39,6 +39,10 @@ export class HostFile extends Description {
     return (this.mode & S_IFMT) === S_IFREG;
   }
 
+  get position(): number {
+    return Number(seek(this.fd.number, 0, SEEK_CUR));
+  }
+
   ready(): number {
     return POLLIN | POLLOUT;
   }

@@ -16,6 +16,7 @@ import * as connections from "./sockets/connect.ts";
 import { socket, socketpair } from "./sockets/make.ts";
 import { recvfrom, recvmmsg, recvmsg } from "./sockets/receive.ts";
 import { sendmmsg, sendmsg, sendto } from "./sockets/send.ts";
+import { copy_file_range, sendfile, splice, tee, vmsplice } from "./splice.ts";
 import * as transfer from "./transfer.ts";
 import { inotify_add_watch, inotify_init, inotify_init1, inotify_rm_watch } from "./watches.ts";
 import type { Handler } from "./trapped.ts";
@@ -29,15 +30,15 @@ const { epoll_create, epoll_create1, epoll_ctl, epoll_pwait, epoll_pwait2, epoll
 const { access, chmod, chown, faccessat, faccessat2, fchmod, fchmodat, fchmodat2, fchown, fchownat, fstat, fstatfs, futimesat, getcwd, lchown, link, linkat, lstat, mkdir, mkdirat, mknod, mknodat } = names;
 const { newfstatat, readlink, readlinkat, rename, renameat, renameat2, rmdir, stat, statfs, statx, symlink, symlinkat, truncate, unlink, unlinkat, utime, utimensat, utimes } = names;
 const { accept, accept4, bind, connect, getpeername, getsockname, getsockopt, listen, setsockopt, shutdown } = connections;
-const { pread64, preadv, preadv2, pwrite64, pwritev, pwritev2, read, readv, sendfile, write, writev } = transfer;
+const { pread64, preadv, preadv2, pwrite64, pwritev, pwritev2, read, readv, write, writev } = transfer;
 
 const answered: Readonly<Record<Exclude<StrictlyAnswered, Shared>, Handler>> = {
   fgetxattr, flistxattr, fremovexattr, fsetxattr, getxattr, inotify_add_watch, inotify_init, inotify_init1, inotify_rm_watch, lgetxattr, listxattr, llistxattr, lremovexattr, lsetxattr,
   pidfd_send_signal, removexattr, setxattr, waitid,
   access, chmod, chown, creat, faccessat, faccessat2, fadvise64, fallocate, fchdir, fchmod, fchmodat, fchmodat2, fchown, fchownat, fcntl, fdatasync, flock, fstat, fstatfs, fsync,
   ftruncate, futimesat, getcwd, getdents64, ioctl, lchown, link, linkat, lseek, lstat, memfd_create, mkdir, mkdirat, mknod, mknodat, mmap, newfstatat, open, openat, openat2, pipe, pipe2, poll, ppoll,
-  pread64, preadv, preadv2, pselect6, pwrite64, pwritev, pwritev2, read, readlink, readlinkat, readv, rename, renameat, renameat2, rmdir, select, sendfile, stat, statfs, statx,
-  epoll_create, epoll_create1, epoll_ctl, epoll_pwait, epoll_pwait2, epoll_wait, eventfd, eventfd2, timerfd_create, timerfd_gettime, timerfd_settime,
+  pread64, preadv, preadv2, pselect6, pwrite64, pwritev, pwritev2, read, readlink, readlinkat, readv, rename, renameat, renameat2, rmdir, select, sendfile, splice, stat, statfs, statx, tee, vmsplice,
+  copy_file_range, epoll_create, epoll_create1, epoll_ctl, epoll_pwait, epoll_pwait2, epoll_wait, eventfd, eventfd2, timerfd_create, timerfd_gettime, timerfd_settime,
   accept, accept4, bind, connect, getpeername, getsockname, getsockopt, listen, recvfrom, recvmmsg, recvmsg, sendmmsg, sendmsg, sendto, setsockopt, shutdown, socket, socketpair,
   symlink, symlinkat, syncfs, truncate, unlink, unlinkat, utime, utimensat, utimes, write, writev,
 };

@@ -129,6 +129,10 @@ export class PipeEnd extends Description {
     return this.#pipe.capacity;
   }
 
+  isOf(other: PipeEnd): boolean {
+    return this.#pipe === other.#pipe;
+  }
+
   /** Source: Linux fs/pipe.c, pipe_set_size. */
   override resize(wanted: number): number {
     const pipe = this.#pipe;

@@ -1,10 +1,10 @@
 /** read(2), write(2) and their kin: data between guest memory and a description, by way of the sentry's. */
-import { EAGAIN, EBADF, EFAULT, EINVAL, EOPNOTSUPP, EPIPE } from "../../linux/abi/errno.ts";
+import { EAGAIN, EBADF, EINVAL, EOPNOTSUPP, EPIPE } from "../../linux/abi/errno.ts";
 import { O_ACCMODE, O_PATH, O_RDONLY, O_WRONLY } from "../../linux/abi/fcntl.ts";
 import { POLLIN, POLLOUT } from "../../linux/abi/poll.ts";
 import { HERE, type Description } from "./description.ts";
 import { HostFile, HostStream } from "./files.ts";
-import { buffer, BUFFER_SIZE, copyIn, copyOut, copyVectors, gather, signed, small } from "./memory.ts";
+import { buffer, BUFFER_SIZE, copyIn, copyOut, copyVectors, gather } from "./memory.ts";
 import { ATOMIC, PipeEnd } from "./pipes.ts";
 import { sizeOf } from "./sockets/header.ts";
 import { receiveInto } from "./sockets/receive.ts";
@@ -21,18 +21,18 @@ type Vectors = readonly (readonly [address: number, size: number])[];
 /** MAX_RW_COUNT: what one call moves at most. Source: Linux include/linux/fs.h. */
 const LONGEST = 0x7fff_f000;
 
-function mayRead({ flags }: Description): boolean {
+export function mayRead({ flags }: Description): boolean {
   return (flags & O_PATH) === 0 && (flags & O_ACCMODE) !== O_WRONLY;
 }
 
-function mayWrite({ flags }: Description): boolean {
+export function mayWrite({ flags }: Description): boolean {
   return (flags & O_PATH) === 0 && (flags & O_ACCMODE) !== O_RDONLY;
 }
 
 /** What is asked of a volume is kept until the call is answered (errands.ts): it is done in parts. */
 const isEnoughAtOnce = (file: Description, done: number): boolean => file instanceof HostFile && file.desk !== undefined && done >= BUFFER_SIZE;
 
-function readInto(call: Trapped, strict: Strict, vectors: Vectors, position: number): number {
+export function readInto(call: Trapped, strict: Strict, vectors: Vectors, position: number): number {
   const file = strict.file(call, call.int(0));
   if (file === undefined || !mayRead(file)) return -EBADF;
   if (position !== HERE && !(file instanceof HostFile)) return -ESPIPE;
@@ -61,7 +61,7 @@ function readInto(call: Trapped, strict: Strict, vectors: Vectors, position: num
   return strict.undoable(done, undo);
 }
 
-function writeFrom(call: Trapped, strict: Strict, vectors: Vectors, position: number): number {
+export function writeFrom(call: Trapped, strict: Strict, vectors: Vectors, position: number): number {
   const file = strict.file(call, call.int(0));
   if (file === undefined || !mayWrite(file)) return -EBADF;
   if (position !== HERE && !(file instanceof HostFile)) return -ESPIPE;
@@ -110,7 +110,7 @@ function writeToPipe(call: Trapped, strict: Strict, pipe: PipeEnd, vectors: Vect
   return strict.undoable(done, undo);
 }
 
-function refused(call: Trapped, strict: Strict, file: Description, errno: number): number {
+export function refused(call: Trapped, strict: Strict, file: Description, errno: number): number {
   if (errno === -EAGAIN) return strict.wait(call, file, POLLOUT);
   return errno === -EPIPE ? strict.brokenPipe(call) : errno;
 }
@@ -143,35 +143,14 @@ export const writev: Handler = (call, strict) => vectored(call, strict, writeFro
 export const preadv: Handler = (call, strict) => positioned(call, strict, many(call), readInto);
 export const pwritev: Handler = (call, strict) => positioned(call, strict, many(call), writeFrom);
 
+/** Which is a hint. */
+const RWF_HIPRI = 1;
+
 /** Flags of preadv2(2) are promises about how, of which none is kept here. A position of -1 is the description's own. */
 function withFlags(call: Trapped, strict: Strict, move: typeof readInto): number {
-  if (call.int(5) !== 0) return -EOPNOTSUPP;
+  if ((call.int(5) & ~RWF_HIPRI) !== 0) return -EOPNOTSUPP;
   return call.int(3) === -1 && call.int(4) === -1 ? vectored(call, strict, move) : positioned(call, strict, many(call), move);
 }
 
 export const preadv2: Handler = (call, strict) => withFlags(call, strict, readInto);
 export const pwritev2: Handler = (call, strict) => withFlags(call, strict, writeFrom);
-
-/** At most one buffer a call: the caller asks again for the rest, as it must where a socket is full. Source: sendfile(2). */
-export const sendfile: Handler = (call, strict) => {
-  const [to, from] = [strict.file(call, call.int(0)), strict.file(call, call.int(1))];
-  if (to === undefined || from === undefined || !mayWrite(to) || !mayRead(from)) return -EBADF;
-  const offset = call.arg(2);
-  const copied = offset === 0 ? 0 : copyIn(call, offset, small, 8);
-  if (copied < 0) return -EFAULT;
-  // What is taken from a pipe would be taken again.
-  if (to instanceof HostFile && to.desk !== undefined && !(from instanceof HostFile && from.isRegular)) return -EINVAL;
-  const position = offset === 0 ? HERE : signed(small, 0);
-  if (offset !== 0 && position < 0) return -EINVAL;
-  if (position !== HERE && !(from instanceof HostFile)) return -ESPIPE;
-  const read = from.read(buffer, Math.min(call.arg(3), BUFFER_SIZE), position);
-  if (read <= 0) return read === -EAGAIN ? strict.wait(call, from, POLLIN) : read;
-  const bytes = buffer.bytes.slice(0, read);
-  const written = to.write(buffer, read, HERE);
-  if (position === HERE && written < read) from.unread(read - Math.max(written, 0), bytes.subarray(Math.max(written, 0)));
-  if (written < 0) return refused(call, strict, to, written);
-  if (position === HERE) return written;
-  small.view.setBigInt64(0, BigInt(position + written), true);
-  const told = copyOut(call, offset, small, 8);
-  return told < 0 ? told : written;
-};
