@@ -48,7 +48,7 @@ function renewSpare(): void {
   if (mode !== "namespace") return;
   spare?.[Symbol.dispose]();
   if (spare !== undefined) waitPid(spare.pid);
-  spare = Spare.fork(own);
+  spare = Spare.fork(own, ["net"]);
   spare.awaitReady();
 }
 

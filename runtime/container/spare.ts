@@ -9,6 +9,7 @@ import { getPid } from "../../linux/process.ts";
 import { isPeerGone, MAX_FDS, sendMessage, socketPair } from "../../linux/socket.ts";
 import type { ContainerLaunch } from "../init/launch.ts";
 import { fromWire, receive } from "../init/protocol.ts";
+import type { Kept } from "../init/rehearsal.ts";
 import { DESCRIPTORS_ONLY, ORDER_LIMIT, runSpare } from "../init/spare.ts";
 import { canBeOrdered, encodeOrder } from "../init/spare-order.ts";
 
@@ -17,24 +18,29 @@ export class Spare implements Disposable {
   readonly pid: number;
   /** For a child that is to take the spare in its parent's place, and closes what it inherits. */
   readonly socket: Fd;
+  readonly #made: readonly Kept[];
   #state: "rehearsing" | "ready" | "gone" = "rehearsing";
 
-  private constructor(pid: number, socket: Fd) {
+  private constructor(pid: number, socket: Fd, made: readonly Kept[]) {
     this.pid = pid;
+    this.#made = made;
     this.socket = socket;
   }
 
-  /** @param own as the parent, a process with Node's event loop, had it at its start. @throws SysError */
-  static fork({ resources, signalPipe }: NodesOwn): Spare {
+  /**
+   * @param own as the parent, a process with Node's event loop, had it at its start.
+   * @param made namespaces that are made ahead: the spare then serves containers alone that have them of their own. @throws SysError
+   */
+  static fork({ resources, signalPipe }: NodesOwn, made: readonly Kept[] = []): Spare {
     const [ours, theirs] = socketPair();
     const parent = getPid();
     const body = () => {
       dropInherited([theirs, ...signalPipe], resources);
-      return runSpare(theirs, parent);
+      return runSpare(theirs, parent, made);
     };
     const pid = check(tryClone({ namespaces: 0, cgroup: undefined }, body), "clone3");
     theirs.close();
-    return new Spare(pid, ours);
+    return new Spare(pid, ours, made);
   }
 
   /** Waits until it can be taken: some 15 ms. @throws what it failed at. */
@@ -51,8 +57,8 @@ export class Spare implements Disposable {
    * @returns false where it cannot: the launch has something that no order can tell, or the spare is not ready, or has ended.
    */
   take(launch: ContainerLaunch): boolean {
-    if (!canBeOrdered(launch) || !this.#isReady()) return false;
-    const { text, fds } = encodeOrder(launch);
+    if (!canBeOrdered(launch) || !this.#made.every((file) => launch.create.includes(file)) || !this.#isReady()) return false;
+    const { text, fds } = encodeOrder(launch, this.#made);
     if (Buffer.byteLength(text) > ORDER_LIMIT) return false;
     try {
       this.#send(text, [0, 1, 2, ...fds]);

@@ -24,7 +24,10 @@ import { send } from "./protocol.ts";
 import { OCI_VERSION } from "../spec/names.ts";
 import { decodeOrder, encodeOrder, STREAMS } from "./spare-order.ts";
 
-/** Those that are left again. A pid namespace is init's by birth. */
+/** What may be made ahead: it has nothing of the host's in it that could be out of date when it is used, as mounts and names could be. */
+export type Kept = Extract<NamespaceFile, "net">;
+
+/** A pid namespace is init's by birth. */
 const NAMESPACES = ["mnt", "net", "ipc", "uts", "cgroup"] as const satisfies readonly NamespaceFile[];
 
 /** Where the root file system of the rehearsal is, in a mount namespace of its own. */
@@ -33,10 +36,13 @@ const PROGRAM = "program";
 /** init's questions: cgroup, hooks. */
 const QUESTIONS = 2;
 
-/** Preconditions: a forked child with the runtime's rights. @throws what init would throw; the process is of no use then. */
-export function rehearse(hostProc: Fd): void {
+/**
+ * Preconditions: a forked child with the runtime's rights. @param kept what the process stays in: its own, made, and ready for a container.
+ * @throws what init would throw; the process is of no use then.
+ */
+export function rehearse(hostProc: Fd, kept: readonly Kept[]): void {
   using restore = new DisposableStack();
-  remember(hostProc, restore);
+  remember(hostProc, kept, restore);
   const before = new Set(openNumbers(hostProc));
   createNamespaces(NAMESPACES);
   perform(hostProc);
@@ -50,13 +56,13 @@ function openNumbers(hostProc: Fd): number[] {
 }
 
 /** What is changed is put back in the reverse order. */
-function remember(hostProc: Fd, restore: DisposableStack): void {
+function remember(hostProc: Fd, kept: readonly NamespaceFile[], restore: DisposableStack): void {
   const [root, cwd] = ["/", "."].map((path) => restore.use(open(path, fcntl.O_PATH | fcntl.O_DIRECTORY)));
   restore.defer(() => {
     if (root !== undefined) changeRoot(root);
     if (cwd !== undefined) changeDirectoryTo(cwd);
   });
-  for (const file of NAMESPACES) {
+  for (const file of NAMESPACES.filter((one) => !kept.includes(one))) {
     const fd = restore.use(openAt(hostProc, `self/ns/${file}`, fcntl.O_RDONLY));
     restore.defer(() => setNamespace(fd, CLONE_NEW[file], file));
   }
@@ -86,7 +92,7 @@ function perform(hostProc: Fd): void {
 
 /** As an order would bring it; its descriptors stand for all that there are in one. */
 function throughOrder(launch: ContainerLaunch, ours: Fd, hostProc: Fd): ContainerLaunch {
-  const { text, fds } = encodeOrder(launch);
+  const { text, fds } = encodeOrder(launch, []);
   sendMessage(ours, Buffer.from(text), [...Array<Fd>(STREAMS).fill(ours), ...fds]);
   const received = receiveMessage(launch.channel);
   if (received === undefined) throw new Error("the rehearsal's order is gone");

@@ -29,18 +29,22 @@ interface Order {
 }
 
 /** Whether a launch has nothing but what an order can tell: no callbacks, no preserved descriptors. A stage's work is none of a spare's either. */
-export function canBeOrdered({ embedded, guest, preserveFds, filters, process, join, create }: ContainerLaunch): boolean {
+export function canBeOrdered({ embedded, guest, preserveFds, filters, process }: ContainerLaunch): boolean {
   const labelled = Boolean(process.apparmorProfile) || Boolean(process.selinuxLabel);
   const told = filters.some(({ listener, gate }) => listener !== undefined || gate !== undefined);
-  return embedded === undefined && guest === undefined && preserveFds === 0 && !labelled && !told && create.length + join.length > 0;
+  return embedded === undefined && guest === undefined && preserveFds === 0 && !labelled && !told;
 }
 
-/** @returns the text and, but for the standard streams, the descriptors in their order. Preconditions: `canBeOrdered`. */
-export function encodeOrder(launch: ContainerLaunch): { readonly text: string; readonly fds: readonly Fd[] } {
+/**
+ * @param made namespaces that the spare is in already. @returns the text and, but for the standard streams, the descriptors in their order.
+ * Preconditions: `canBeOrdered`.
+ */
+export function encodeOrder(launch: ContainerLaunch, made: readonly NamespaceFile[]): { readonly text: string; readonly fds: readonly Fd[] } {
   const { id, spec, process, rootfs, create, join, newKeyring, denySetgroups, cgroups, noPivot, joining, console, bindSources } = launch;
   const binds = [...bindSources.keys()].map((mount) => (spec.mounts ?? []).indexOf(mount));
   const order: Order = {
-    id, spec, process, rootfs, create, newKeyring, denySetgroups, cgroups, noPivot, binds,
+    id, spec, process, rootfs, newKeyring, denySetgroups, cgroups, noPivot, binds,
+    create: create.filter((file) => !made.includes(file)),
     join: join.map(({ file, path }) => ({ file, path })),
     filters: launch.filters.map(({ program, flags, early }) => ({ program: Buffer.from(program).toString("base64"), flags, early })),
     tasks: joining.tasks.length,

@@ -26,7 +26,7 @@ import { receiveMessage } from "../../linux/socket.ts";
 import { runInit } from "./init.ts";
 import type { ContainerLaunch } from "./launch.ts";
 import { awaitGo, reporting, send, type Birth } from "./protocol.ts";
-import { rehearse } from "./rehearsal.ts";
+import { rehearse, type Kept } from "./rehearsal.ts";
 import { decodeOrder, STREAMS, type Ordered } from "./spare-order.ts";
 import { runDirectly } from "./stage.ts";
 
@@ -37,15 +37,15 @@ export const DESCRIPTORS_ONLY = Buffer.from("fds");
 
 /**
  * The body of the spare. Preconditions: a forked child that has dropped what it had inherited, with root's rights.
- * @param parent whom it must not outlive.
+ * @param parent whom it must not outlive. @param kept namespaces that it is in already when it becomes init.
  */
-export function runSpare(socket: Fd, parent: number): number {
+export function runSpare(socket: Fd, parent: number, kept: readonly Kept[]): number {
   setParentDeathSignal(SIGNALS.SIGKILL);
   if (getParentPid() !== parent) return 0;
   const hostProc = open("/proc", fcntl.O_PATH | fcntl.O_DIRECTORY);
   return reporting(socket, () => {
     letGoOfStreams();
-    inStep("rehearsal", () => rehearse(hostProc));
+    inStep("rehearsal", () => rehearse(hostProc, kept));
     send(socket, { kind: "ready" });
     const received = receiveOrder(socket);
     if (received !== undefined) fulfil(decodeOrder(received.text, received.fds, hostProc), socket);

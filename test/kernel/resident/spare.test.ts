@@ -28,8 +28,8 @@ find /dev /bound -exec stat -c '%n %A %u %g %t %T' {} + >&3
 readlink /proc/1/exe >&3; pwd >&3; echo /proc/[0-9]* >&3
 exit 23`;
 
-test("with a spare and without one a program finds the same, and ends with the same", () => {
-  const [plain, spared] = withBundle("both", (spec, bundle) => {
+test("with a spare, with its network made ahead or not, and without one a program finds the same, and ends with the same", () => {
+  const [plain, ...spared] = withBundle("each", (spec, bundle) => {
     mkdirSync(bundle.path("volume"));
     bundle.file("file", "");
     spec.process!.args = ["sh", "-c", TELL];
@@ -40,7 +40,7 @@ test("with a spare and without one a program finds the same, and ends with the s
     spec.linux.seccomp = { defaultAction: "SCMP_ACT_ALLOW", syscalls: [{ names: ["chroot"], action: "SCMP_ACT_ERRNO" }] };
   }) as { readonly told: string }[];
   expect(plain).toEqual({ spent: false, created: "created", started: true, code: 23, told: expect.stringContaining("spared") });
-  expect(spared).toEqual({ ...plain, spent: true });
+  expect(spared).toEqual([{ ...plain, spent: true }, { ...plain, spent: true }]);
 });
 
 test("a spare has its parent's namespaces, rights and mounts, and no descriptor but its own; without a parent's end to listen at it ends", () => {
@@ -53,6 +53,11 @@ test("a spare has its parent's namespaces, rights and mounts, and no descriptor 
 
 test("what no order can tell is done by a fork, and the spare ends", () => {
   expect(withBundle("preserved descriptors")).toEqual({ spent: false, created: "created", started: true, code: 0 });
+});
+
+test("a spare with a network of its own is not for a container that has the host's", () => {
+  const told = withBundle("the host's network", (spec) => { spec.linux.namespaces = spec.linux.namespaces?.filter(({ type }) => type !== "network") ?? []; });
+  expect(told).toEqual({ spent: false, created: "created", started: true, code: 0 });
 });
 
 test("a spare that has died is none", () => {

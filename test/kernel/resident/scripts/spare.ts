@@ -5,7 +5,7 @@ import { duplicateOnto } from "../../../../linux/file.ts";
 import { becomeSibling, fork } from "../../../../linux/fork.unsafe.ts";
 import { nodesOwn } from "../../../../linux/inherited.unsafe.ts";
 import { setChildSubreaper } from "../../../../linux/prctl.ts";
-import { exitNow, getPid, kill, shellCode, tryWaitPid, waitPid } from "../../../../linux/process.ts";
+import { exitNow, getPid, kill, setUmask, shellCode, tryWaitPid, waitPid } from "../../../../linux/process.ts";
 import { waitUntil } from "../../../../linux/sleep.ts";
 import { createContainer, type CreateOptions } from "../../../../runtime/container/create.ts";
 import { destroyContainer } from "../../../../runtime/container/delete.ts";
@@ -37,8 +37,8 @@ const optionsOf = (bundle: string, id: string, spare: Spare | undefined, preserv
   log,
 });
 
-function readySpare(): Spare {
-  const spare = Spare.fork(own);
+function readySpare(made?: Parameters<typeof Spare.fork>[1]): Spare {
+  const spare = Spare.fork(own, made);
   spare.awaitReady();
   return spare;
 }
@@ -74,17 +74,19 @@ function look(pid: number) {
 const descriptorsOf = (pid: number) => readdirSync(`/proc/${pid}/fd`).map((number) => readlinkSync(`/proc/${pid}/fd/${number}`).replace(/\[\d+\]$/, "")).toSorted();
 
 defineCases({
-  "both": (bundle = "", id = "") => [false, true].map((wanted) => {
-    const result = run(bundle, id, wanted ? readySpare() : undefined);
+  "each": (bundle = "", id = "") => [() => undefined, () => readySpare(), () => readySpare(["net"])].map((spare) => {
+    const result = run(bundle, id, spare());
     return { ...result, told: readFileSync(join(bundle, "volume/told"), "utf8") };
   }),
   "what a spare has": () => {
+    setUmask(0o27);
     const spare = readySpare();
     const [ours, its] = [look(getPid()), look(spare.pid)];
     const descriptors = descriptorsOf(spare.pid);
     spare[Symbol.dispose]();
     return { same: its.filter((line, i) => line !== ours[i]), descriptors, ended: waitPid(spare.pid)?.status };
   },
+  "the host's network": (bundle = "", id = "") => run(bundle, id, readySpare(["net"])),
   "preserved descriptors": (bundle = "", id = "") => {
     const spare = readySpare();
     duplicateOnto(0, 3);
