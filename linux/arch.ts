@@ -10,7 +10,7 @@ const X86_64 = {
   ociName: "SCMP_ARCH_X86_64",
   sys: {
     read: 0, write: 1, close: 3, fstat: 5, poll: 7, lseek: 8, mmap: 9, mprotect: 10, munmap: 11, rt_sigaction: 13, rt_sigprocmask: 14,
-    ioctl: 16, pread64: 17, madvise: 28, dup: 32, getpid: 39, socket: 41, connect: 42, sendto: 44, recvfrom: 45, sendmsg: 46, recvmsg: 47,
+    ioctl: 16, pread64: 17, sched_yield: 24, madvise: 28, dup: 32, pause: 34, getpid: 39, socket: 41, connect: 42, sendto: 44, recvfrom: 45, sendmsg: 46, recvmsg: 47,
     shutdown: 48, bind: 49, listen: 50, getsockname: 51, getpeername: 52, socketpair: 53, setsockopt: 54, getsockopt: 55, clone: 56, execve: 59, exit: 60, wait4: 61, kill: 62,
     uname: 63, fcntl: 72, flock: 73, ftruncate: 77, getcwd: 79, chdir: 80, fchdir: 81, umask: 95, getuid: 102, ptrace: 101, sysinfo: 99, getgid: 104, setuid: 105,
     setgid: 106, geteuid: 107, getegid: 108, setpgid: 109, getppid: 110, setsid: 112, setgroups: 116, setresuid: 117, setresgid: 119, setfsuid: 122,

@@ -52,6 +52,8 @@ export interface StubWork {
    * nothing of the runtime's in its memory and nothing of the program's. Not close-on-exec, the stub closes it.
    */
   readonly gate?: number | undefined;
+  /** A seccomp filter that it loads behind the gate: struct sock_filter[]. Preconditions: no_new_privs. */
+  readonly filter?: Uint8Array | undefined;
 }
 
 /** The system calls that the stub makes for labels, as a filter sees them; pointers and the numbers of descriptors differ. */
@@ -68,9 +70,17 @@ const le32 = (value: number) => [value & 0xff, (value >> 8) & 0xff, (value >> 16
 /** argv[0] of the stub: eight bytes with the NUL, so that one comparison covers it. */
 const MARK = "tss-stb";
 
-/** Strings of the image, which the code names by address. */
+/** Strings of the image, and other data, which the code names by address. */
 class Texts {
   bytes = Buffer.alloc(0);
+
+  /** @returns its address, a multiple of 8. */
+  addData(data: Uint8Array): number {
+    const padding = -this.bytes.length & 7;
+    const address = LOAD_ADDRESS + HEADERS + this.bytes.length + padding;
+    this.bytes = Buffer.concat([this.bytes, Buffer.alloc(padding), data]);
+    return address;
+  }
 
   /** @returns its address and its length in bytes, the final NUL aside. */
   add(text: string): { address: number; length: number } {
@@ -142,13 +152,30 @@ function passGate(gate: number, texts: Texts, end: number): number[] {
   ];
 }
 
+/** seccomp(SECCOMP_SET_MODE_FILTER, 0, filter). Where it is refused, a jump over `end` bytes behind all of it. */
+function loadFilter(filter: Uint8Array, texts: Texts, end: number): number[] {
+  const SECCOMP_SET_MODE_FILTER = 1;
+  // struct sock_fprog.
+  const program = Buffer.alloc(16);
+  program.writeUInt16LE(filter.length / 8, 0);
+  program.writeBigUInt64LE(BigInt(texts.addData(filter)), 8);
+  return [
+    0xbf, ...le32(SECCOMP_SET_MODE_FILTER), // mov edi, operation
+    0x31, 0xf6, // xor esi, esi
+    0xba, ...le32(texts.addData(program)), // mov edx, program
+    ...call(SYS.seccomp),
+    0x85, 0xc0, // test eax, eax
+    0x0f, 0x85, ...le32(end), // jne to the end
+  ];
+}
+
 /**
  * The gate; the labels; execve(argv[1], argv + 2, envp); where one fails, write(2, text) and exit_group(126). Without the mark in argv[0] it counts as
  * refused with ENOEXEC. Stack at entry: argc, argv, NULL, envp. The kernel sees to it that there is an argv[0], and that eight bytes can be read
  * there: environment, file name and end marker follow. Source: Linux fs/exec.c, fs/binfmt_elf.c create_elf_tables.
  * A jump's distance is the length of what lies between: the code is put together from its end.
  */
-function code(texts: Texts, { labels, gate }: StubWork): number[] {
+function code(texts: Texts, { labels, gate, filter }: StubWork): number[] {
   const refused = sayAndEnd(texts.add(REFUSED_TEXT));
   const badFormat = sayAndEnd(texts.add(FORMAT_TEXT));
   const badLabel = sayAndEnd(texts.add(LABEL_TEXT));
@@ -162,8 +189,9 @@ function code(texts: Texts, { labels, gate }: StubWork): number[] {
     0x83, 0xf8, 0x100 - ENOEXEC, // cmp eax, -ENOEXEC
     0x0f, 0x84, ...le32(refused.length), // je to the bad format
   ];
-  const label = labels === undefined ? [] : writeLabels(labels, texts, execute.length + refused.length + badFormat.length);
-  const rest = label.length + execute.length + refused.length;
+  const load = filter === undefined ? [] : loadFilter(filter, texts, execute.length + refused.length + badFormat.length + badLabel.length);
+  const label = labels === undefined ? [] : writeLabels(labels, texts, load.length + execute.length + refused.length + badFormat.length);
+  const rest = label.length + load.length + execute.length + refused.length;
   const pass = gate === undefined ? [] : passGate(gate, texts, rest + badFormat.length + badLabel.length);
   return [
     0x48, 0x8b, 0x7c, 0x24, 0x08, // mov rdi, [rsp+8]
@@ -172,6 +200,7 @@ function code(texts: Texts, { labels, gate }: StubWork): number[] {
     0x0f, 0x85, ...le32(pass.length + rest), // jne to the bad format
     ...pass,
     ...label,
+    ...load,
     ...execute,
     ...refused,
     ...badFormat,

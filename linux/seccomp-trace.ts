@@ -19,12 +19,16 @@ const OPTIONS = EVENTS.reduce((options, event) => options | (1 << event), pt.PTR
 /** Besides, for who is told of every call: which stops are of calls, and ends. */
 const ALL_CALLS = pt.PTRACE_O_TRACESYSGOOD | (1 << pt.PTRACE_EVENT_EXIT);
 
+/** What `letGoToCall` will be used for: nothing; single calls; all of them, and its end is to be told of as well. */
+export type CallStops = "none" | "some" | "all";
+const MORE: Readonly<Record<CallStops, number>> = { none: 0, some: pt.PTRACE_O_TRACESYSGOOD, all: ALL_CALLS };
+
 /**
  * Follows a task and all that it makes from now on, which end with the caller. It goes on running.
- * @param everyCall whether `letGoToCall` will be used for it. @returns 0 or the negative errno: EPERM where the caller may not, or where it has a tracer; ESRCH.
+ * @returns 0 or the negative errno: EPERM where the caller may not, or where it has a tracer; ESRCH.
  */
-export function trySeize(pid: number, everyCall: boolean): number {
-  return syscall(SYS.ptrace, pt.PTRACE_SEIZE, pid, 0, everyCall ? OPTIONS | ALL_CALLS : OPTIONS);
+export function trySeize(pid: number, stops: CallStops): number {
+  return syscall(SYS.ptrace, pt.PTRACE_SEIZE, pid, 0, OPTIONS | MORE[stops]);
 }
 
 /** Has a followed task stop before it does anything else in user space. @throws SysError */
@@ -53,17 +57,30 @@ export function waitAny(block: boolean): boolean {
   return waited.pid !== 0;
 }
 
+/** The status of this followed task, where it has stopped or ended and nobody has been told. */
+export function statusOf(pid: number): number | undefined {
+  return syscall(SYS.wait4, pid, statusWord.address, __WALL | WNOHANG, 0) === pid ? statusWord.view.getUint32(0, true) : undefined;
+}
+
 /** A wait status taken apart. */
 export const hasStopped = (status: number): boolean => (status & 0xff) === 0x7f;
 export const stopSignal = (status: number): number => (status >> 8) & 0xff;
-/** The signal with which the task goes on: none where a call begins or ends (PTRACE_O_TRACESYSGOOD). */
-export const heldSignal = (status: number): number => (stopSignal(status) === (SIGTRAP | 0x80) ? 0 : stopSignal(status));
+/** The status of a task whose call begins or ends (PTRACE_O_TRACESYSGOOD). */
+export const AT_CALL = ((SIGTRAP | 0x80) << 8) | 0x7f;
+export const isAtCall = (status: number): boolean => status === AT_CALL;
+/** The signal with which the task goes on: none where a call begins or ends. */
+export const heldSignal = (status: number): number => (isAtCall(status) ? 0 : stopSignal(status));
 /** PTRACE_EVENT_*; 0 for a signal that is about to be delivered. */
 export const stopEvent = (status: number): number => status >> 16;
 
 /** What its event tells besides: after an execve, the id that the thread had before it. 0 where it has been killed meanwhile. */
 export function eventMessage(pid: number): number {
   return syscall(SYS.ptrace, pt.PTRACE_GETEVENTMSG, pid, 0, statusWord.address) < 0 ? 0 : statusWord.view.getUint32(0, true);
+}
+
+/** The same as `interrupt`, for one that may be gone. @returns whether it is there. */
+export function tryInterrupt(pid: number): boolean {
+  return syscall(SYS.ptrace, pt.PTRACE_INTERRUPT, pid, 0, 0) === 0;
 }
 
 /** How a stopped task goes on. One that has been killed meanwhile is told of by `waitAny`. */
@@ -95,10 +112,16 @@ export function killTask(pid: number): void {
 /** si_code of a stop at a trapped call. Source: Linux kernel/ptrace.c, ptrace_event. */
 const CALL_STOP = (pt.PTRACE_EVENT_SECCOMP << 8) | SIGTRAP;
 
+/** The same where one begins or ends. Source: Linux include/linux/ptrace.h, ptrace_report_syscall. */
+const PLAIN_CALL_STOP = SIGTRAP | 0x80;
+
+/** Behind struct ptrace_syscall_info, in what `TracedCall.save` makes. */
+const SAVED = { pid: pt.SYSCALL_INFO.size, contested: pt.SYSCALL_INFO.size + 4, size: pt.SYSCALL_INFO.size + 8 } as const;
+
 /** The trapped call that a stopped task is at; what is said of "the call" holds until the next `load`. */
 export class TracedCall {
   pid = 0;
-  readonly #block = permanentBlock(pt.SYSCALL_INFO.size);
+  readonly #block = permanentBlock(SAVED.size);
   readonly #view = this.#block.view;
   readonly #info = permanentBlock(SIGINFO_SIZE);
   /** Whether somebody else can come to have the caller's id while it is at the call. */
@@ -123,7 +146,26 @@ export class TracedCall {
   isWaiting(): boolean {
     if (!this.#contested) return true;
     this.written = true;
-    return syscall(SYS.ptrace, pt.PTRACE_GETSIGINFO, this.pid, 0, this.#info.address) === 0 && this.#info.view.getInt32(SI_CODE_OFFSET, true) === CALL_STOP;
+    return syscall(SYS.ptrace, pt.PTRACE_GETSIGINFO, this.pid, 0, this.#info.address) === 0 && [CALL_STOP, PLAIN_CALL_STOP].includes(this.#info.view.getInt32(SI_CODE_OFFSET, true));
+  }
+
+  get isContested(): boolean {
+    return this.#contested;
+  }
+
+  /** A copy of "the call", for `resume`. */
+  save(): Uint8Array {
+    this.#view.setUint32(SAVED.pid, this.pid, true);
+    this.#view.setUint8(SAVED.contested, Number(this.#contested));
+    return this.#block.bytes.slice();
+  }
+
+  /** Makes a call that has been read before "the call" again. */
+  resume(saved: Uint8Array): void {
+    this.#block.bytes.set(saved);
+    this.pid = this.#view.getUint32(SAVED.pid, true);
+    this.#contested = this.#view.getUint8(SAVED.contested) !== 0;
+    this.written = false;
   }
 
   /**
@@ -136,7 +178,12 @@ export class TracedCall {
     return skipped < 0 ? skipped : this.#poke(pt.REGISTERS.ax, result);
   }
 
-  #poke(register: number, value: number): number {
+  /** Has the call be another, or its result. @returns 0 or -ESRCH. */
+  poke(register: "ax" | "originalAx", value: number | bigint): number {
+    return this.#poke(pt.REGISTERS[register], value);
+  }
+
+  #poke(register: number, value: number | bigint): number {
     return syscall(SYS.ptrace, pt.PTRACE_POKEUSR, this.pid, register, value);
   }
 
@@ -153,5 +200,16 @@ export class TracedCall {
   /** Argument 0 to 5 as the kernel takes an `int`: its low 32 bits, signed. */
   int(index: number): number {
     return this.#view.getInt32(pt.SYSCALL_INFO.args + 8 * index, true);
+  }
+
+  /** Argument 0 to 5 as the kernel takes an offset: signed; exact between -2^53 and 2^53. */
+  signed(index: number): number {
+    const at = pt.SYSCALL_INFO.args + 8 * index;
+    return this.#view.getUint32(at, true) + this.#view.getInt32(at + 4, true) * 0x1_0000_0000;
+  }
+
+  /** Argument 0 to 5 with all its bits, signed. */
+  wide(index: number): bigint {
+    return this.#view.getBigInt64(pt.SYSCALL_INFO.args + 8 * index, true);
   }
 }

@@ -1,6 +1,8 @@
 /** Waiting without an event loop, which a forked child does not have. */
 
 import process from "node:process";
+import { SYS } from "./arch.ts";
+import { syscall } from "./syscall.unsafe.ts";
 
 /** Milliseconds of CLOCK_MONOTONIC. The global `performance` is a module that takes milliseconds to load. */
 export const now = () => Number(process.hrtime.bigint()) / 1e6;
@@ -21,4 +23,9 @@ export function waitUntil(timeoutMs: number, done: () => boolean): boolean {
     sleepMs(pause);
   }
   return true;
+}
+
+/** Lets others run first. Source: sched_yield(2). */
+export function yieldProcessor(): void {
+  syscall(SYS.sched_yield);
 }

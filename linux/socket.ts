@@ -102,7 +102,7 @@ function messageHeader(s: Scratch, data: { address: number; size: number }, cont
 }
 
 /** Sends one message, with copies of at most 16 descriptors. @throws SysError EPIPE where the peer is gone; no SIGPIPE. */
-export function sendMessage(socket: FdLike, data: Uint8Array, fds: readonly FdLike[] = []): void {
+export function sendMessage(socket: FdLike, data: Uint8Array, fds: readonly FdLike[] = [], flags = MSG_NOSIGNAL | MSG_EOR): void {
   if (fds.length > MAX_FDS) throw new RangeError(`${fds.length} descriptors in one message`);
   using s = scratch();
   const payload = s.reserve(data.length);
@@ -115,7 +115,7 @@ export function sendMessage(socket: FdLike, data: Uint8Array, fds: readonly FdLi
     for (const [i, fd] of fds.entries()) control.view.setInt32(CMSG_HEADER + 4 * i, fdNumber(fd), true);
   }
   const header = messageHeader(s, payload, control);
-  check(retrying(SYS.sendmsg, fdNumber(socket), header.address, MSG_NOSIGNAL | MSG_EOR), "sendmsg");
+  check(retrying(SYS.sendmsg, fdNumber(socket), header.address, flags), "sendmsg");
 }
 
 export interface Message {

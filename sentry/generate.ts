@@ -9,7 +9,8 @@ import { compileStrictSentryFilter } from "./strict/policy.ts";
 export const generated: Readonly<Record<string, () => string>> = {
   "compiled.ts": () => filterModule("sentryFilter", "policy.ts", compileSentryFilter("notify")),
   "platform/ptrace/compiled.ts": () => filterModule("tracingSentryFilter", "policy.ts", compileSentryFilter("ptrace")),
-  "strict/compiled.ts": () => filterModule("strictSentryFilter", "policy.ts", compileStrictSentryFilter()),
+  "strict/compiled.ts": () => filterModule("strictSentryFilter", "policy.ts", compileStrictSentryFilter("notify")),
+  "strict/compiled-ptrace.ts": () => filterModule("strictTracingSentryFilter", "policy.ts", compileStrictSentryFilter("ptrace")),
 };
 
 if (import.meta.main) for (const [path, content] of Object.entries(generated)) writeFileSync(join(import.meta.dirname, path), content());

@@ -24,6 +24,7 @@ import type { PolicyName } from "../policies/syscalls/trapped.ts";
 import { sentryFilter } from "./compiled.ts";
 import { tracingSentryFilter } from "./platform/ptrace/compiled.ts";
 import { strictSentryFilter } from "./strict/compiled.ts";
+import { strictTracingSentryFilter } from "./strict/compiled-ptrace.ts";
 import { Tasks } from "./tasks.ts";
 
 export interface SentryJail {
@@ -60,10 +61,14 @@ export function enterSentryJail({ ids, keep, inherited, descriptors = DESCRIPTOR
   return new Tasks(proc);
 }
 
+const FILTERS: Readonly<Record<PolicyName, Readonly<Record<PlatformName, () => Uint8Array>>>> = {
+  balanced: { notify: sentryFilter, ptrace: tracingSentryFilter },
+  strict: { notify: strictSentryFilter, ptrace: strictTracingSentryFilter },
+};
+
 /** The last step, after which there is nothing left but to serve: what that does not take is refused. */
 export function refuseOtherCalls(policy: PolicyName = "balanced", platform: PlatformName = "notify"): void {
-  const filter = platform === "ptrace" ? tracingSentryFilter : policy === "strict" ? strictSentryFilter : sentryFilter;
-  inStep("seccomp", () => setSeccompFilter(filter(), 0));
+  inStep("seccomp", () => setSeccompFilter(FILTERS[policy][platform](), 0));
 }
 
 /** RLIMIT_* numbers and their values. Source: Linux include/uapi/asm-generic/resource.h. */

@@ -11,7 +11,7 @@ import { SO_PEERCRED, SOL_SOCKET } from "../linux/socket.ts";
 import { bits, int, named, when } from "../policies/syscalls/checks.ts";
 import { compileAllowList } from "../policies/syscalls/filter.ts";
 import type { PlatformName } from "../policies/syscalls/platform.ts";
-import { denied, native, type Group } from "../policies/syscalls/row.ts";
+import { denied, native, type Case, type Group } from "../policies/syscalls/row.ts";
 
 const MAP_SHARED = 1;
 const CLOCK_MONOTONIC = 1;
@@ -25,6 +25,12 @@ const TRACER_REQUESTS = {
   PTRACE_GETEVENTMSG: pt.PTRACE_GETEVENTMSG,
   PTRACE_GETSIGINFO: pt.PTRACE_GETSIGINFO,
 };
+
+/** @param more requests besides. */
+export const tracing = (more: Readonly<Record<string, number>> = {}): readonly Case[] => [
+  named(0, { ...TRACER_REQUESTS, ...more }, native, [], 64),
+  named(2, pt.REGISTERS, native, [{ index: 0, op: "eq", value: BigInt(pt.PTRACE_POKEUSR) }], 64),
+];
 
 const everySentry: readonly Group[] = [
   {
@@ -91,10 +97,7 @@ const ofPlatform: Readonly<Record<PlatformName, readonly Group[]>> = {
     {
       reason: "Following the guest's tasks, over which alone it has the right; of their registers a call's number and result, of their memory nothing",
       names: "ptrace",
-      cases: [
-        named(0, TRACER_REQUESTS, native, [], 64),
-        named(2, pt.REGISTERS, native, [{ index: 0, op: "eq", value: BigInt(pt.PTRACE_POKEUSR) }], 64),
-      ],
+      cases: tracing(),
       outcome: denied("EPERM"),
     },
     { reason: "Waiting for calls", names: "wait4", outcome: native },

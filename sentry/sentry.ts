@@ -74,7 +74,8 @@ export function serveSandbox({ first, platform, channel, admit, strict }: Sentry
       removed = true;
     }
     // Its mounts, and with them its gofers, end when nobody is in them.
-    if (removed && entries.every(({ kind }) => kind !== "source")) strict?.leave();
+    // On platform ptrace its tracer says when.
+    if (removed && platform === strict && entries.every(({ kind }) => kind !== "source")) strict.leave();
     return removed;
   }
 

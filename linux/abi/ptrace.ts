@@ -3,6 +3,8 @@
 export const PTRACE_TRACEME = 0;
 export const PTRACE_POKEUSR = 6;
 export const PTRACE_CONT = 7;
+export const PTRACE_GETREGS = 12;
+export const PTRACE_SETREGS = 13;
 export const PTRACE_DETACH = 17;
 export const PTRACE_SYSCALL = 24;
 export const PTRACE_GETEVENTMSG = 0x4201;
@@ -10,6 +12,8 @@ export const PTRACE_GETSIGINFO = 0x4202;
 export const PTRACE_SEIZE = 0x4206;
 export const PTRACE_INTERRUPT = 0x4207;
 export const PTRACE_LISTEN = 0x4208;
+export const PTRACE_GETSIGMASK = 0x420a;
+export const PTRACE_SETSIGMASK = 0x420b;
 export const PTRACE_GET_SYSCALL_INFO = 0x420e;
 export const PTRACE_SECCOMP_GET_FILTER = 0x420c;
 export const PTRACE_SECCOMP_GET_METADATA = 0x420d;
@@ -33,6 +37,8 @@ export const PTRACE_SYSCALL_INFO_SECCOMP = 3;
 
 /** Where in struct user_regs_struct of x86-64 a call's result and its number are. Source: Linux arch/x86/include/asm/user_64.h. */
 export const REGISTERS = { ax: 80, originalAx: 120 } as const;
+/** The others that a call has to do with, its six arguments first, and the structure's size. */
+export const CALL_REGISTERS = { args: [112, 104, 96, 56, 72, 64], ip: 128, sp: 152, size: 216 } as const;
 
 /** Sizes of struct seccomp_metadata, struct sock_filter. */
 export const SECCOMP_METADATA_SIZE = 16;

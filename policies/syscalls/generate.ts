@@ -42,6 +42,7 @@ ${entries.join("\n")}
 /** Path from this folder to content. */
 export const generated: Readonly<Record<string, () => string>> = {
   "compiled.ts": compiledModule,
+  "compiled-ptrace-strict.ts": () => filterModule("tracedStrictPolicy", "the strict policy for platform ptrace", compilePolicy(policies.strict, "ptrace")),
   "compiled-ptrace.ts": () => filterModule("tracedPolicy", "the balanced policy for platform ptrace", compilePolicy(policies.balanced, "ptrace")),
   "numbers.ts": numbersModule,
   "../../docs/syscalls.md": () => toMarkdown(policies.balanced),

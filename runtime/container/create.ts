@@ -121,7 +121,7 @@ function createOrDestroy(options: CreateOptions): Container {
   const mode = decideMode(options.mode, options.config, configured.annotations ?? {}, options.log, named);
   const policy = decidePolicy(options.policy ?? (mode === "sentry" ? options.config.policy : undefined), configured.annotations ?? {}, mode, named);
   const group = mode === "sentry" && named !== undefined ? inStep("sandbox", () => joinGroup(options.root, named, configured, policy)) : undefined;
-  const platform = mode === "sentry" ? decidePlatform(options.platform, policy, group, options.log) : "notify";
+  const platform = mode === "sentry" ? decidePlatform(options.platform, group, options.log) : "notify";
   using ids = mode === "sentry" ? inStep("sandbox ids", () => claimIds(group)) : undefined;
   const bounded = withEgress(configured, options.config, mode, options.composed !== undefined);
   const egress = inStep("egress", () => (bounded.annotations?.[EGRESS] === undefined || hasRules(bounded, group?.first) ? undefined : planEgress(bounded, options.id, mode === "sentry")));

@@ -16,7 +16,7 @@ import { applyIoPriority, applyResourceLimits, setScheduler } from "./attributes
 import { environment } from "./environment.ts";
 import { becomeUser, dropCapabilities } from "./identity.ts";
 import { prepareLabels } from "./label.ts";
-import type { ProcessLaunch } from "./launch.ts";
+import type { ProcessLaunch, SeccompLaunch } from "./launch.ts";
 import { findProgram } from "./program.ts";
 
 const FIRST_FREE_FD = 3;
@@ -30,8 +30,9 @@ export function prepareProgram(launch: ProcessLaunch): () => never {
   const { process } = launch;
   const labels = inStep("security label", () => prepareLabels(launch));
   const gate = launch.filters.some((filter) => filter.gate !== undefined) ? reserveGate() : undefined;
-  const stub = createExecStub({ labels, gate: gate?.number });
-  if (process.noNewPrivileges === true) setNoNewPrivileges();
+  const filter = launch.filters.find(isStubs)?.program;
+  const stub = createExecStub({ labels, gate: gate?.number, filter });
+  if (process.noNewPrivileges === true || filter !== undefined) setNoNewPrivileges();
   inStep("scheduler", () => setScheduler(process.scheduler));
   inStep("io priority", () => applyIoPriority(process.ioPriority));
   const env = environment(launch);
@@ -77,8 +78,11 @@ function becomeUnprivileged(launch: ProcessLaunch): void {
   if (process.noNewPrivileges === true) inStep("seccomp", () => loadFilters(launch, false));
 }
 
+/** Whether the stub loads it. */
+const isStubs = ({ gate }: SeccompLaunch): boolean => gate?.loads === true;
+
 function loadFilters({ filters, hostProc }: ProcessLaunch, early: boolean): void {
-  for (const { program, flags, listener } of filters.filter((filter) => filter.early === early)) {
+  for (const { program, flags, listener } of filters.filter((filter) => filter.early === early && !isStubs(filter))) {
     // The pid as the host counts it, which is what the host's procfs calls us.
     const message = listener?.message(Number(readLinkAt(hostProc, "self")));
     const fd = setSeccompFilter(program, flags);

@@ -88,7 +88,7 @@ export interface SeccompLaunch {
   /** Where its notifications go: a connected socket, and what is to be sent with the listener, told the process's pid on the host. */
   readonly listener: { readonly socket: Fd; readonly message: (pid: number) => string } | undefined;
   /** Where the task's way into the sandbox goes that waits to be traced (sentry/platform/ptrace/gate.ts): a connected socket; and where its calls are told of. */
-  readonly gate?: { readonly socket: Fd; readonly strace: TellingTarget | undefined };
+  readonly gate?: { readonly socket: Fd; readonly strace: TellingTarget | undefined; /** Whether the filter is loaded behind it, and not before: the process has no_new_privs for that. */ readonly loads: boolean };
 }
 
 /** What only a container's first process needs. */

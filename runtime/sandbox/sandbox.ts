@@ -30,9 +30,10 @@ import { mountFuseNode } from "../../gofer/fuse/open-device.ts";
 import { enterSentryJail, refuseOtherCalls } from "../../sentry/jail.ts";
 import { Machine, type Chassis } from "../../sentry/machine.ts";
 import { sendFd, type TellingTarget } from "../../sentry/messages.ts";
+import { Lobby } from "../../sentry/platform/ptrace/lobby.ts";
 import { platformStarter } from "../../sentry/platform/start.ts";
-import { tracedPolicy } from "../../policies/syscalls/compiled-ptrace.ts";
 import type { PlatformName } from "../../policies/syscalls/platform.ts";
+import { tracedFilter } from "./trap.ts";
 import { Strict } from "../../sentry/strict/strict.ts";
 import { serveSandbox } from "../../sentry/sentry.ts";
 import type { PolicyName } from "../../policies/syscalls/trapped.ts";
@@ -216,13 +217,15 @@ function forkSentry(request: SandboxRequest, before: ReadonlySet<number>): Made 
   const network = sentryNetwork(policy, spec);
   // Its part of the program (scripts/parts.ts) is loaded here, where there are files.
   const StrictKernel = policy === "strict" ? Strict : undefined;
+  const LobbyOfTraced = policy === "strict" && platform === "ptrace" ? Lobby : undefined;
   const body = () => {
     observation.log.takeStreams();
     inStep("network", network.enter);
     // By itself, while it may: it is not dumpable later, and an ordinary user may not look into it.
     const pidNamespace = open("/proc/self/ns/pid", fcntl.O_RDONLY);
     const held = [...machine.descriptors, ...(ids.lock === undefined ? [] : [ids.lock])];
-    const keep = [theirs, door, pidNamespace, ...held, ...observation.log.descriptors];
+    const lobby = LobbyOfTraced === undefined ? undefined : inStep("lobby", () => new LobbyOfTraced());
+    const keep = [...(lobby?.descriptors ?? []), theirs, door, pidNamespace, ...held, ...observation.log.descriptors];
     const tasks = enterSentryJail({ ids: ids.sentry, keep, inherited, ...(policy === "strict" && { descriptors: STRICT_DESCRIPTORS }) });
     const strict = StrictKernel !== undefined ? new StrictKernel(tasks.proc, network.ofGuest, volumesOf(groups, files)) : undefined;
     rendezvous(theirs, { kind: "ready" }, [pidNamespace]);
@@ -230,7 +233,9 @@ function forkSentry(request: SandboxRequest, before: ReadonlySet<number>): Made 
     const first = { kernel: { machine, tasks, uts }, observer: observation.forSentry(groups), door, held };
     const premises = { chassis: machine.chassis, tasks, calls };
     exitNow(complaining("sentry", observation.log, () => {
-      const started = strict ?? startPlatform({ inherited, tasks, warn: (message) => observation.log.warn(message), filter: tracedPolicy, line: lineOf });
+      const traced = strict !== undefined && lobby !== undefined ? { kernel: strict, lobby } : undefined;
+      const options = { inherited, tasks, warn: (message: string) => observation.log.warn(message), filter: () => tracedFilter(policy), line: lineOf, strict: traced };
+      const started = strict !== undefined && traced === undefined ? strict : startPlatform(options);
       refuseOtherCalls(policy, platform);
       serveSandbox({ first, platform: started, channel: theirs, strict, admit: (admission, fds) => admit(premises, admission, fds) });
     }));

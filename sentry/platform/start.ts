@@ -2,6 +2,8 @@ import { assertNever } from "../../linux/errors.ts";
 import type { NodeResources } from "../../linux/inherited.unsafe.ts";
 import type { PlatformName } from "../../policies/syscalls/platform.ts";
 import { refuseOtherCalls } from "../jail.ts";
+import type { Strict } from "../strict/strict.ts";
+import type { Lobby } from "./ptrace/lobby.ts";
 import type { TellingTarget } from "../messages.ts";
 import type { Tasks } from "../tasks.ts";
 import { notify } from "./notify.ts";
@@ -18,6 +20,8 @@ export interface Premises {
   readonly filter: () => Uint8Array;
   /** A line of a log of this form. */
   readonly line: (form: TellingTarget["form"], text: string) => string;
+  /** Of platform ptrace under the policy strict. */
+  readonly strict?: { readonly kernel: Strict; readonly lobby: Lobby } | undefined;
 }
 
 /**

@@ -28,6 +28,7 @@ const LONGEST = 32;
 
 interface Placeholder {
   readonly description: Description;
+  /** See `#key`. */
   readonly inode: number;
   /** Our end. */
   readonly watch: Fd;
@@ -47,9 +48,6 @@ export class Placeholders {
   readonly #byDescription = new Map<Description, Placeholder[]>();
   readonly #path = permanentBlock(LONGEST);
   readonly #statx = permanentBlock(STATX_SIZE);
-  /** The file system of pipes. */
-  #major = -1;
-  #minor = -1;
 
   constructor(proc: Fd, epoll: Epoll) {
     this.#proc = proc;
@@ -65,17 +63,24 @@ export class Placeholders {
       for (const fd of [given, watch]) fd.close();
       throw error;
     }
-    statx(watch.number, EMPTY_PATH, AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, this.#statx.address);
-    const { view } = this.#statx;
-    this.#major = view.getUint32(DEVICE_MAJOR, true);
-    this.#minor = view.getUint32(DEVICE_MINOR, true);
-    const placeholder = { description, inode: this.#inode, watch, isMarked: false };
+    this.#keep(description, watch, watch);
+    return given;
+  }
+
+  /** As `create`, of a socket that a task of the guest's has made. @param end a copy of it. @param watch what it is connected with. */
+  adopt(description: Description, end: Fd, watch: Fd): void {
+    this.#epoll.add(watch, 0);
+    this.#keep(description, end, watch);
+  }
+
+  #keep(description: Description, named: Fd, watch: Fd): void {
+    statx(named.number, EMPTY_PATH, AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, this.#statx.address);
+    const placeholder = { description, inode: this.#key, watch, isMarked: false };
     const others = this.#byDescription.get(description);
     if (others === undefined) this.#byDescription.set(description, [placeholder]);
     else others.push(placeholder);
     this.#byInode.set(placeholder.inode, placeholder);
     this.#byWatch.set(watch.number, placeholder);
-    return given;
   }
 
   /** Whether there is one for it. */
@@ -92,14 +97,14 @@ export class Placeholders {
     }
     if (result < 0) return { kind: "none", errno: EBADF };
     const { view } = this.#statx;
-    const isPipe = view.getUint32(DEVICE_MAJOR, true) === this.#major && view.getUint32(DEVICE_MINOR, true) === this.#minor;
-    const known = isPipe ? this.#byInode.get(this.#inode) : undefined;
+    const known = view.getUint32(DEVICE_MAJOR, true) === 0 ? this.#byInode.get(this.#key) : undefined;
     return known === undefined ? { kind: "foreign" } : { kind: "ours", description: known.description };
   }
 
-  get #inode(): number {
+  /** Of what was looked at last: the file system, pipes' or sockets', which has no device of its own, and the number of the inode in it, of 32 bits. */
+  get #key(): number {
     const { view } = this.#statx;
-    return view.getUint32(INODE_LOW, true) + view.getUint32(INODE_HIGH, true) * 0x1_0000_0000;
+    return view.getUint32(INODE_HIGH, true) === 0 ? view.getUint32(INODE_LOW, true) + view.getUint32(DEVICE_MINOR, true) * 0x1_0000_0000 : NaN;
   }
 
   /** What `find` has found last, as `inodeOf` has it. */

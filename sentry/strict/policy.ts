@@ -4,13 +4,17 @@
  *
  * Loaded as compiled.ts has it: after a change run `node sentry/generate.ts`.
  */
+import * as pt from "../../linux/abi/ptrace.ts";
+import { SIGNALS } from "../../linux/abi/signal.ts";
 import { ADD_DESCRIPTOR_COMMAND, NOTIFY_COMMANDS } from "../../linux/seccomp-notify.ts";
 import * as abi from "../../linux/abi/socket.ts";
+import { SO_PEERCRED, SOL_SOCKET } from "../../linux/socket.ts";
 import { levels, socketOptions } from "../../policies/syscalls/areas/socket-options.ts";
 import { bits, int, named, when } from "../../policies/syscalls/checks.ts";
 import { compileAllowList } from "../../policies/syscalls/filter.ts";
-import { denied, native, type Group } from "../../policies/syscalls/row.ts";
-import { sentryCalls } from "../policy.ts";
+import type { PlatformName } from "../../policies/syscalls/platform.ts";
+import { denied, native, type Case, type Group } from "../../policies/syscalls/row.ts";
+import { sentryCalls, tracing } from "../policy.ts";
 
 const CLONE_NEWUSER = 0x1000_0000;
 const CLONE_NEWNET = 0x4000_0000;
@@ -22,7 +26,7 @@ const TERMINAL = {
 };
 const FCNTL = { F_GETFL: 3, F_SETFL: 4, F_OFD_GETLK: 36, F_OFD_SETLK: 37, F_ADD_SEALS: 1033, F_GET_SEALS: 1034 };
 /** What is told apart here otherwise than under every policy. */
-const REPLACED = new Set(["ioctl"]);
+const REPLACED = new Set(["ioctl", "ptrace", "kill", "epoll_ctl", "getsockopt"]);
 
 /** FIONREAD is TERMINAL's. */
 const SOCKET = { TIOCOUTQ: 0x5411, SIOCATMARK: 0x8905, ...abi.INTERFACE_COMMANDS, SIOCGIFCONF: abi.SIOCGIFCONF };
@@ -38,6 +42,10 @@ const kinds = [abi.AF_INET, abi.AF_INET6].flatMap((family) => [
 ]);
 const NEVER_WAITING = abi.MSG_DONTWAIT | abi.MSG_NOSIGNAL;
 
+const options = Object.entries(levels).map(([level, number]) => named(2, socketOptions[level as keyof typeof levels], native, [int(1, number)]));
+const STOPS = { SIGTTIN: SIGNALS.SIGTTIN, SIGTTOU: SIGNALS.SIGTTOU };
+const REGISTERS = { PTRACE_GETREGS: pt.PTRACE_GETREGS, PTRACE_SETREGS: pt.PTRACE_SETREGS, PTRACE_GETSIGMASK: pt.PTRACE_GETSIGMASK, PTRACE_SETSIGMASK: pt.PTRACE_SETSIGMASK };
+
 const sockets: readonly Group[] = [
   {
     reason: "Sockets for the guest, of the kinds that it may ask for; none of AF_UNIX, which would lead to names of the host",
@@ -50,21 +58,24 @@ const sockets: readonly Group[] = [
   },
   { reason: "What is done with them, in the guest's network namespace", names: "bind connect listen getsockname getpeername shutdown", outcome: native },
   { reason: "Data, without ever waiting", names: "sendmsg", cases: [when("flags with MSG_DONTWAIT and MSG_NOSIGNAL", [bits(2, NEVER_WAITING, NEVER_WAITING)], native)], outcome: denied("EPERM") },
-  {
-    reason: "The options that the guest may set and read",
-    names: "setsockopt getsockopt",
-    cases: Object.entries(levels).map(([level, number]) => named(2, socketOptions[level as keyof typeof levels], native, [int(1, number)])),
-    outcome: denied("EPERM"),
-  },
+  { reason: "The options that the guest may set", names: "setsockopt", cases: options, outcome: denied("EPERM") },
 ];
 
+const group = (names: string, reason: string, ...cases: readonly Case[]): Group => ({ names, reason, cases, outcome: denied("EPERM") });
+
+/** What differs by platform: the same calls, with more or fewer arguments. */
+function ofPlatform(platform: PlatformName): readonly Group[] {
+  const isTracer = platform === "ptrace";
+  const answering = isTracer ? [] : [named(1, { ...NOTIFY_COMMANDS, ...ADD_DESCRIPTOR_COMMAND }, native)];
+  return [
+    group("ioctl", "Taking and answering calls, giving descriptors, what of a terminal is asked by commands, and what is told about sockets and interfaces", ...answering, named(1, TERMINAL, native), named(1, SOCKET, native)),
+    group("kill", "Stopping a process group that reads from its terminal in the background: over no process has it a right but its guest's", named(1, isTracer ? { ...STOPS, SIGKILL: SIGNALS.SIGKILL } : STOPS, native)),
+    group("getsockopt", "The options that the guest may read, and who stands at a gate", ...options, ...(isTracer ? [when("SO_PEERCRED", [int(1, SOL_SOCKET), int(2, SO_PEERCRED)], native)] : [])),
+    ...(isTracer ? [group("ptrace", "Following the guest's tasks, over which alone it has the right, and having them make calls in the place of their own", ...tracing(REGISTERS))] : []),
+  ];
+}
+
 const own: readonly Group[] = [
-  {
-    reason: "Taking and answering calls, giving descriptors, what of a terminal is asked by commands, and what is told about sockets and interfaces",
-    names: "ioctl",
-    cases: [named(1, { ...NOTIFY_COMMANDS, ...ADD_DESCRIPTOR_COMMAND }, native), named(1, TERMINAL, native), named(1, SOCKET, native)],
-    outcome: denied("EPERM"),
-  },
   {
     reason: "Into the guest's user namespace, which answers for its file systems, its network namespace, where its sockets are, and its cgroup namespace, in whose words /proc tells; the sentry's rights over them are those it has over the guest",
     names: "setns",
@@ -88,17 +99,11 @@ const own: readonly Group[] = [
   },
   { reason: "Extended attributes and changes of the guest's files", names: "getxattr setxattr listxattr removexattr inotify_init1 inotify_add_watch inotify_rm_watch", outcome: native },
   { reason: "Open files of the guest's", names: "pwrite64 lseek getdents64 ftruncate fsync fdatasync fallocate flock fstatfs", outcome: native },
-  {
-    reason: "Stopping a process group that reads from its terminal in the background: over no process has it a right but its guest's",
-    names: "kill",
-    cases: [named(1, { SIGTTIN: 21, SIGTTOU: 22 }, native)],
-    outcome: denied("EPERM"),
-  },
   { reason: "Files in memory that the guest asks for", names: "memfd_create", outcome: native },
   { reason: "Flags and locks of open files, seals of files in memory", names: "fcntl", cases: [named(1, FCNTL, native)], outcome: denied("EPERM") },
 ];
 
-export const strictSentryCalls: readonly Group[] = [...sentryCalls("notify").filter(({ names }) => !REPLACED.has(names)), ...own, ...sockets];
+export const strictSentryCalls = (platform: PlatformName): readonly Group[] => [...sentryCalls(platform).filter(({ names }) => !REPLACED.has(names)), ...ofPlatform(platform), ...own, ...sockets];
 
 /** struct sock_filter[]; takes tens of milliseconds. */
-export const compileStrictSentryFilter = (): Uint8Array => compileAllowList(strictSentryCalls, "EPERM");
+export const compileStrictSentryFilter = (platform: PlatformName): Uint8Array => compileAllowList(strictSentryCalls(platform), "EPERM");

@@ -1,6 +1,7 @@
 /** poll(2), select(2): what of several descriptions is ready. */
 import { EBADF, EFAULT, EINVAL, ENOSYS } from "../../linux/abi/errno.ts";
 import { POLLERR, POLLFD_SIZE, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI } from "../../linux/abi/poll.ts";
+import { Listener } from "../../linux/seccomp-notify.ts";
 import { CONTINUE } from "../platform/platform.ts";
 import type { Description } from "./description.ts";
 import { buffer, copyIn, copyOut, signed, small, wide } from "./memory.ts";
@@ -74,6 +75,10 @@ const waitInKernel: Wait = (_call, strict, files, events) => {
 };
 
 function waitUnder(call: Trapped, strict: Strict, address: number): Wait | number {
+  if (!(call instanceof Listener)) {
+    call.waitUnder(address);
+    return waitHere;
+  }
   const copied = copyIn(call, address, small, 8);
   if (copied < 0) return copied;
   return small.view.getBigUint64(0, true) === strict.blockedSignals(call) ? waitHere : waitInKernel;

@@ -20,6 +20,7 @@ import { PollSet } from "../../linux/poll-set.ts";
 import { changeDirectoryTo, changeRoot, getPid, killThread } from "../../linux/process.ts";
 import { Listener } from "../../linux/seccomp-notify.ts";
 import { now } from "../../linux/sleep.ts";
+import type { StrictCall } from "../platform/ptrace/strict-call.ts";
 import { CONTINUE, type Call, type Handle, type Platform, type Source } from "../platform/platform.ts";
 import { strictHandlers } from "./handlers.ts";
 import { Acting, NOBODY } from "./acting.ts";
@@ -128,11 +129,11 @@ export class Strict implements Platform {
 
   /** For the dispatcher, which hands over the calls that `attach` has received. */
   get handlers(): Readonly<Record<string, (call: Call) => number>> {
-    return Object.fromEntries(Object.entries(strictHandlers).map(([name, handler]) => [name, (call: Call) => this.#handle(handler, call as Listener)]));
+    return Object.fromEntries(Object.entries(strictHandlers).map(([name, handler]) => [name, (call: Call) => this.#handle(handler, call as Trapped)]));
   }
 
   /** What the kernel refuses us where we had not thought of it, it refuses the caller: a guest that has found such a place is not to end the sandbox by it. */
-  #handle(handler: Handler, call: Listener): number {
+  #handle(handler: Handler, call: Trapped): number {
     try {
       return handler(call, this);
     } catch (error) {
@@ -142,7 +143,7 @@ export class Strict implements Platform {
     }
   }
 
-  #waitForErrand(call: Listener): number {
+  #waitForErrand(call: Trapped): number {
     const trip = this.errands.end(true);
     this.waiting.add(call, [], 0, Infinity, trip);
     return WAITS;
@@ -164,13 +165,16 @@ export class Strict implements Platform {
   }
 
   #receive(listener: Listener, handle: Handle): boolean {
-    if (listener.receive() < 0) return true;
-    this.waiting.forget(listener.pid);
-    this.#deadline = this.#held = undefined;
-    if (this.#lent.size > 0) this.#takeBackLent(listener);
-    this.#answer(listener, handle);
-    this.resume(handle);
+    if (listener.receive() === 0) this.received(listener, handle);
     return true;
+  }
+
+  received(call: Trapped, handle: Handle): void {
+    this.waiting.forget(call.pid);
+    this.#deadline = this.#held = undefined;
+    if (this.#lent.size > 0) this.#takeBackLent(call);
+    this.#answer(call, handle);
+    this.resume(handle);
   }
 
   /** Makes what has been woken again. */
@@ -188,11 +192,13 @@ export class Strict implements Platform {
     }
   }
 
-  #answer(call: Listener, handle: Handle): void {
+  #answer(call: Trapped, handle: Handle): void {
     this.#undo = undefined;
     this.errands.begin(call, this.#held);
     const result = handle(call);
     this.errands.end(false);
+    // A listener's is left by leaving it alone.
+    if (result === WAITS && !(call instanceof Listener)) call.leave();
     if (result === WAITS || result === ANSWERED) return;
     const delivered = result === CONTINUE ? call.letRun() : call.answer(result);
     if (delivered === -ENOENT) this.#takeBack();
@@ -217,7 +223,7 @@ export class Strict implements Platform {
     return CONTINUE;
   }
 
-  #takeBackLent(call: Listener): void {
+  #takeBackLent(call: Trapped): void {
     const lent = this.#lent.get(call.pid);
     if (lent === undefined) return;
     this.#lent.delete(call.pid);
@@ -532,6 +538,7 @@ export class Strict implements Platform {
 
   /** Answers with a descriptor for the description. */
   give(call: Trapped, description: Description, closeOnExec: boolean): number {
+    if (!(call instanceof Listener)) return this.#adoptSocket(call, description, closeOnExec);
     using given = this.#place(description);
     if (given === undefined) return -EMFILE;
     const result = call.answerWithDescriptor(given, closeOnExec);
@@ -544,12 +551,34 @@ export class Strict implements Platform {
     const writable = copyOut(call, address, small, 8);
     if (writable < 0) return writable;
     for (const [i, description] of [one, other].entries()) {
-      using given = this.#place(description);
-      const number = given === undefined ? -EMFILE : call.addDescriptor(given, closeOnExec);
+      const number = this.#add(call, description, closeOnExec);
       if (number < 0) return number;
       small.view.setInt32(4 * i, number, true);
     }
     return copyOut(call, address, small, 8);
+  }
+
+  #add(call: Trapped, description: Description, closeOnExec: boolean): number {
+    if (!(call instanceof Listener)) return this.#adoptSocket(call, description, closeOnExec);
+    using given = this.#place(description);
+    return given === undefined ? -EMFILE : call.addDescriptor(given, closeOnExec);
+  }
+
+  /** The caller makes itself what is to stand for the description. @returns its number or the negative errno. */
+  #adoptSocket(call: StrictCall, description: Description, closeOnExec: boolean): number {
+    madeBy(undefined);
+    const number = call.makeSocket(closeOnExec);
+    const copy = number < 0 ? number : this.copyDescriptor(call, number);
+    if (copy >= 0) {
+      using end = new Fd(copy);
+      const watch = call.otherEndOf(end);
+      if (watch !== undefined) {
+        this.#placeholders.adopt(description, end, watch);
+        return number;
+      }
+    }
+    if (!this.#placeholders.has(description)) description.close();
+    return number < 0 ? number : -EMFILE;
   }
 
   /** @returns undefined where the sentry has no more descriptors; a description that nobody has then is closed. */

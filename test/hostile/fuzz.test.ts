@@ -66,15 +66,17 @@ test("random operations on files of the root and of a volume", { timeout: (full 
   expect(operations).toBeGreaterThan(1000 * full);
 });
 
-/** A sixth of the time: what it is there for are the sentry's answers, not the kernel's. There is no such policy on platform ptrace. */
+/** A sixth of the time: what it is there for are the sentry's answers, not the kernel's. */
 const strictly = { policy: "strict", seconds: Math.ceil(full / 6) };
 
 const programs: readonly [what: string, program: string, count: RegExp][] = [
   ["random system calls, under the policy strict", "calls", /calls (\d+) children/],
   ["random operations on files, under the policy strict", "files", /operations (\d+)\n/],
 ];
-test.each(process.env["TSSANDBOX_PLATFORM"] === "ptrace" ? [] : programs)("%s", { timeout: (full + 60) * 1000 }, async (_what, program, count) => {
+test.each(programs)("%s", { timeout: (full + 60) * 1000 }, async (_what, program, count) => {
   const output = await fuzz(program, ["/tmp", "/volume"], strictly);
   console.log(output);
-  expect(Number(count.exec(output)?.[1])).toBeGreaterThan(100 * strictly.seconds);
+  // A descriptor takes a tracer several times as long.
+  const least = process.env["TSSANDBOX_PLATFORM"] === "ptrace" ? 10 : 100;
+  expect(Number(count.exec(output)?.[1])).toBeGreaterThan(least * strictly.seconds);
 });

@@ -46,7 +46,7 @@ export class Gate implements Source {
   }
 
   #open(pid: number, handle: Handle): void {
-    const result = trySeize(pid, this.#sink !== undefined);
+    const result = trySeize(pid, this.#sink !== undefined ? "all" : this.#tracer.callStops);
     if (result < 0) throw new SysError({ syscall: "ptrace", errno: -result, path: `PTRACE_SEIZE ${pid}` });
     const sink = this.#sink;
     this.#sink = undefined;

@@ -6,9 +6,12 @@ import { forgoStopSignals } from "../../../linux/signal.ts";
 import type { TellingTarget } from "../../messages.ts";
 import { BoundedSink } from "../../strace-sink.ts";
 import type { Tasks } from "../../tasks.ts";
+import type { Strict } from "../../strict/strict.ts";
 import type { Platform, WaitSet } from "../platform.ts";
+import { Batch } from "./batch.ts";
 import { Bell, type BellBirth } from "./bell.ts";
 import { Gate } from "./gate.ts";
+import type { Lobby } from "./lobby.ts";
 import { Tracer } from "./tracer.ts";
 
 /** To be called before the sentry is born, for what `startPtrace` may be asked to tell. */
@@ -16,7 +19,6 @@ export { loadNames } from "../../strace.ts";
 
 /** The kernel tells of the task first that was followed last. So that none waits for ever, all that have stopped are taken down now and then before one goes on. */
 const FAIR_EVERY = 16;
-const MOST_AT_ONCE = 256;
 
 /** A poll set, waited for by the bell while the tasks are served. */
 class TracingSet implements WaitSet {
@@ -27,13 +29,13 @@ class TracingSet implements WaitSet {
   #turns = 0;
   /** Of the bell's stop; undefined while it waits. */
   #rung: number | undefined;
-  readonly #pids = new Uint32Array(MOST_AT_ONCE);
-  readonly #statuses = new Uint32Array(MOST_AT_ONCE);
+  readonly #batch: Batch;
 
-  constructor(capacity: number, bell: Bell, tracer: Tracer) {
+  constructor(capacity: number, bell: Bell, tracer: Tracer, batch: Batch) {
     this.#set = new PollSet(capacity);
     this.#bell = bell;
     this.#tracer = tracer;
+    this.#batch = batch;
   }
 
   get size(): number {
@@ -72,13 +74,12 @@ class TracingSet implements WaitSet {
   }
 
   #takeAll(): void {
-    let count = 0;
-    do {
-      this.#pids[count] = waited.pid;
-      this.#statuses[count++] = waited.status;
-    } while (count < MOST_AT_ONCE && waitAny(false));
-    for (let i = 0; i < count; i++) this.#take(this.#pids[i] ?? 0, this.#statuses[i] ?? 0);
+    do this.#batch.add(waited.pid, waited.status);
+    while (!this.#batch.isFull && waitAny(false));
+    this.#batch.serve(this.#takeOne);
   }
+
+  readonly #takeOne = (pid: number, status: number): void => this.#take(pid, status);
 
   #take(pid: number, status: number): void {
     if (pid === this.#bell.pid) this.#rung = status;
@@ -94,6 +95,7 @@ export interface PtraceOptions extends BellBirth {
   readonly filter: () => Uint8Array;
   /** A line of a log of this form. */
   readonly line: (form: TellingTarget["form"], text: string) => string;
+  readonly strict?: { readonly kernel: Strict; readonly lobby: Lobby } | undefined;
 }
 
 /** Preconditions: the process is confined, but for its filter; `loadNames` has been called before. */
@@ -102,10 +104,13 @@ export function startPtrace(options: PtraceOptions): Platform {
   // One less thing for the kernel to do at each trapped call.
   forgoStopSignals();
   const tracer = new Tracer(options.tasks, options.filter);
+  const batch = new Batch();
+  const { strict } = options;
+  if (strict !== undefined) tracer.followStrictly(strict.kernel, strict.lobby, batch);
   const sinkOf = ({ fd, form }: TellingTarget) => new BoundedSink(fd, (text) => options.line(form, text));
   return {
     name: "ptrace",
     attach: (fd, strace) => new Gate(fd, tracer, options.warn, strace === undefined ? undefined : sinkOf(strace)),
-    waitSet: (capacity) => new TracingSet(capacity, bell, tracer),
+    waitSet: (capacity) => new TracingSet(capacity, bell, tracer, batch),
   };
 }

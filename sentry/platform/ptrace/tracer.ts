@@ -1,12 +1,16 @@
 /** What becomes of the stops of the guest's tasks. What a stop is about, it says itself; only whose task it is has to be known, where there are several containers. */
 import { PTRACE_EVENT_CLONE, PTRACE_EVENT_EXEC, PTRACE_EVENT_SECCOMP, PTRACE_EVENT_STOP } from "../../../linux/abi/ptrace.ts";
 import { SIGNALS } from "../../../linux/abi/signal.ts";
-import { eventMessage, hasStopped, heldSignal, killTask, leaveStopped, letGo, letGoToCall, stopEvent, stopSignal, TracedCall } from "../../../linux/seccomp-trace.ts";
+import { AT_CALL, eventMessage, hasStopped, heldSignal, isAtCall, killTask, leaveStopped, letGo, letGoToCall, stopEvent, stopSignal, TracedCall, type CallStops } from "../../../linux/seccomp-trace.ts";
 import { decodeStatus } from "../../../linux/tracing.ts";
 import { answersUnder } from "../../strace-answer.ts";
 import { Strace, type Sink } from "../../strace.ts";
 import type { Tasks } from "../../tasks.ts";
 import { CONTINUE, type Handle } from "../platform.ts";
+import type { Strict } from "../../strict/strict.ts";
+import type { Batch } from "./batch.ts";
+import type { Lobby } from "./lobby.ts";
+import { Strictly } from "./strictly.ts";
 
 export class Tracer {
   readonly #tasks: Tasks;
@@ -22,6 +26,8 @@ export class Tracer {
   readonly #mixedUp = new Set<number>();
   /** Once it is asked for. */
   #strace: Strace | undefined;
+  /** Under the policy strict. */
+  #strictly: Strictly | undefined;
 
   /** @param filter the guest's. */
   constructor(tasks: Tasks, filter: () => Uint8Array) {
@@ -32,11 +38,24 @@ export class Tracer {
   /** A process that is followed from now on. @param sink where its calls are to be told of. */
   admit(pid: number, handle: Handle, sink: Sink | undefined): void {
     this.#first ??= handle;
+    this.#strictly?.hasTask(pid);
     if (handle !== this.#first) this.#others.set(pid, handle);
     if (sink === undefined) return;
     this.#strace ??= new Strace({ guestPid: (task) => this.#tasks.guestPid(task), answeredBy: answersUnder(this.#filter()) });
     // It is the stub, which makes calls of its own before it executes the program.
     this.#strace.begin(pid, sink, "from-execve");
+  }
+
+  /** Preconditions: nobody is followed yet. @param batch where stops may be that have not been handed to `take`. */
+  followStrictly(strict: Strict, lobby: Lobby, batch: Batch): void {
+    const processOf = (pid: number) => this.#tasks.kinOf(pid).process;
+    const lost = (pid: number, status: number) => this.take(pid, status);
+    this.#strictly = new Strictly(strict, { batch, lobby, processOf, lost, letGo: (pid) => this.#letGo(pid), letGoBehind: (pid) => this.#letGoBehind(pid) });
+  }
+
+  /** What a process is followed with that is not to be told of. */
+  get callStops(): CallStops {
+    return this.#strictly === undefined ? "none" : "some";
   }
 
   /** @param status as wait4(2) tells it. */
@@ -59,10 +78,16 @@ export class Tracer {
       case PTRACE_EVENT_EXEC:
         return this.#executed(pid);
       case 0:
+        if (isAtCall(status) && this.#strictly?.isBack(pid) === true) return;
         return this.#letGo(pid, heldSignal(status));
       default:
         return this.#letGo(pid);
     }
+  }
+
+  #letGoBehind(pid: number): void {
+    if (this.#strace?.has(pid) === true) this.#strace.tell(pid, decodeStatus(pid, AT_CALL));
+    this.#letGo(pid);
   }
 
   #letGo(pid: number, signal = 0): void {
@@ -74,6 +99,7 @@ export class Tracer {
     this.#threaded.delete(pid);
     this.#mixedUp.delete(pid);
     this.#others.delete(pid);
+    this.#strictly?.lacks(pid);
   }
 
   /**
@@ -81,6 +107,7 @@ export class Tracer {
    * its pid namespace.
    */
   #begin(pid: number): void {
+    this.#strictly?.hasTask(pid);
     const isOther = this.#others.size > 0 && !this.#others.has(pid);
     const isUntold = this.#strace?.has(pid) === false;
     if (isOther || isUntold) {
@@ -96,8 +123,11 @@ export class Tracer {
   /** The thread that did so has its leader's id now, and nobody is told of the end of its own. */
   #executed(pid: number): void {
     this.#threaded.delete(pid);
-    const former = this.#others.size > 0 ? eventMessage(pid) : pid;
-    if (former !== pid) this.#others.delete(former);
+    const former = this.#others.size > 0 || this.#strictly !== undefined ? eventMessage(pid) : pid;
+    if (former !== pid) {
+      this.#others.delete(former);
+      this.#strictly?.lacks(former);
+    }
     if (this.#mixedUp.delete(pid)) killTask(pid);
     else this.#letGo(pid);
   }
@@ -105,6 +135,7 @@ export class Tracer {
   #serve(pid: number): void {
     const call = this.#call;
     const handle = this.#others.get(pid) ?? this.#first;
+    if (handle !== undefined && this.#strictly !== undefined) return this.#strictly.serve(pid, this.#threaded.has(pid), handle);
     if (handle === undefined || !call.load(pid, this.#threaded.has(pid))) return;
     const result = handle(call);
     if (result === CONTINUE) this.#letGo(pid);

@@ -1,7 +1,9 @@
 // Every number that the system call instruction takes, made in a sandbox under the policy `strict`, against the table. What is denied must end
 // with the table's errno; what traps must be answered by the sentry, which lives; what is native, as it ends without a sandbox.
 import { copyFileSync } from "node:fs";
+import process from "node:process";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { onPlatform } from "../../../policies/syscalls/platform.ts";
 import { strict } from "../../../policies/syscalls/policy.ts";
 import { denied, errnos } from "../../../policies/syscalls/row.ts";
 import type { Outcome } from "../../../policies/syscalls/row.ts";
@@ -16,7 +18,7 @@ const harmless: Readonly<Record<string, string>> = { seccomp: "2" };
 /** What can be foretold of a result: an errno exactly, that it was none, or how the child ended. */
 const comparable = (outcome = ""): string => outcome.replace(/^returned \d+$/, "returned something");
 
-const byNumber = new Map(strict.rows.map((row) => [row.nr, row]));
+const byNumber = new Map(onPlatform(strict, process.env["TSSANDBOX_PLATFORM"] === "ptrace" ? "ptrace" : "notify").rows.map((row) => [row.nr, row]));
 const numbers = Array.from({ length: END }, (_, nr) => nr);
 const programs = new Programs();
 let results = new Map<number, string>();
@@ -34,7 +36,9 @@ function outcomeOf(nr: number): Outcome {
 }
 
 const nameOf = (nr: number) => byNumber.get(nr)?.name ?? String(nr);
-const native = numbers.filter((nr) => outcomeOf(nr).kind === "native");
+/** Under a tracer SIGCHLD, which the program ignores, interrupts its sleep between two calls (decision 0040); what that goes on with its child has inherited. */
+const DIFFERING: readonly string[] = process.env["TSSANDBOX_PLATFORM"] === "ptrace" ? ["restart_syscall"] : [];
+const native = numbers.filter((nr) => outcomeOf(nr).kind === "native" && !DIFFERING.includes(nameOf(nr)));
 
 beforeAll(async () => {
   const program = programs.build("every-syscall", "-static");

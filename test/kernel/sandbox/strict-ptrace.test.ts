@@ -1,0 +1,5 @@
+// The same on platform ptrace.
+import process from "node:process";
+
+process.env["TSSANDBOX_PLATFORM"] = "ptrace";
+await import("./strict.test.ts");
