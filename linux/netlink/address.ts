@@ -63,6 +63,13 @@ export function isPermanentGlobal({ flags = 0, scope = rt.RT_SCOPE_UNIVERSE }: A
 /** Bits of `flags` that a request may carry; the rest tells a state. Source: ip-address(8). */
 const SETTABLE_FLAGS = rt.IFA_F_NODAD | rt.IFA_F_NOPREFIXROUTE;
 
+/** @throws SysError EADDRNOTAVAIL where the link does not have it */
+export function deleteAddress(socket: RouteSocket, index: number, { address, prefixLength }: Address): void {
+  const local = parseIp(address);
+  const body = concat([rt.encodeIfAddr({ family: ipFamily(local), prefixLength, flags: 0, scope: 0, index }), attribute(rt.IFA_LOCAL, local)]);
+  socket.change(rt.RTM_DELADDR, 0, body, `delete address ${address}/${prefixLength}`);
+}
+
 /** @throws SysError EEXIST; RangeError for what is no address. */
 export function addAddress(socket: RouteSocket, index: number, address: Address): void {
   const local = parseIp(address.address);

@@ -5,7 +5,7 @@ import * as rt from "../abi/rtnetlink.ts";
 import { SysError } from "../errors.ts";
 import { fdNumber, type FdLike } from "../fd.ts";
 import {
-  concat, decodeAttributes, nestedAttribute, type NetlinkMessage, textAttribute, textOf, u32Attribute, u32Of, viewOf,
+  attribute, concat, decodeAttributes, nestedAttribute, type NetlinkMessage, textAttribute, textOf, u32Attribute, u32Of, viewOf,
 } from "./message.ts";
 import type { RouteSocket } from "./route-socket.ts";
 
@@ -74,6 +74,17 @@ export function listLinks(socket: RouteSocket): Link[] {
 export function setLinkUp(socket: RouteSocket, name: string): void {
   const header = rt.encodeIfInfo({ index: 0, flags: rt.IFF_UP, change: rt.IFF_UP });
   socket.change(rt.RTM_NEWLINK, 0, concat([header, nameAttribute(name)]), `link ${name} up`);
+}
+
+/** Takes a link down: it loses its routes, neighbours and IPv6 addresses. @throws SysError ENODEV */
+export function setLinkDown(socket: RouteSocket, name: string): void {
+  const header = rt.encodeIfInfo({ index: 0, flags: 0, change: rt.IFF_UP });
+  socket.change(rt.RTM_NEWLINK, 0, concat([header, nameAttribute(name)]), `link ${name} down`);
+}
+
+/** @param address hardware address. @throws SysError EADDRNOTAVAIL for one of a group; EBUSY where the device must be down for it */
+export function setLinkAddress(socket: RouteSocket, name: string, address: Uint8Array): void {
+  socket.change(rt.RTM_NEWLINK, 0, concat([rt.encodeIfInfo(nobody), nameAttribute(name), attribute(rt.IFLA_ADDRESS, address)]), `link ${name} address`);
 }
 
 /** @param mtu bytes. @throws SysError EINVAL where the link cannot have that */

@@ -31,8 +31,8 @@ export function addRunOptions(command: Command): Command {
     .option("--no-subreaper", "accepted for compatibility; without effect");
 }
 
-/** @param snapshot a directory that the container goes on from. */
-export async function runContainer(globals: Globals, id: string, flags: RunFlags, snapshot?: string): Promise<number> {
+/** @param restored the snapshot that the container goes on from. */
+export async function runContainer(globals: Globals, id: string, flags: RunFlags, restored?: { readonly snapshot: string; readonly network?: string }): Promise<number> {
   const detached = flags.detach === true;
   let relay: Relay | undefined;
   using signals = detached ? undefined : catchSignals();
@@ -42,7 +42,7 @@ export async function runContainer(globals: Globals, id: string, flags: RunFlags
     return (relay = openRelay()).target;
   };
   const options = createOptions(globals, id, flags);
-  const container = await traced("create", globals.config, id, options.bundle, () => createContainer({ ...options, ...(snapshot === undefined ? {} : { mode: "vm", snapshot }), console }));
+  const container = await traced("create", globals.config, id, options.bundle, () => createContainer({ ...options, ...(restored === undefined ? {} : { mode: "vm", ...restored }), console }));
   let terminal: Terminal | undefined;
   try {
     terminal = relay?.attach();

@@ -59,7 +59,13 @@ export function registerVm({ program, action }: Registry): void {
       }),
     );
   addRunOptions(vm.command("restore").argument("<dir>", "from snapshot").argument("<id>").description("a new container that goes on from a snapshot; in the foreground unless --detach"))
-    .action(action((globals, folder: string, id: string, flags: RunFlags) => runContainer(globals, id, { ...flags, bundle: resolve(folder) }, resolve(folder))));
+    .option("--network <path>", "its network namespace, where the snapshot's machine has a network; else the original's, once that has ended")
+    .action(
+      action((globals, folder: string, id: string, { network, ...flags }: RunFlags & { readonly network?: string }) => {
+        const snapshot = resolve(folder);
+        return runContainer(globals, id, { ...flags, bundle: snapshot }, { snapshot, ...(network === undefined ? {} : { network: resolve(network) }) });
+      }),
+    );
   vm
     .command("agent", { hidden: true })
     .option("--listen <path>", "a unix socket instead of vsock: for tests")

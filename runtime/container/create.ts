@@ -79,6 +79,8 @@ export interface CreateOptions {
   readonly composed?: Composed;
   /** A directory from `vm snapshot`, which the container goes on from. */
   readonly snapshot?: string;
+  /** The network namespace of such a container, in the place of the configuration's. */
+  readonly network?: string;
   /** Undefined: the configured one, or else the default. */
   readonly mode: Mode | undefined;
   /** The host's. */

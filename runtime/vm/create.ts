@@ -33,12 +33,12 @@ import { guestSpec, joinedNamespaces } from "./guest-spec.ts";
 import { bootResources, hostChange, hostResources, type HostedMachine } from "./host-resources.ts";
 import { JoinedMachine } from "./join.ts";
 import { HostMachine } from "./machine.ts";
-import { connectNetwork, NO_NETWORK, type NetworkCard } from "./network.ts";
+import { connectNetwork, inPlaceOf, networkOf, NO_NETWORK, noteCards, type MachineNetwork, type NetworkCard } from "./network.ts";
 import { vmmFiles } from "./program-files.ts";
 import { fitMachine } from "./resize.ts";
 import type { FromHost, NewContainer } from "./protocol.ts";
 import { machineSettings, requireHugePages, type MachineSettings } from "./settings.ts";
-import { settingsFrom } from "./snapshot.ts";
+import { settingsFrom, type Restored } from "./snapshot.ts";
 import { endAs, holdSignals, StandIn } from "./stand-in.ts";
 
 /** A guest's kernel boots in less than a second on hardware, and in ten where the hardware is emulated and idle. */
@@ -50,15 +50,17 @@ const PLACES = 16;
 export interface MachinePlan {
   readonly guest: Spec;
   /** A machine of its own, or another's: the state directory with its sockets. */
-  readonly machine: { readonly kind: "new"; readonly settings: MachineSettings; readonly files: JailFiles; readonly places: number; readonly snapshot: string | undefined; readonly grownMegabytes: number } | { readonly kind: "joined"; readonly directory: string };
+  readonly machine: { readonly kind: "new"; readonly settings: MachineSettings; readonly files: JailFiles; readonly places: number; readonly snapshot: Restored | undefined } | { readonly kind: "joined"; readonly directory: string };
   /** Whose machine it joins. */
   readonly first: Container | undefined;
   readonly stays: boolean;
   readonly joins: NewContainer["joins"];
+  /** Path of the network namespace to connect. */
+  readonly network: string | undefined;
 }
 
 /** Everything that can be refused before anything is made. @throws Error in plain words where this host cannot, ConfigError */
-export function planMachine(spec: Spec, named: Named | undefined, { root, id, preserveFds, config, snapshot }: CreateOptions): MachinePlan {
+export function planMachine(spec: Spec, named: Named | undefined, { root, id, preserveFds, config, snapshot, network = networkOf(spec) }: CreateOptions): MachinePlan {
   const readiness = checkVm();
   if (readiness.kind !== "ready" && readiness.kind !== "nested") throw new Error(`mode vm: ${describeReadiness(readiness)}`);
   if (preserveFds > 0) throw new Error("--preserve-fds: a descriptor of the host's means nothing in a machine's guest");
@@ -66,12 +68,12 @@ export function planMachine(spec: Spec, named: Named | undefined, { root, id, pr
   const first = machineOf(named);
   const guest = guestSpec(spec, guestIdOf(self), first !== undefined);
   checkVolumes(spec);
-  if (first !== undefined) return { guest, machine: { kind: "joined", directory: first.directory }, first, stays: false, joins: joinsOf(spec, root, first.record.id) };
+  if (first !== undefined) return { guest, machine: { kind: "joined", directory: first.directory }, first, stays: false, joins: joinsOf(spec, root, first.record.id), network: undefined };
   const settings = machineSettings(spec, config.vm ?? {});
   const restored = snapshot === undefined ? undefined : settingsFrom(snapshot, settings);
-  requireHugePages(restored ?? settings);
+  requireHugePages(restored?.settings ?? settings);
   const places = isOpen(self) ? PLACES : 0;
-  return { guest, machine: { kind: "new", settings: restored ?? settings, files: vmmFiles(), places, snapshot: restored?.snapshot, grownMegabytes: restored?.grownMegabytes ?? 0 }, first, stays: places === 0, joins: [] };
+  return { guest, machine: { kind: "new", settings: restored?.settings ?? settings, files: vmmFiles(), places, snapshot: restored?.from }, first, stays: places === 0, joins: [], network };
 }
 
 /** A path that names a process of another container's names that container; any other means the first one, which is whose the engine has told it. */
@@ -133,7 +135,7 @@ export function buildMachine(container: Container, spec: Spec, console: ConsoleT
 function hostedBy({ machine }: MachinePlan): HostedMachine | undefined {
   if (machine.kind === "joined") return undefined;
   const { memoryMegabytes, growthMegabytes, vcpus, hugePages } = machine.settings;
-  return { memoryMegabytes, growthMegabytes, grownMegabytes: machine.grownMegabytes, vcpus, hugePages, shared: machine.places > 0 };
+  return { memoryMegabytes, growthMegabytes, grownMegabytes: machine.snapshot?.grownMegabytes ?? 0, vcpus, hugePages, shared: machine.places > 0 };
 }
 
 /** That it waits for its cgroup, then that all is made. */
@@ -163,7 +165,7 @@ function standIn({ container, spec, console, plan, channel, start, inherited }: 
     rendezvous(channel, { kind: "cgroup" });
     newSession();
     const terminal = console === undefined ? undefined : openTerminal(console);
-    const network = plan.machine.kind === "joined" ? NO_NETWORK : inStep("network", () => connectNetwork(spec));
+    const network = inStep("network", () => networkFor(container, plan));
     const machine = enterMachine(container, spec, plan, network.cards, inherited);
     try {
       const alive = () => {
@@ -186,9 +188,16 @@ function standIn({ container, spec, console, plan, channel, start, inherited }: 
   return reported === 0 ? code : reported;
 }
 
+function networkFor({ directory }: Container, { machine, network }: MachinePlan): MachineNetwork {
+  if (machine.kind === "joined") return NO_NETWORK;
+  const made = connectNetwork(network);
+  noteCards(directory, made.cards);
+  return machine.snapshot === undefined ? made : { ...made, interfaces: inPlaceOf(machine.snapshot.cards, made.interfaces) };
+}
+
 function introduction(record: ContainerRecord, spec: Spec, { guest, machine, stays, joins }: MachinePlan, loans: NewContainer["loans"], network: NewContainer["network"]): FromHost {
   const id = guestIdOf(record);
-  if (machine.kind === "new" && machine.snapshot !== undefined) return { kind: "adopt", id, hostname: record.id, ...fresh() };
+  if (machine.kind === "new" && machine.snapshot !== undefined) return { kind: "adopt", id, hostname: record.id, network, ...fresh() };
   return { kind: "create", id, spec: guest, rootWrites: rootWritesOf(spec), loans, stays, joins, network, ...fresh() };
 }
 
@@ -197,7 +206,7 @@ function enterMachine({ directory, record }: Container, spec: Spec, { machine }:
   mkdirSync(volumes, { mode: 0o700 });
   const loans = inStep("files", () => lend(spec, record.rootfs, volumes));
   if (machine.kind === "joined") return JoinedMachine.join({ machine: machine.directory, loans, directory, resources });
-  return HostMachine.start({ ...machine, cards, loans, directory, resources });
+  return HostMachine.start({ ...machine, snapshot: machine.snapshot?.machine, cards, loans, directory, resources });
 }
 
 /** The caller's terminal ends here, and passes everything on: the guest's has the settings. @returns our end. */

@@ -7,6 +7,7 @@
  * What eth0 receives leaves by the tap, and what the tap receives by eth0 (linux/netlink/traffic.ts): the namespace's own network code sees
  * neither. The guest has eth0's hardware address, its addresses and routes; seen from outside, nothing has changed.
  */
+import { readFileSync, writeFileSync } from "node:fs";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { EBUSY } from "../../linux/abi/errno.ts";
 import { IFF_LOOPBACK } from "../../linux/abi/rtnetlink.ts";
@@ -41,13 +42,15 @@ export const NO_NETWORK: MachineNetwork = { cards: [], interfaces: [] };
 const MAC_SIZE = 6;
 const IFA_F_NODAD = 0x02;
 
+/** The network namespace that a configuration joins. */
+export const networkOf = ({ linux }: Spec): string | undefined => linux?.namespaces?.find(({ type }) => type === "network")?.path || undefined;
+
 /**
- * Connects the network namespace that the configuration joins. Without one the guest has its loopback.
+ * Connects a network namespace. Without one the guest has its loopback.
  * Preconditions: a process of one thread. @throws SysError; ConfigError for the caller's own namespace, Error for one that has a machine
  */
-export function connectNetwork({ linux }: Spec): MachineNetwork {
-  const path = linux?.namespaces?.find(({ type }) => type === "network")?.path;
-  if (!path) return NO_NETWORK;
+export function connectNetwork(path: string | undefined): MachineNetwork {
+  if (path === undefined) return NO_NETWORK;
   using namespace = open(path, fcntl.O_RDONLY);
   using home = open("/proc/thread-self/ns/net", fcntl.O_RDONLY);
   if (statAt(namespace).ino === statAt(home).ino) throw new ConfigError("config.json", "linux.namespaces", `${path} is the host's own network: a machine cannot share it, and must not take its traffic`);
@@ -57,6 +60,18 @@ export function connectNetwork({ linux }: Spec): MachineNetwork {
   } finally {
     setNamespace(home, CLONE_NEW.net, "net");
   }
+}
+
+const CARDS = "cards.json";
+
+/** The hardware addresses of a machine's cards, for a snapshot of it. @param directory of its container's state */
+export const noteCards = (directory: string, cards: readonly NetworkCard[]): void => writeFileSync(`${directory}/${CARDS}`, JSON.stringify(cards.map(({ mac }) => mac)), { mode: 0o600 });
+export const cardsOf = (directory: string): readonly string[] => JSON.parse(readFileSync(`${directory}/${CARDS}`, "utf8")) as readonly string[];
+
+/** What a clone's guest is told. @param cards the original's. @throws Error where there are more or fewer now */
+export function inPlaceOf(cards: readonly string[], interfaces: readonly GuestInterface[]): readonly GuestInterface[] {
+  if (cards.length !== interfaces.length) throw new Error(`the snapshot's machine has ${cards.length} network devices, the network namespace ${interfaces.length}`);
+  return interfaces.map((one, i) => ({ ...one, was: cards[i] }));
 }
 
 function connectLinks(): MachineNetwork {
@@ -90,6 +105,7 @@ function describe(socket: RouteSocket, link: Link): GuestInterface {
   return {
     name: link.name,
     mac: formatMac(link.address),
+    mtu: link.mtu,
     // Whoever else had the address would have been found when it was set here.
     addresses: listAddresses(socket, link.index).filter(isPermanentGlobal).map(({ label: _label, ...address }) => ({ ...address, flags: (address.flags ?? 0) | IFA_F_NODAD })),
     routes: routes.map(({ link: _link, ...route }) => route),

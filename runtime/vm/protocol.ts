@@ -76,7 +76,7 @@ export type FromHost =
   | ({ readonly kind: "exec"; readonly id: string; readonly process: Process } & Fresh)
   | { readonly kind: "ask"; readonly id: string; readonly question: Question }
   /** To the task of a container that was restored: the connection is its new host. It stands still until it is started. */
-  | ({ readonly kind: "adopt"; readonly id: string; readonly hostname: string } & Fresh)
+  | ({ readonly kind: "adopt"; readonly id: string; readonly hostname: string; readonly network: readonly GuestInterface[] } & Fresh)
   | { readonly kind: "start" }
   | { readonly kind: "signal"; readonly signal: number }
   | { readonly kind: "resize"; readonly rows: number; readonly columns: number }

@@ -41,7 +41,7 @@ function limitOf(container: Container): number {
 function resize(first: Container, machine: HostedMachine, wanted: number, log: Logger): void {
   const cgroup = cgroupOf(first);
   const before = memoryOf(first, machine);
-  if (before.requested === wanted) return;
+  if (before.requested === wanted && before.plugged === wanted) return;
   // More on the host before the guest takes it, less after it has given it back.
   cgroup.update(hostMemory({ ...machine, grownMegabytes: Math.max(wanted, before.plugged) }));
   controlMachine(first.directory, { do: "memory", megabytes: wanted });

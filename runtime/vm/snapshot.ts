@@ -19,6 +19,7 @@ import { askAgent } from "./ask.ts";
 import { controlMachine } from "./control.ts";
 import { guestIdOf, isAlone, GUEST_ID } from "./group.ts";
 import type { HostedMachine } from "./host-resources.ts";
+import { cardsOf } from "./network.ts";
 import { memoryOf } from "./resize.ts";
 import type { MachineSettings } from "./settings.ts";
 
@@ -28,6 +29,7 @@ const FACTS = "snapshot.json";
 const facts = v.strictObject({
   version: v.literal(2), vcpus: v.number(), memoryMegabytes: v.number(), growthMegabytes: v.number(), grownMegabytes: v.number(),
   /** Of the guest's image, which the memory refers to. */
+  cards: v.array(v.string()),
   image: v.strictObject({ size: v.number(), modified: v.number() }),
 });
 
@@ -49,7 +51,7 @@ export function saveContainer(container: Container, { image }: Pick<MachineSetti
     }
     writeFileSync(join(folder, "config.json"), JSON.stringify(configOf(container)), { mode: 0o600 });
     const { vcpus, memoryMegabytes, growthMegabytes } = machine;
-    writeFileSync(join(folder, FACTS), JSON.stringify({ version: 2, vcpus, memoryMegabytes, growthMegabytes, grownMegabytes, image: stampOf(image) }), { mode: 0o600 });
+    writeFileSync(join(folder, FACTS), JSON.stringify({ version: 2, vcpus, memoryMegabytes, growthMegabytes, grownMegabytes, cards: cardsOf(container.directory), image: stampOf(image) }), { mode: 0o600 });
   } catch (error) {
     rmSync(folder, { recursive: true, force: true });
     throw error;
@@ -63,14 +65,10 @@ function refuse(container: Container): HostedMachine {
   if (mode !== "vm") throw new ContainerError(`${id} has no machine to save: its mode is ${mode}`);
   if (status !== "running") throw new ContainerError(`cannot save a ${status} container: ${id}`);
   if (!isAlone(container)) throw new ContainerError(`${id} shares its machine with others: it cannot be saved alone`);
-  if (isConnected(container.spec())) throw new ContainerError(`${id} is connected to a network: two from one snapshot would have the same addresses`);
   if (rootWritesOf({ annotations } as Spec) === "host") throw new ContainerError(`${id} writes to its root file system on the host, which two cannot do from one snapshot`);
   if (machine === undefined) throw new ContainerError(`${id} was made by an older version, which did not note its machine's size`);
   return machine;
 }
-
-/** A clone would have its addresses. */
-const isConnected = ({ linux }: Spec): boolean => linux?.namespaces?.some(({ type, path }) => type === "network" && path) === true;
 
 function saveMachine({ directory }: Container, path: string): void {
   controlMachine(directory, { do: "pause" });
@@ -101,11 +99,21 @@ function stampOf(path: string): { readonly size: number; readonly modified: numb
   return { size, modified: mtimeMs };
 }
 
+/** What a machine goes on from. */
+export interface Restored {
+  /** The VMM's file. */
+  readonly machine: string;
+  /** Hardware addresses of the original's network devices. */
+  readonly cards: readonly string[];
+  /** MiB that the guest had been given while it ran. */
+  readonly grownMegabytes: number;
+}
+
 /** The machine that goes on from a snapshot. @throws Error where it cannot, or is none */
-export function settingsFrom(folder: string, settings: MachineSettings): MachineSettings & { readonly snapshot: string; readonly grownMegabytes: number } {
-  const { image, version: _version, ...size } = inStep("snapshot", () => v.parse(facts, JSON.parse(readFileSync(join(folder, FACTS), "utf8"))));
+export function settingsFrom(folder: string, settings: MachineSettings): { readonly settings: MachineSettings; readonly from: Restored } {
+  const { image, version: _version, cards, grownMegabytes, ...size } = inStep("snapshot", () => v.parse(facts, JSON.parse(readFileSync(join(folder, FACTS), "utf8"))));
   const stamp = stampOf(settings.image);
   if (stamp.size !== image.size || stamp.modified !== image.modified) throw new Error(`the guest's image ${settings.image} is not the one that the snapshot was made with`);
   // Its memory is the file.
-  return { ...settings, ...size, hugePages: false, snapshot: join(folder, MACHINE) };
+  return { settings: { ...settings, ...size, hugePages: false }, from: { machine: join(folder, MACHINE), cards, grownMegabytes } };
 }

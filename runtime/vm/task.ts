@@ -314,12 +314,13 @@ function listenForHost({ directory }: Container): Fd {
   return listenUnix(`${path.procPath}/${ADOPTION}`);
 }
 
-/** Gives the connection to the task of a container that was restored, which has randomness, a clock and a name of its own by then. */
+/** Gives the connection to the task of a container that was restored, which has randomness, a clock, a name and addresses of its own by then. */
 function handOver(connection: Fd, request: Extract<Request, { kind: "adopt" }>, root: string): number {
   refresh(request);
   const { directory, record } = Container.open(root, request.id);
   rename(record.pid, request.hostname);
   renewMachineId(record.pid);
+  configureNetwork(request.network);
   using path = open(directory, fcntl.O_PATH | fcntl.O_DIRECTORY);
   using task = connectUnix(`${path.procPath}/${ADOPTION}`);
   sendMessage(task, Buffer.from("host"), [connection]);

@@ -1,6 +1,9 @@
 // Containers with `--mode vm`: QEMU emulates a processor with SVM, Debian runs in it, and there each container gets a machine with Debian's kernel.
+import { relative } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
+import { guestProgram } from "../support/guest.ts";
+import { REPOSITORY } from "./images.ts";
 import { bootMachine } from "./machine.ts";
 import type { CommandResult, Machine } from "./machine.ts";
 import { buildGuestImage, GUEST_IMAGE, removeGuestImage } from "./vmm/guest-image.ts";
@@ -20,18 +23,21 @@ interface BundleOptions {
   readonly network?: string;
   /** Bytes. */
   readonly memory?: number;
+  /** Debian's, which is the machine's own, in the place of busybox's. */
+  readonly debian?: boolean;
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 /** For ping and a port below 1024. */
 const NETWORK_RIGHTS = Object.fromEntries(["bounding", "effective", "permitted"].map((set) => [set, ["CAP_NET_RAW", "CAP_NET_BIND_SERVICE"]]));
 
 /** Shell commands that write a bundle to /run/NAME, which reads nothing of the host's but its root and the volume. */
-function bundle(name: string, command: string, { sandbox, joins = false, terminal = false, network, memory }: BundleOptions = {}): string {
+function bundle(name: string, command: string, { sandbox, joins = false, terminal = false, network, memory, debian = false, annotations = {} }: BundleOptions = {}): string {
   const config = {
     ociVersion: "1.2.0",
-    root: { path: "/run/rootfs" },
+    root: { path: debian ? "/run/debian" : "/run/rootfs" },
     ...(joins ? {} : { hostname: name }),
-    annotations: sandbox === undefined ? {} : { "dev.tssandbox.sandbox": sandbox },
+    annotations: { ...annotations, ...(sandbox === undefined ? {} : { "dev.tssandbox.sandbox": sandbox }) },
     process: { terminal, args: ["sh", "-c", command], cwd: "/", env: ["PATH=/bin"], user: { uid: 0, gid: 0 }, ...(network === undefined ? {} : { capabilities: NETWORK_RIGHTS }) },
     mounts: [
       { destination: "/proc", type: "proc", source: "proc" },
@@ -49,23 +55,32 @@ function bundle(name: string, command: string, { sandbox, joins = false, termina
 
 const PREPARE = `
 modprobe kvm_amd
+# For one machine of 224 MiB, before memory is in pieces.
+echo 112 >/proc/sys/vm/nr_hugepages
+mkdir /run/debian; mount --bind / /run/debian
 mkdir -p /run/rootfs/{bin,proc,dev,sys,tmp,volume} /run/volume
 cp /bin/busybox /run/rootfs/bin/
 chroot /run/rootfs /bin/busybox --install -s /bin
 head -c 100000000 /dev/urandom >/run/volume/big; head -c 300000 /run/volume/big >/run/volume/small
 ${bundle("one", "echo out; echo err >&2; uname -r; hostname; sha256sum /volume/big; cat >/volume/written; echo lost >/lost; exit 7")}
-${bundle("two", "trap 'echo caught; exit 3' TERM; echo ready; while :; do sleep 0.1; done", { memory: 64 << 20 })}
+${bundle("two", "trap 'echo caught; exit 3' TERM; echo ready; while :; do sleep 0.1; done", { memory: 64 << 20, debian: true })}
+${bundle("huge", "cat >/volume/held")}
+echo '{"vm":{"hugePages":"always","memoryMiB":224}}' >/run/huge.json
 ip netns add pod
 ip link add veth0 type veth peer name eth0 netns pod
 ip addr add 10.99.0.1/24 dev veth0; ip link set veth0 up; ip addr add 192.0.2.1/32 dev lo
 ip -n pod addr add 10.99.0.2/24 dev eth0; ip -n pod link set eth0 up mtu 1400; ip -n pod route add default via 10.99.0.1
-mkdir -p /run/www; echo from the host >/run/www/index.html; busybox httpd -p 8099 -h /run/www
-${bundle("net", "ip -o addr show dev eth0; ip -o link show dev eth0; ping -c 2 -W 10 10.99.0.1; wget -qO- http://192.0.2.1:8099/; mkdir /www; echo from the guest >/www/index.html; httpd -p 80 -h /www; echo serving; read line; echo $line", { network: "/run/netns/pod" })}
+for n in 1 2 3; do
+  ip netns add pod$n; ip link add veth$n type veth peer name eth0 netns pod$n; ip addr add 10.99.$((n * 10)).1/24 dev veth$n; ip link set veth$n up
+  ip -n pod$n addr add 10.99.$((n * 10)).2/24 dev eth0; ip -n pod$n link set eth0 up; ip -n pod$n route add default via 10.99.$((n * 10)).1
+done
+mkdir -p /run/www; echo from the host >/run/www/index.html; head -c 3000000 /dev/zero >/run/www/big; busybox httpd -p 8099 -h /run/www
+${bundle("net", "ip -o addr show dev eth0; ip -o link show dev eth0; ping -c 2 -W 10 10.99.0.1; wget -qO- http://192.0.2.1:8099/; start=$(date +%s); wget -qO /dev/null http://192.0.2.1:8099/big; [ $(($(date +%s) - start)) -ge 2 ]; echo slow $?; mkdir /www; echo from the guest >/www/index.html; httpd -p 80 -h /www; echo serving; read line; echo $line", { network: "/run/netns/pod", annotations: { "dev.tssandbox.vm.net-bytes-per-second": "1000000" } })}
 ${bundle("first", "trap 'exit 3' TERM; echo ready; while :; do sleep 0.1; done", { sandbox: "first" })}
 ${bundle("member", "hostname; sha256sum /volume/small | cut -c1-64; cat >/volume/written; echo lost >/lost; ps | grep -c [s]leep; exit 7", { sandbox: "first", joins: true })}
 ${bundle("terminal", "tty; stty size; while [ \"$(stty size)\" = '31 97' ]; do sleep 0.2; done; stty size; read line; echo got $line; exit 4", { sandbox: "first", joins: true, terminal: true })}
 ${bundle("hungry", "while ! [ -e /volume/go ]; do sleep 0.2; done; tail /dev/zero; echo $?", { sandbox: "first", joins: true, memory: 24 << 20 })}
-${bundle("saved", "n=0; while :; do n=$((n+1)); echo $n >/count; sleep 0.1; done")}
+${bundle("saved", "n=0; while :; do n=$((n+1)); echo $n >/count; sleep 0.1; done", { network: "/run/netns/pod1" })}
 ${bundle("worker", "echo mine >/own; while :; do date +%s >/volume/worker; sleep 0.1; done", { sandbox: "first", joins: true })}
 `;
 
@@ -79,6 +94,9 @@ for id in $(ls /run/tssandbox 2>/dev/null); do bin/tssandbox delete --force $id 
 lost() { [ "$(state $1)" = running ] && return; echo "$1 has ended by itself"; for log in out serial.log sandbox.log; do echo "-- $log"; tail -n 20 /run/$1.$log /run/tssandbox/$1/$log 2>/dev/null; done; echo '-- kernel'; dmesg | tail -n 20; }
 seen() { for i in $(seq 600); do grep -qs "$1" $2 && break; sleep 0.1; done; }
 `;
+
+/** As the machine sees it. */
+const console = relative(REPOSITORY, guestProgram("console"));
 
 const script = (text: string): Promise<CommandResult> => machine.runScript(`${SHELL}${text}`, { seconds: SECONDS });
 
@@ -123,14 +141,24 @@ test("create, start, exec, another machine beside it, pause, resume, signals, de
     cg=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/$(cat /run/two.pid)/cgroup); cat $cg/memory.max; for pid in $(cat $cg/cgroup.procs); do tr '\\0' ' ' </proc/$pid/cmdline; echo; done | grep -c ^tssandbox-vmm
     bin/tssandbox exec two sh -c 'hostname; exit 5'; echo exec $?
     bin/tssandbox exec two sh -c 'kill -9 $$'; echo exec $?
-    bin/tssandbox --mode vm run --bundle /run/one other </dev/null 2>/dev/null | sed -n '1p;3p'; state two
+    bin/tssandbox exec two sh -c '. /etc/os-release; echo $ID $VERSION_CODENAME; dpkg-query -s base-files | sed -n "s/^Status: //p"; perl -e "print 6*7,qq{\\n}"'
+    rm -f /run/keys /run/hold /run/console.* /run/volume/held; mkfifo /run/keys /run/hold; exec 7<>/run/keys; ${console} /run/console.sock 31 97 </run/keys >/run/console.out & seen listening /run/console.out
+    bin/tssandbox exec --tty --detach --console-socket /run/console.sock two sh -c 'tty; while [ "$(stty size)" != "31 97" ]; do sleep 0.1; done; stty size; read word; echo got $word'
+    seen '31 97' /run/console.out; echo word >&7; wait $!; exec 7>&-; tr -d '\\r' </run/console.out | sed 1,2d
+    total() { bin/tssandbox exec two sed -n 's/^MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo; }
+    before=$(total); bin/tssandbox update --memory 192m two; echo grown $(($(total) - before)); cat $cg/memory.max
+    for i in $(seq 9); do bin/tssandbox update --memory 64m two 2>/dev/null; [ $(cat $cg/memory.max) = $((608 << 20)) ] && break; done; echo back $(($(total) - before))
+    exec 8<>/run/hold; bin/tssandbox --config /run/huge.json --mode vm run --bundle /run/huge huge </run/hold >/run/huge.out 2>&1 &
+    for i in $(seq 2000); do [ -e /run/volume/held ] && break; kill -0 $! 2>/dev/null || break; sleep 0.1; done
+    huge() { sed -n "s/^HugePages_$1: *//p" /proc/meminfo; }; echo huge $(huge Total) $(($(huge Free) - $(huge Rsvd))); bin/tssandbox kill huge KILL; wait $!; echo ended $?; exec 8>&-; cat /run/huge.out; state two
     bin/tssandbox pause two; state two
     bin/tssandbox resume two; state two
     bin/tssandbox kill two TERM
     ended two; cat /run/two.out
     bin/tssandbox delete two; ls /run/tssandbox; pgrep -f tssandbox-vmm; true`);
   expect(stderr).toBe("");
-  expect(stdout.trim().split("\n")).toEqual(["created", "running", String(608 << 20), "1", "two", "exec 5", "exec 137", "out", "one", "running", "paused", "running", "stopped", "ready", "caught"]);
+  expect(stdout.trim().split("\n")).toEqual(["created", "running", String(608 << 20), "1", "two", "exec 5", "exec 137", "debian bookworm", "install ok installed", "42", "/dev/pts/0", "31 97", "word", "got word",
+    "grown 131072", String(736 << 20), "back 0", "huge 112 0", "ended 137", "running", "paused", "running", "stopped", "ready", "caught"]);
 });
 
 test("several containers in one machine: each with its own files and processes, ended one by one, and all with the first", async () => {
@@ -173,12 +201,12 @@ test("the pod's network: addresses, MTU, ping and HTTP to the host by the defaul
     cat /run/net.out; ip -n pod -o link show | sed -n 's/^[0-9]*: \\([a-z0-9]*\\).*/\\1/p'`);
   const lines = stdout.trim().split("\n");
   expect([stderr, ...lines.slice(0, 2)], stdout).toEqual(["", "from the guest", "status 0"]);
-  expect(stdout).toMatch(/eth0 +inet 10\.99\.0\.2\/24 .*eth0: <.*> mtu 1400 .* 0% packet loss.*\nfrom the host\nserving\ndone\n/s);
+  expect(stdout).toMatch(/eth0 +inet 10\.99\.0\.2\/24 .*eth0: <.*> mtu 1400 .* 0% packet loss.*\nfrom the host\nslow 0\nserving\ndone\n/s);
   // The tap is gone with its machine.
   expect(lines.slice(-2)).toEqual(["lo", "eth0"]);
 });
 
-test("a running container is saved and restored twice: both go on, with names, randomness and files of their own; the original too", async () => {
+test("a running container is saved and restored twice: both go on, with names, randomness, files and a network of their own; the original too", async () => {
   const { stdout, stderr } = await script(`
     rm -rf /run/snapshot /run/volume/one-more /run/volume/another
     count() { bin/tssandbox exec $1 sh -c 'a=$(cat /count); while [ $(cat /count) = $a ]; do sleep 0.1; done; cat /count'; }
@@ -186,9 +214,10 @@ test("a running container is saved and restored twice: both go on, with names, r
     bin/tssandbox exec saved sh -c 'echo kept >/kept; head -c 300000 /volume/big | sha256sum | cut -c1-64 >/sum; cat /sum'
     count saved >/dev/null; bin/tssandbox vm snapshot saved /run/snapshot; echo snapshot $?; count saved >/run/count
     bin/tssandbox kill saved KILL; ended saved; bin/tssandbox delete saved
-    for id in one-more another; do bin/tssandbox vm restore --detach /run/snapshot $id </dev/null >/run/$id.out 2>&1; echo restore $?; done
+    bin/tssandbox vm restore --detach --network /run/netns/pod2 /run/snapshot one-more </dev/null >/run/one-more.out 2>&1; echo restore $?
+    bin/tssandbox vm restore --detach --network /run/netns/pod3 /run/snapshot another </dev/null >/run/another.out 2>&1; echo restore $?
     for id in one-more another; do
-      bin/tssandbox exec $id sh -c 'hostname; cat /kept; head -c 300000 /volume/big | sha256sum | cut -c1-64; ls /bin/busybox; head -c 32 /dev/urandom | sha256sum'
+      bin/tssandbox exec $id sh -c 'hostname; cat /kept; head -c 300000 /volume/big | sha256sum | cut -c1-64; ls /bin/busybox; head -c 32 /dev/urandom | sha256sum; ip -o -4 addr show dev eth0 | sed -n "s/.*inet \\([0-9.]*\\).*/\\1/p"; wget -qO- http://192.0.2.1:8099/'
       count $id >/run/count; bin/tssandbox exec $id date +%s >/run/date; [ $(($(date +%s) - $(cat /run/date))) -lt 60 ]; echo clock $?
       echo $id >/run/volume/$id; bin/tssandbox exec $id cat /volume/$id
     done
@@ -198,7 +227,7 @@ test("a running container is saved and restored twice: both go on, with names, r
   expect(stderr, stdout).toBe("");
   const lines = stdout.trim().split("\n");
   const hash = expect.stringMatching(/^[0-9a-f]{64}/) as string;
-  const clone = (id: string) => [id, "kept", lines[0], "/bin/busybox", hash, "clock 0", id];
-  expect(lines).toEqual([hash, "snapshot 0", "stopped", "restore 0", "restore 0", ...clone("one-more"), ...clone("another"), "stopped", "running"]);
-  expect(lines[9]).not.toBe(lines[16]);
+  const clone = (id: string, address: string) => [id, "kept", lines[0], "/bin/busybox", hash, address, "from the host", "clock 0", id];
+  expect(lines).toEqual([hash, "snapshot 0", "stopped", "restore 0", "restore 0", ...clone("one-more", "10.99.20.2"), ...clone("another", "10.99.30.2"), "stopped", "running"]);
+  expect(lines[9]).not.toBe(lines[18]);
 });

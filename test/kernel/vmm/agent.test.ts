@@ -248,7 +248,7 @@ async function restored(bundle: Bundle): Promise<Client> {
     expect(await ask(bundle, { do: "freeze" })).toBe(null);
   }
   const next = new Client();
-  next.say({ kind: "adopt", id: bundle.id, hostname: "restored", ...fresh });
+  next.say({ kind: "adopt", id: bundle.id, hostname: "restored", network: [], ...fresh });
   await next.expect("created");
   return next;
 }

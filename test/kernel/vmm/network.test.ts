@@ -48,6 +48,13 @@ test("the guest has the addresses, routes and neighbours, also when it is told t
   });
 });
 
+test("a clone's device loses what the original had, and has what its own pod has", () => {
+  expect(run("a clone")).toEqual({
+    mac: "02:00:00:00:00:77", mtu: 1400, addresses: ["10.97.0.3/24"], routes: ["0.0.0.0/0 10.97.0.1", "10.97.0.0/24 "], neighbours: 0,
+    others: "the snapshot's machine has 0 network devices, the network namespace 1",
+  });
+});
+
 test("a device gets the name that it has in the pod", () => {
   expect(run("renamed")).toEqual([["lo", false], ["eth1", false], ["net1", true]]);
 });

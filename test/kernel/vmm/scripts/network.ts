@@ -7,7 +7,7 @@ import { createVethPair, getLink, listLinks, moveLink, setLinkMtu, setLinkUp } f
 import { addNeighbour, listNeighbours } from "../../../../linux/netlink/neighbour.ts";
 import { addRoute, listRoutes } from "../../../../linux/netlink/route.ts";
 import { openRoute } from "../../../../linux/netlink/route-socket.ts";
-import { connectNetwork } from "../../../../runtime/vm/network.ts";
+import { connectNetwork, inPlaceOf, networkOf } from "../../../../runtime/vm/network.ts";
 import { configureNetwork, formatMac, type GuestInterface } from "../../../../runtime/vm/guest-network.ts";
 import type { Spec } from "../../../../runtime/spec/config.ts";
 import { defineCases, messageOf } from "../../../support/forked.ts";
@@ -35,43 +35,42 @@ function pod() {
   addRoute(inside.socket, { destination: "169.254.1.1", prefixLength: 32, link: index });
   addRoute(inside.socket, { destination: "0.0.0.0", prefixLength: 0, gateway: "169.254.1.1", link: index });
   addNeighbour(inside.socket, index, { address: "169.254.1.1", hardware: Uint8Array.of(0xee, 0xee, 0xee, 0xee, 0xee, 0xee) });
-  return { inside, host, spec: joining(inside.fd.procPath) };
+  return { inside, host, path: inside.fd.procPath };
 }
-
-const joining = (path: string): Spec => ({ ociVersion: "1.2.0", linux: { namespaces: [{ type: "network", path }] } });
 
 const routesOf = (interfaces: readonly GuestInterface[]) => interfaces[0]?.routes.filter(({ destination }) => !destination.startsWith("fe80")).map((route) => JSON.stringify(route)).sort();
 
 defineCases({
   "host": () => {
-    const { inside, host, spec } = pod();
-    const { cards, interfaces } = connectNetwork(spec);
+    const { inside, host, path } = pod();
+    const { cards, interfaces } = connectNetwork(path);
     const [one] = interfaces;
     return {
       cards: cards.map(({ mac, mtu }) => ({ isIts: mac === formatMac(getLink(inside.socket, "eth0").address), mtu })),
       name: one?.name, addresses: one?.addresses, routes: routesOf(interfaces), neighbours: one?.neighbours,
       inside: listLinks(inside.socket).map(({ name, mtu, up }) => [name, mtu, up]), stillOnHost: listLinks(host.socket).map(({ name }) => name),
-      again: messageOf(() => connectNetwork(spec)),
+      again: messageOf(() => connectNetwork(path)),
     };
   },
   "a machine after another": () => {
-    const { spec } = pod();
-    connectNetwork(spec).cards.forEach(({ tap }) => tap.close());
-    return connectNetwork(spec).cards.length;
+    const { path } = pod();
+    connectNetwork(path).cards.forEach(({ tap }) => tap.close());
+    return connectNetwork(path).cards.length;
   },
   "own": () => {
     const { fd } = newNamespace();
-    return messageOf(() => connectNetwork(joining(fd.procPath)));
+    return messageOf(() => connectNetwork(fd.procPath));
   },
   "none": () => {
     const { fd } = newNamespace();
     const empty = newNamespace();
     setNamespace(fd, CLONE_NEW.net, "net");
-    return [{}, { linux: { namespaces: [{ type: "network" }] } }, joining(empty.fd.procPath)].map((spec) => connectNetwork(spec as Spec));
+    const specs = [{}, { linux: { namespaces: [{ type: "network" }] } }, { linux: { namespaces: [{ type: "network", path: empty.fd.procPath }] } }];
+    return specs.map((spec) => connectNetwork(networkOf(spec as Spec)));
   },
   "guest": () => {
-    const { spec } = pod();
-    const { interfaces } = connectNetwork(spec);
+    const { path } = pod();
+    const { interfaces } = connectNetwork(path);
     const { socket } = newNamespace();
     // In the place of virtio-net's: a link with that address, and another.
     createVethPair(socket, "eth0", "eth1");
@@ -88,11 +87,33 @@ defineCases({
       absent: messageOf(() => configureNetwork([{ ...interfaces[0], mac: "02:00:00:00:00:99" } as GuestInterface])),
     };
   },
+  "a clone": () => {
+    const { socket } = newNamespace();
+    createVethPair(socket, "eth0", "eth1");
+    setLinkUp(socket, "eth1");
+    const { address: was } = getLink(socket, "eth0");
+    const original: GuestInterface = {
+      name: "eth0", mac: formatMac(was), mtu: 1500, addresses: [{ address: "10.99.0.2", prefixLength: 24 }, { address: "10.99.0.9", prefixLength: 24 }, { address: "2001:db8::2", prefixLength: 64 }],
+      routes: [{ destination: "0.0.0.0", prefixLength: 0, gateway: "10.99.0.1" }], neighbours: [{ address: "10.99.0.1", mac: "ee:ee:ee:ee:ee:ee" }],
+    };
+    configureNetwork([original]);
+    const clone: GuestInterface = {
+      name: "net0", mac: "02:00:00:00:00:77", mtu: 1400, addresses: [{ address: "10.97.0.3", prefixLength: 24 }],
+      routes: [{ destination: "0.0.0.0", prefixLength: 0, gateway: "10.97.0.1" }], neighbours: [],
+    };
+    configureNetwork(inPlaceOf([original.mac], [clone]));
+    const { index, mtu, address } = getLink(socket, "net0");
+    return {
+      mac: formatMac(address), mtu, addresses: listAddresses(socket, index).filter((one) => !one.address.startsWith("fe80")).map((one) => `${one.address}/${one.prefixLength}`),
+      routes: listRoutes(socket, "ipv4").map(({ destination, prefixLength, gateway }) => `${destination}/${prefixLength} ${gateway ?? ""}`), neighbours: listNeighbours(socket, index).length,
+      others: messageOf(() => inPlaceOf([], [clone])),
+    };
+  },
   "renamed": () => {
     const { socket } = newNamespace();
     createVethPair(socket, "eth0", "eth1");
     const { address } = getLink(socket, "eth0");
-    configureNetwork([{ name: "net1", mac: formatMac(address), addresses: [], routes: [], neighbours: [] }]);
+    configureNetwork([{ name: "net1", mac: formatMac(address), mtu: 1500, addresses: [], routes: [], neighbours: [] }]);
     return listLinks(socket).map(({ name, up }) => [name, up]);
   },
 });
