@@ -42,6 +42,8 @@ export const BOOT = {
   pvhStartInfo: 0x6000,
   zeroPage: 0x7000,
   pageTables: 0x9000,
+  /** Code that runs before a kernel that was moved. */
+  relocator: 0x1_0000,
   commandLine: 0x2_0000,
   commandLineLimit: 0x1_0000,
   lowEnd: 0x9_fc00,

@@ -18,6 +18,7 @@ import { serveGofer } from "../../gofer/serve.ts";
 import { O_DIRECTORY, O_PATH } from "../../linux/abi/fcntl.ts";
 import { Fd } from "../../linux/fd.ts";
 import { open } from "../../linux/file.ts";
+import { unpackKernel } from "../../vmm/image/kernel.ts";
 import { benchInitramfs } from "./initramfs.ts";
 import { boot, devices, restore, save, type Values } from "./measure.ts";
 import { ours, qemu, type Files } from "./vmms.ts";
@@ -41,11 +42,13 @@ const options = {
 function prepare(work: string, values: { readonly kernel: string; readonly modules: string; readonly init: string; readonly megabytes: number }): Files {
   const at = (name: string) => join(work, name);
   writeFileSync(at("initramfs"), benchInitramfs(values.init, values.modules));
-  writeFileSync(at("kernel"), readFileSync(values.kernel));
+  const kernel = readFileSync(values.kernel);
+  writeFileSync(at("kernel"), kernel);
+  writeFileSync(at("unpacked"), unpackKernel(kernel));
   writeFileSync(at("disk"), "");
   truncateSync(at("disk"), values.megabytes * MIB);
   mkdirSync(at("share"));
-  return { kernel: at("kernel"), initramfs: at("initramfs"), disk: at("disk"), share: at("share"), work, vmm: join(home, "dist/vmm/tssandbox.cjs") };
+  return { kernel: at("kernel"), unpacked: at("unpacked"), initramfs: at("initramfs"), disk: at("disk"), share: at("share"), work, vmm: join(home, "dist/vmm/tssandbox.cjs") };
 }
 
 function compiled(work: string): string {
@@ -77,10 +80,14 @@ async function measureAll(files: Files, rounds: number, deviceRounds: number, me
     if (round > 0 || rounds === 0) (results[name] ??= []).push(found);
   };
   const snapshot = join(files.work, "snapshot");
-  await save(ours, files, snapshot);
+  const unpacked = { ...files, kernel: files.unpacked };
+  await save(ours, unpacked, snapshot);
   for (let round = 0; round <= rounds; round++) {
     // In each round another one is first.
-    for (const vmm of round % 2 === 0 ? [ours, qemu] : [qemu, ours]) add(`${vmm.name} boot`, round, await boot(vmm, files));
+    for (const vmm of round % 2 === 0 ? [ours, qemu] : [qemu, ours]) {
+      add(`${vmm.name} boot`, round, await boot(vmm, files));
+      add(`${vmm.name} boot, unpacked`, round, await boot(vmm, unpacked));
+    }
     add("tssandbox restore", round, await restore(files, snapshot));
   }
   rmSync(snapshot);

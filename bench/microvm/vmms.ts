@@ -20,6 +20,8 @@ const SOCK_STREAM = 1;
 
 export interface Files {
   readonly kernel: string;
+  /** The same kernel, as `tssandbox vm build` leaves it. */
+  readonly unpacked: string;
   readonly initramfs: string;
   readonly disk: string;
   /** The directory that is lent. */

@@ -1,10 +1,14 @@
 /**
- * Puts a Linux kernel into guest memory: a bzImage by the 64-bit boot protocol, an ELF file by its PVH note.
+ * Puts a Linux kernel into guest memory: a bzImage by the 64-bit boot protocol, and so an ELF file with relocations behind it (image/kernel.ts), at a
+ * random address; any other by its PVH note.
  * Sources: Linux Documentation/arch/x86/boot.rst, Documentation/arch/x86/zero-page.rst; Xen docs/misc/pvh.pandoc, elf(5).
  */
 import { BOOT } from "../layout.ts";
 import type { GuestMemory } from "../memory.ts";
+import { randomBytes } from "../../linux/random.ts";
+import { readElf, type ElfKernel } from "./elf.ts";
 import { memoryMap } from "./memory-map.ts";
+import { findRelocations, relocatorCode, type RelocationTable } from "./relocator.ts";
 
 export interface KernelFiles {
   readonly kernel: Uint8Array;
@@ -20,12 +24,13 @@ export type Entry =
 /** Offsets in the kernel's header, which are offsets in the zero page too. */
 const HEADER = {
   start: 0x1f1, setupSectors: 0x1f1, jump: 0x201, magic: 0x202, version: 0x206, loaderType: 0x210, loadFlags: 0x211, ramdisk: 0x218,
-  ramdiskSize: 0x21c, commandLine: 0x228, initrdMax: 0x22c, xloadFlags: 0x236, commandLineSize: 0x238, preferredAddress: 0x258, initSize: 0x260,
+  ramdiskSize: 0x21c, commandLine: 0x228, initrdMax: 0x22c, xloadFlags: 0x236, commandLineSize: 0x238, preferredAddress: 0x258, initSize: 0x260, end: 0x268,
 } as const;
 const ZERO_PAGE = { rsdp: 0x070, e820Count: 0x1e8, e820: 0x2d0 } as const;
 const HEADER_MAGIC = 0x5372_6448;
 const XLF_KERNEL_64 = 1;
 const OLDEST_PROTOCOL = 0x020c;
+const NEWEST_PROTOCOL = 0x020f;
 const ENTRY_64 = 0x200;
 const SECTOR = 512;
 const ELF_MAGIC = 0x464c_457f;
@@ -37,7 +42,7 @@ export function loadKernel(memory: GuestMemory, files: KernelFiles): Entry {
   memory.write(BOOT.commandLine, commandLine);
   const kernel = new DataView(files.kernel.buffer, files.kernel.byteOffset, files.kernel.byteLength);
   if (kernel.byteLength < 0x1000) throw new Error("the kernel file is too short to be one");
-  if (kernel.getUint32(0, true) === ELF_MAGIC) return loadPvh(memory, kernel, files);
+  if (kernel.getUint32(0, true) === ELF_MAGIC) return loadElf(memory, kernel, files);
   if (kernel.getUint32(HEADER.magic, true) === HEADER_MAGIC) return loadBzImage(memory, kernel, files);
   throw new Error("the kernel file is neither a bzImage nor an ELF file");
 }
@@ -66,10 +71,15 @@ interface Ramdisk {
 function placeInitramfs(memory: GuestMemory, initramfs: Uint8Array | undefined, lowest: number, highest: number): Ramdisk {
   if (initramfs === undefined || initramfs.length === 0) return { address: 0, size: 0 };
   const end = Math.min(memory.regions[0]?.size ?? 0, highest + 1);
-  const address = (end - initramfs.length) & ~0xfff;
   if (end - initramfs.length < lowest) throw new Error(`guest memory is too small for this kernel and its initramfs of ${initramfs.length} bytes`);
-  memory.write(address >>> 0, initramfs);
-  return { address: address >>> 0, size: initramfs.length };
+  return { address: placeBelow(memory, end, initramfs), size: initramfs.length };
+}
+
+/** @returns where: at the beginning of a page. */
+function placeBelow(memory: GuestMemory, end: number, content: Uint8Array): number {
+  const address = ((end - content.length) & ~0xfff) >>> 0;
+  memory.write(address, content);
+  return address;
 }
 
 function zeroPage(kernel: DataView, memorySize: number, ramdisk: Ramdisk): Uint8Array {
@@ -91,53 +101,66 @@ function zeroPage(kernel: DataView, memorySize: number, ramdisk: Ramdisk): Uint8
   return page;
 }
 
-const PT_LOAD = 1;
-const PT_NOTE = 4;
-const XEN_ELFNOTE_PHYS32_ENTRY = 18;
 const START_INFO_MAGIC = 0x336e_c578;
 
-interface ProgramHeader {
-  readonly type: number;
-  readonly offset: number;
-  readonly address: number;
-  readonly fileSize: number;
-  readonly memorySize: number;
-}
-
-function programHeaders(elf: DataView): readonly ProgramHeader[] {
-  const start = Number(elf.getBigUint64(32, true));
-  return Array.from({ length: elf.getUint16(56, true) }, (_, i) => {
-    const at = start + i * elf.getUint16(54, true);
-    const word = (offset: number) => Number(elf.getBigUint64(at + offset, true));
-    return { type: elf.getUint32(at, true), offset: word(8), address: word(24), fileSize: word(32), memorySize: word(40) };
-  });
-}
-
-function loadPvh(memory: GuestMemory, elf: DataView, { initramfs }: KernelFiles): Entry {
-  const headers = programHeaders(elf);
-  const entry = headers.filter(({ type }) => type === PT_NOTE).map((header) => pvhEntry(elf, header)).find((found) => found !== undefined);
-  if (entry === undefined) throw new Error("the ELF file has no PVH entry: a Linux kernel has it with CONFIG_PVH");
-  let end = 0;
-  for (const { offset, address, fileSize, memorySize } of headers.filter(({ type }) => type === PT_LOAD)) {
-    memory.write(address, new Uint8Array(elf.buffer, elf.byteOffset + offset, fileSize));
-    end = Math.max(end, address + memorySize);
-  }
-  const ramdisk = placeInitramfs(memory, initramfs, end, 0x7fff_ffff);
+/** A kernel that can be moved is, and entered where its own unpacking code would; others by PVH, where they are linked for. */
+function loadElf(memory: GuestMemory, file: DataView, files: KernelFiles): Entry {
+  const kernel = readElf(file);
+  const relocations = findRelocations(kernel);
+  if (relocations !== undefined) return loadMoved(memory, kernel, relocations, files);
+  if (kernel.pvhEntry === undefined) throw new Error("the ELF file has no PVH entry: a Linux kernel has it with CONFIG_PVH");
+  const { end } = extentOf(kernel);
+  placeSegments(memory, kernel, 0);
+  const ramdisk = placeInitramfs(memory, files.initramfs, end, 0x7fff_ffff);
   memory.write(BOOT.pvhStartInfo, startInfo(memory.bootSize, ramdisk));
-  return { mode: "protected", address: entry, startInfo: BOOT.pvhStartInfo };
+  return { mode: "protected", address: kernel.pvhEntry, startInfo: BOOT.pvhStartInfo };
 }
 
-const align = (size: number) => (size + 3) & ~3;
+function extentOf({ segments }: ElfKernel): { readonly start: number; readonly end: number } {
+  return { start: Math.min(...segments.map(({ physical }) => physical)), end: Math.max(...segments.map(({ physical, memorySize }) => physical + memorySize)) };
+}
 
-/** Notes are name size, descriptor size, type, name, descriptor, each part aligned to 4. */
-function pvhEntry(elf: DataView, { offset, fileSize }: ProgramHeader): number | undefined {
-  for (let at = offset; at + 12 <= offset + fileSize; ) {
-    const [nameSize, descriptorSize, type] = [elf.getUint32(at, true), elf.getUint32(at + 4, true), elf.getUint32(at + 8, true)];
-    const descriptor = at + 12 + align(nameSize);
-    if (type === XEN_ELFNOTE_PHYS32_ENTRY && elf.getUint32(at + 12, true) === 0x006e_6558) return elf.getUint32(descriptor, true);
-    at = descriptor + align(descriptorSize);
-  }
-  return undefined;
+function placeSegments(memory: GuestMemory, { file, segments }: ElfKernel, distance: number): void {
+  for (const { offset, physical, fileSize } of segments) memory.write(physical + distance, new Uint8Array(file.buffer, file.byteOffset + offset, fileSize));
+}
+
+/** Linux arch/x86/boot/compressed/kaslr.c, page_64_types.h: addresses of such a kernel are chosen in steps of 2 MiB, the virtual ones within a GiB. */
+const STEP = 2 << 20;
+const VIRTUAL_SPACE = 1 << 30;
+
+/** Where in memory, and at which virtual address: two numbers that do not depend on each other. The table of relocations lies behind all that. */
+function loadMoved(memory: GuestMemory, kernel: ElfKernel, relocations: RelocationTable, { initramfs, commandLine }: KernelFiles): Entry {
+  const { start, end } = extentOf(kernel);
+  const ramdisk = placeInitramfs(memory, initramfs, end, 0x7fff_ffff);
+  const table = placeBelow(memory, ramdisk.size > 0 ? ramdisk.address : (memory.regions[0]?.size ?? 0), relocations.bytes);
+  const room = table - end;
+  if (room < 0) throw new Error("guest memory is too small for this kernel");
+  const random = !commandLine.split(" ").includes("nokaslr");
+  const [up, distance] = random ? [randomStep(room), randomStep(VIRTUAL_SPACE - end)] : [0, 0];
+  placeSegments(memory, kernel, up);
+  const linked = BigInt.asIntN(32, BigInt(kernel.segments.find(({ physical }) => physical === start)?.virtual ?? 0));
+  memory.write(BOOT.relocator, relocatorCode(relocations, { table, toPhysical: BigInt(start + up) - linked, distance, entry: kernel.entry + up }));
+  memory.write(BOOT.zeroPage, zeroPage(ownHeader(random), memory.bootSize, ramdisk));
+  return { mode: "long", address: BOOT.relocator, bootParams: BOOT.zeroPage };
+}
+
+/** @returns a multiple of STEP, at most `most`. */
+function randomStep(most: number): number {
+  return (randomBytes(4).readUInt32LE() % (Math.floor(most / STEP) + 1)) * STEP;
+}
+
+/** KASLR_FLAG: so the kernel knows that it was moved, and chooses the addresses of its tables at random as well. */
+const LOADED_HIGH = 1;
+const MOVED = 2;
+
+/** The header that an unpacked kernel has not any more. */
+function ownHeader(random: boolean): DataView {
+  const header = new DataView(new ArrayBuffer(HEADER.end));
+  header.setUint8(HEADER.jump, HEADER.end - HEADER.magic);
+  header.setUint32(HEADER.magic, HEADER_MAGIC, true);
+  header.setUint16(HEADER.version, NEWEST_PROTOCOL, true);
+  header.setUint8(HEADER.loadFlags, LOADED_HIGH | (random ? MOVED : 0));
+  return header;
 }
 
 const START_INFO = { size: 56, module: 56, moduleSize: 32, map: 88, mapEntrySize: 24 } as const;

@@ -1,7 +1,7 @@
 /**
  * What a machine boots, from a distribution's kernel package and this program:
  *
- *   kernel      as it came
+ *   kernel      unpacked (kernel.ts)
  *   initramfs   busybox, the drivers that are modules, a script that goes to the image
  *   image       ext4, read-only: Node with its libraries, our bundle, busybox. It is mapped into the guest as persistent memory, so that all
  *               machines of a host share one copy, and nothing is unpacked at boot
@@ -10,6 +10,7 @@ import { execFileSync } from "node:child_process";
 import { copyFileSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { guestInitramfs } from "./initramfs.ts";
+import { unpackKernel } from "./kernel.ts";
 import { interpreterOf, listedLibraries } from "./libraries.ts";
 import { readModules } from "./modules.ts";
 
@@ -64,7 +65,7 @@ export function buildImage(options: BuildOptions): void {
   mkdirSync(output, { recursive: true });
   const scratch = mkdtempSync(join(output, ".new-"));
   try {
-    copyFileSync(options.kernel, join(scratch, "kernel"));
+    writeFileSync(join(scratch, "kernel"), unpackKernel(readFileSync(options.kernel)));
     writeFileSync(join(scratch, "initramfs"), guestInitramfs({ busybox: readFileSync(options.busybox), modules: readModules(options.modules) }));
     makeTree(join(scratch, "tree"), options);
     makeFileSystem(join(scratch, "tree"), join(scratch, "image"));
