@@ -25,7 +25,7 @@ const X86_64 = {
     pidfd_open: 434, clone3: 435, close_range: 436, openat2: 437, pidfd_getfd: 438, faccessat2: 439, mount_setattr: 442,
     pwrite64: 18, fsync: 74, fdatasync: 75, fchmod: 91, inotify_add_watch: 254, inotify_rm_watch: 255, linkat: 265, utimensat: 280, fallocate: 285, inotify_init1: 294, syncfs: 306, copy_file_range: 326,
     epoll_create1: 291, epoll_ctl: 233, epoll_wait: 232, kcmp: 312, timerfd_create: 283, timerfd_settime: 286, timerfd_gettime: 287, setfsgid: 123, tgkill: 234, fchmodat2: 452, newfstatat: 262,
-    fadvise64: 221, rt_sigtimedwait: 128,
+    fadvise64: 221, rt_sigtimedwait: 128, futex: 202,
     landlock_create_ruleset: 444, landlock_add_rule: 445, landlock_restrict_self: 446, set_mempolicy: 238, get_mempolicy: 239,
   },
 } as const;

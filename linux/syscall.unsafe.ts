@@ -53,6 +53,25 @@ export function functionAt(address: number): () => number {
   return koffi.decode(BigInt(address), koffi.proto("int ()")) as () => number;
 }
 
+const bind = (name: string, ...args: string[]) => libc.func(name, "int", args) as (...values: (number | Uint8Array)[]) => number;
+
+/** pthread_attr_t. Source: glibc bits/pthreadtypes-arch.h. */
+const THREAD_ATTRIBUTES_SIZE = 56;
+const DETACHED = 1;
+
+/**
+ * A thread that runs `void *f(void *argument)` at `entry`; libc's, so that its place for thread-local things is there. Only kvm-thread.unsafe.ts calls this.
+ * @param stackSize bytes, a multiple of the page size. @returns 0, or an errno
+ */
+export function createThread(entry: number, argument: number, stackSize: number): number {
+  const attributes = new Uint8Array(THREAD_ATTRIBUTES_SIZE);
+  // SAFETY: both buffers are as large as libc's types, and used during these calls only; the caller keeps to the calling convention at `entry`.
+  bind("pthread_attr_init", "void *")(attributes);
+  bind("pthread_attr_setstacksize", "void *", "ulong")(attributes, stackSize);
+  bind("pthread_attr_setdetachstate", "void *", "int")(attributes, DETACHED);
+  return bind("pthread_create", "void *", "void *", "ulong", "ulong")(new Uint8Array(8), attributes, entry, argument);
+}
+
 /** errno of the libc function that has just been called. */
 export function lastErrno(): number {
   return koffi.errno();

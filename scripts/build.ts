@@ -17,10 +17,9 @@ await bundle(join(root, "runtime/main.ts"), join(root, "dist"), flagsIn("bin/tss
 
 await bundle(join(root, "shim/main.ts"), join(root, "dist/shim"), flagsIn("bin/containerd-shim-tssandbox-v1"), [], { TSSANDBOX_COMMIT: JSON.stringify(commit()) });
 
-// A process of its own (runtime/vm), with threads: the program's flags are not for it.
+// A process of its own (runtime/vm): the program's flags are not for it.
 // In one part: the program runs while it is being set up, when no other part could be loaded.
 await bundle(join(root, "vmm/main.ts"), join(root, "dist/vmm"), VMM_V8_FLAGS);
-await bundle(join(root, "vmm/threads/vcpu-thread.ts"), join(root, "dist/vmm/vcpu"), VMM_V8_FLAGS, [], { KOFFI_ADDON: JSON.stringify("../koffi.node") });
 
 linkForNpx(join(root, "node_modules/.bin"));
 

@@ -1,42 +1,45 @@
 /**
- * One virtual machine: memory, vCPU threads, devices, and its life.
+ * One virtual machine: memory, vCPUs, devices, and its life.
  *
- *   device thread (this file, threads/loop.ts)          one thread for each vCPU (threads/vcpu-thread.ts)
- *   ─────────────────────────────────────────           ─────────────────────────────────────────────────
- *   owns every virtio device and its back end           KVM_RUN; ports and interrupt registers from shared memory
- *   woken by ioeventfds (queues), sockets, taps,        asks the device thread for other registers (threads/mailbox.ts)
- *   timers and the mailboxes' doorbell
- *   raises interrupts by irqfd                          is interrupted by flag and signal for pause and stop
+ *   device thread (this file, threads/loop.ts)          one thread for each vCPU (linux/kvm-thread.unsafe.ts)
+ *   ─────────────────────────────────────────           ─────────────────────────────────────────────────────
+ *   owns every device and its back end                  KVM_RUN; interrupt registers from memory that both see
+ *   answers the vCPUs' accesses (threads/vcpu.ts)       everything else: rings the doorbell, and is parked
+ *   woken by ioeventfds (queues), sockets, taps,        is interrupted by flag and signal for pause and stop
+ *   timers and the vCPUs' doorbell
+ *   raises interrupts by irqfd
  */
-import { Worker } from "node:worker_threads";
 import { POLLIN } from "../linux/abi/poll.ts";
 import { addEvents, createEventFd, takeEvents } from "../linux/eventfd.ts";
 import type { Fd } from "../linux/fd.ts";
 import { KVM_MEM_READONLY } from "../linux/abi/kvm.ts";
 import { mapForever } from "../linux/kvm-memory.unsafe.ts";
 import { msrIndices, supportedCpuid } from "../linux/kvm.ts";
-import { RUN } from "../linux/kvm-structs.ts";
-import { noteClockStopped, restoreVcpuState, saveVcpuState, setCpuid, signalThread, type VcpuState } from "../linux/kvm-vcpu.ts";
+import { VcpuThreads } from "../linux/kvm-thread.unsafe.ts";
+import { noteClockStopped, restoreVcpuState, saveVcpuState, setCpuid, type VcpuState } from "../linux/kvm-vcpu.ts";
 import { connectDoorbell, connectInterrupt, restoreVmState, saveVmState, type VmState } from "../linux/kvm-vm.ts";
 import { randomBytes } from "../linux/random.ts";
+import { createSignalFd, signalMask } from "../linux/signalfd.ts";
 import { sleepMs } from "../linux/sleep.ts";
 import { acpiTables, EVENT_NEW_GENERATION, EVENT_POWER_BUTTON } from "./boot/acpi.ts";
 import { setBootState } from "./boot/cpu-state.ts";
 import { loadKernel, type KernelFiles } from "./boot/linux-kernel.ts";
-import { RTC_WORDS } from "./devices/rtc.ts";
-import { SERIAL_WORDS } from "./devices/serial.ts";
+import { sendToConsole } from "./devices/console-output.ts";
+import { PortBus } from "./devices/ports.ts";
+import { KeyboardController, SleepControl, type PowerEvent } from "./devices/power.ts";
+import { Rtc, RTC_WORDS } from "./devices/rtc.ts";
+import { Serial, SERIAL_WORDS } from "./devices/serial.ts";
 import { guestCpuid } from "./kvm/cpuid.ts";
-import { Vm, type VcpuHandle } from "./kvm/vm.ts";
+import { Vm } from "./kvm/vm.ts";
 import { EventDevice } from "./devices/events.ts";
 import { Pmem, type PmemOptions } from "./devices/pmem.ts";
 import { BOOT, EVENT_REGISTER, HIGH_MEMORY_START, MAX_VIRTIO_WINDOWS, PORTS, SECTION, virtioInterrupt, VIRTIO_WINDOW_SIZE, VIRTIO_WINDOWS } from "./layout.ts";
 import { createGuestMemory, type GuestMemory } from "./memory.ts";
 import { restoreMsrs, saveMsrs } from "./snapshot/msrs.ts";
-import { KICK_SIGNAL, type VcpuThreadData } from "./threads/vcpu-data.ts";
 import { Loop } from "./threads/loop.ts";
-import { Mailbox, MAILBOX_BYTES, type Command, type Phase, type Request } from "./threads/mailbox.ts";
+import { KICK_SIGNAL, RunningVcpu, type Surroundings } from "./threads/vcpu.ts";
 import type { VirtioDevice } from "./virtio/device.ts";
-import { INTERRUPT_STATUS_WORDS, InterruptStatus } from "./virtio/interrupt-status.ts";
+import { INTERRUPT_REGISTERS, InterruptStatus } from "./virtio/interrupt-status.ts";
 import { MmioTransport, QUEUE_NOTIFY, type TransportState } from "./virtio/transport.ts";
 
 export interface MachineConfig {
@@ -48,8 +51,6 @@ export interface MachineConfig {
   readonly memoryBytes: number;
   /** Where the serial port's output goes: a descriptor that stays open. */
   readonly consoleFd: number;
-  /** The program that a vCPU's thread executes: one that imports threads/vcpu-thread.ts. */
-  readonly vcpuProgram: string | URL;
   /** What the guest did against the rules, in words. */
   readonly onGuestError?: (message: string) => void;
 }
@@ -70,15 +71,8 @@ export type End =
   /** KVM or a vCPU gave up. */
   | { readonly kind: "failed"; readonly reason: string };
 
-interface RunningVcpu {
-  readonly handle: VcpuHandle;
-  readonly mailbox: Mailbox;
-}
-
-/** How often a vCPU that does not heed is interrupted again, in milliseconds: a signal may come just before KVM_RUN. */
+/** How often a vCPU that does not heed is interrupted again, in milliseconds. */
 const KICK_AGAIN_MS = 1;
-
-const sharedWords = (count: number) => new Int32Array(new SharedArrayBuffer(count * 4));
 
 export class Machine {
   readonly loop = new Loop();
@@ -87,10 +81,10 @@ export class Machine {
   readonly #config: MachineConfig;
   readonly #vcpus: readonly RunningVcpu[];
   readonly #doorbell = createEventFd();
-  readonly #shared = { interruptStatus: sharedWords(INTERRUPT_STATUS_WORDS), serial: sharedWords(SERIAL_WORDS), rtc: sharedWords(RTC_WORDS) };
-  readonly #serialInterrupt = createEventFd();
+  readonly #serial = new Int32Array(SERIAL_WORDS);
   readonly #events: EventDevice;
-  readonly #interrupts = new InterruptStatus(this.#shared.interruptStatus);
+  readonly #threads = new VcpuThreads(INTERRUPT_REGISTERS);
+  readonly #interrupts = new InterruptStatus(this.#threads.words);
   readonly #transports: MmioTransport[] = [];
   #pmemEnd: number;
   #end: End | undefined;
@@ -98,27 +92,46 @@ export class Machine {
   /** @param memory new where left out. */
   constructor(config: MachineConfig, memory?: GuestMemory) {
     this.#config = config;
-    // They take their time to start, and wait then for a vCPU: everything else is made meanwhile.
-    const mailboxes = Array.from({ length: config.vcpus }, () => this.#startThread());
     this.vm = config.kvm === undefined ? Vm.create() : Vm.create(config.kvm);
     this.memory = memory ?? createGuestMemory(config.memoryBytes);
     this.#pmemEnd = Math.max(HIGH_MEMORY_START, ...this.memory.regions.map(({ start, size }) => start + size));
     this.vm.addMemory(this.memory);
     this.vm.createPlatform();
-    connectInterrupt(this.vm.fd, this.#serialInterrupt, PORTS.serialInterrupt);
     this.#events = new EventDevice(this.vm);
-    this.#vcpus = this.#createVcpus(mailboxes);
-    this.loop.watch(this.#doorbell.number, POLLIN, () => this.#answerAll());
+    this.#vcpus = this.#createVcpus(config.vcpus);
+    this.loop.watch(this.#doorbell.number, POLLIN, () => this.#serveAll());
   }
 
-  #createVcpus(mailboxes: readonly Mailbox[]): readonly RunningVcpu[] {
+  #createVcpus(count: number): readonly RunningVcpu[] {
     const supported = supportedCpuid(this.vm.kvm);
-    return mailboxes.map((mailbox, id) => {
+    const signals = createSignalFd(signalMask([KICK_SIGNAL]));
+    const surroundings = this.#surroundings();
+    return Array.from({ length: count }, (_, id) => {
       const handle = this.vm.createVcpu(id);
-      setCpuid(handle.fd, guestCpuid(supported, { id, count: mailboxes.length }));
-      mailbox.giveVcpu({ fd: handle.fd.number, address: handle.run.address, size: handle.run.size });
-      return { handle, mailbox };
+      setCpuid(handle.fd, guestCpuid(supported, { id, count }));
+      return new RunningVcpu(handle, this.#threads, this.#doorbell, signals, surroundings);
     });
+  }
+
+  #surroundings(): Surroundings {
+    const isEnded = () => this.#end !== undefined;
+    return {
+      ports: new PortBus(this.#portDevices()),
+      read: (address, size) => this.#read(address, size),
+      write: (address, size, low, high) => this.#transportAt(address)?.write(size, low, high),
+      end: (kind, text) => this.#endBy(kind, text),
+      get ended() {
+        return isEnded();
+      },
+    };
+  }
+
+  #portDevices() {
+    const interrupt = createEventFd();
+    connectInterrupt(this.vm.fd, interrupt, PORTS.serialInterrupt);
+    const serial = new Serial(this.#serial, { send: (byte) => sendToConsole(this.#config.consoleFd, byte), interrupt: () => addEvents(interrupt, 1n) });
+    const onPower = (event: PowerEvent) => void (this.#end ??= { kind: event });
+    return [serial, new Rtc(new Int32Array(RTC_WORDS)), new KeyboardController(onPower), new SleepControl(onPower)];
   }
 
   /** Gives the machine a device, before `load`. @throws RangeError for more than 31. */
@@ -172,7 +185,7 @@ export class Machine {
     return {
       vcpus: this.#vcpus.map(({ handle }) => ({ state: saveVcpuState(handle.fd), msrs: saveMsrs(handle.fd, indices).map(([index, value]) => [index, String(value)] as const) })),
       vm: saveVmState(this.vm.fd),
-      serial: Array.from(this.#shared.serial),
+      serial: Array.from(this.#serial),
       devices: this.#transports.map((transport) => ({ name: transport.device.name, state: transport.save() })),
     };
   }
@@ -192,7 +205,7 @@ export class Machine {
       restoreVcpuState(handle.fd, saved.state);
       restoreMsrs(handle.fd, saved.msrs.map(([index, value]) => [index, BigInt(value)] as const));
     }
-    this.#shared.serial.set(state.serial);
+    this.#serial.set(state.serial);
     for (const [i, transport] of this.#transports.entries()) {
       const saved = state.devices[i];
       if (saved !== undefined) transport.restore(saved.state);
@@ -206,33 +219,14 @@ export class Machine {
     this.#events.raise(EVENT_POWER_BUTTON);
   }
 
-  /** Returns when every vCPU's thread has loaded what it needs, and waits for `start`. @throws Error where one could not */
+  /** Returns when every vCPU's thread is there, and waits for `start`. */
   awaitThreads(): void {
-    while (this.#vcpus.some(({ mailbox }) => mailbox.phase === "starting")) {
-      sleepMs(1);
-      this.#answerAll();
-      if (this.#end?.kind === "failed") throw new Error(this.#end.reason);
-    }
+    for (this.#serveAll(); this.#vcpus.some(({ stands }) => !stands); this.#serveAll()) sleepMs(1);
   }
 
   /** Lets the vCPUs run. */
   start(): void {
     this.resume();
-  }
-
-  /** @returns by what it is told of its vCPU, and to wait then. */
-  #startThread(): Mailbox {
-    const buffer = new SharedArrayBuffer(MAILBOX_BYTES);
-    const mailbox = new Mailbox(buffer);
-    mailbox.setCommand("pause");
-    const workerData: VcpuThreadData = {
-      mailbox: buffer, doorbell: this.#doorbell.number, serialInterrupt: this.#serialInterrupt.number, consoleFd: this.#config.consoleFd, ...this.#shared,
-    };
-    // eslint-disable-next-line no-new
-    new Worker(this.#config.vcpuProgram, {
-      workerData, resourceLimits: { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 16, codeRangeSizeMb: 16 },
-    });
-    return mailbox;
   }
 
   /** Runs the devices until the machine ends. */
@@ -249,76 +243,46 @@ export class Machine {
 
   /** Returns when no vCPU runs and each has finished its last exit. */
   pause(): void {
-    this.#command("pause", "paused");
+    for (const vcpu of this.#vcpus) vcpu.pause();
+    for (this.#serveAll(); this.#vcpus.some(({ stands }) => !stands); this.#serveAll()) {
+      for (const vcpu of this.#vcpus) if (!vcpu.stands) vcpu.kick();
+      // Nothing else of the loop runs meanwhile: who asks for this is in it.
+      sleepMs(KICK_AGAIN_MS);
+    }
     for (const { handle } of this.#vcpus) noteClockStopped(handle.fd);
   }
 
   resume(): void {
-    for (const { mailbox } of this.#vcpus) mailbox.setCommand("run");
+    for (const vcpu of this.#vcpus) vcpu.run();
   }
 
   /** Ends the vCPUs' threads; they do not start again. */
   endThreads(): void {
-    this.#command("stop", "stopped");
+    this.pause();
+    for (const vcpu of this.#vcpus) vcpu.end();
   }
 
-  #command(command: Command, reached: Phase): void {
-    for (const { mailbox } of this.#vcpus) mailbox.setCommand(command);
-    const waiting = () => this.#vcpus.filter(({ mailbox }) => mailbox.phase !== reached && mailbox.phase !== "stopped");
-    for (let late = waiting(); late.length > 0; late = waiting()) {
-      for (const vcpu of late) this.#kick(vcpu);
-      sleepMs(KICK_AGAIN_MS);
-      // It may be waiting for an answer. Nothing else of the loop runs meanwhile: who asks for this is in it.
-      this.#answerAll();
-    }
-  }
-
-  #kick({ handle, mailbox }: RunningVcpu): void {
-    handle.run.view.setUint8(RUN.immediateExit, 1);
-    if (mailbox.thread !== 0) signalThread(mailbox.thread, KICK_SIGNAL);
-  }
-
-  #answerAll(): void {
+  #serveAll(): void {
     takeEvents(this.#doorbell);
-    for (const { mailbox } of this.#vcpus) {
-      const { request } = mailbox;
-      if (request !== undefined) mailbox.answer(...this.#answer(request));
-    }
+    for (const vcpu of this.#vcpus) vcpu.serve();
   }
 
-  #answer(request: Request): readonly [low: number, high: number] {
-    switch (request.kind) {
-      case "read": return this.#read(request);
-      case "write": return this.#write(request);
-      case "reset":
-      case "power-off":
-        if (request.text !== "") this.#config.onGuestError?.(request.text);
-        this.#end ??= { kind: request.kind };
-        return [0, 0];
-      case "failure":
-        this.#end ??= { kind: "failed", reason: request.text };
-        return [0, 0];
-      default: return request.kind satisfies never;
-    }
+  #endBy(kind: "reset" | "failed", text: string): void {
+    if (kind === "reset") this.#config.onGuestError?.(text);
+    this.#end ??= kind === "reset" ? { kind } : { kind, reason: text };
   }
 
   /** What nobody answers for reads as all ones. */
-  #read({ address, size }: Request): readonly [low: number, high: number] {
-    if (address === EVENT_REGISTER) return [this.#events.take(), 0];
-    const at = this.#transportAt(address);
-    return at === undefined ? [0xffff_ffff, 0xffff_ffff] : at.transport.read(at.offset, size);
+  #read(address: number, size: number): readonly [low: number, high: number] {
+    return address === EVENT_REGISTER ? [this.#events.take(), 0] : (this.#transportAt(address)?.read(size) ?? [0xffff_ffff, 0xffff_ffff]);
   }
 
-  #write({ address, size, low, high }: Request): readonly [low: number, high: number] {
-    const at = this.#transportAt(address);
-    at?.transport.write(at.offset, size, low, high);
-    return [0, 0];
-  }
-
-  #transportAt(address: number): { transport: MmioTransport; offset: number } | undefined {
+  #transportAt(address: number) {
     const offset = address - VIRTIO_WINDOWS;
     const transport = this.#transports[Math.floor(offset / VIRTIO_WINDOW_SIZE)];
-    return transport === undefined ? undefined : { transport, offset: offset % VIRTIO_WINDOW_SIZE };
+    if (transport === undefined) return undefined;
+    const register = offset % VIRTIO_WINDOW_SIZE;
+    return { read: (size: number) => transport.read(register, size), write: (size: number, low: number, high: number) => transport.write(register, size, low, high) };
   }
 }
 

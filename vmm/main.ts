@@ -3,7 +3,6 @@
  * resets, 4 when it is stopped from outside, and 1 with a line on standard error when something fails.
  */
 import { fstatSync, openSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import process from "node:process";
 import { messageOf } from "../linux/errors.ts";
 import { Fd } from "../linux/fd.ts";
@@ -26,9 +25,6 @@ import { readSnapshot, writeSnapshot } from "./snapshot/file.ts";
 const STATUS: Record<End["kind"], number> = { "power-off": 0, reset: 3, stopped: 4, failed: 1 };
 const MIB = 1 << 20;
 
-/** A bundle of its own: a vCPU's thread needs a tenth of this program (scripts/build.ts). */
-const VCPU_PROGRAM = join(import.meta.dirname, import.meta.filename.endsWith(".ts") ? "threads/vcpu-thread.ts" : "vcpu/tssandbox.cjs");
-
 /** How many complaints about a guest are printed: it could fill a disk with them. */
 const MAX_COMPLAINTS = 20;
 
@@ -39,7 +35,6 @@ function createMachine(config: VmConfig): Machine {
   let complaints = 0;
   const options = {
     ...(config.kvm === undefined ? {} : { kvm: new Fd(config.kvm.fd) }), vcpus: config.vcpus, memoryBytes: config.memoryMegabytes * MIB, consoleFd: openFile(config.serial ?? { path: "/dev/null" }, "a"),
-    vcpuProgram: VCPU_PROGRAM,
     onGuestError: (message: string) => {
       if (complaints++ < MAX_COMPLAINTS) complain(`guest: ${message}`);
     },

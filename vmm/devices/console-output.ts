@@ -1,7 +1,7 @@
 /** Output of the guest to a descriptor of the host, which may be a pipe or a terminal that nobody reads, or a file on a disk that is not the guest's. */
 import { writeSync } from "node:fs";
 
-/** Bytes that one thread writes in all: enough for a kernel's boot and its last words, and no way to fill a disk. */
+/** Bytes that a process writes in all: enough for a kernel's boot and its last words, and no way to fill a disk. */
 export const OUTPUT_LIMIT = 256 << 10;
 
 const byteBuffer = new Uint8Array(1);

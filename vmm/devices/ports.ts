@@ -1,7 +1,4 @@
-/**
- * Devices behind I/O ports. Any vCPU thread may touch them, so their state is words in shared memory, and each access is short: there is no
- * lock, and a guest that lets two vCPUs write to one register at once gets what it would get from hardware, one of the two values.
- */
+/** Devices behind I/O ports. Each access is short: the vCPU that makes it waits, and the other devices do. */
 
 export interface PortDevice {
   readonly base: number;

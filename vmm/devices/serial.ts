@@ -2,12 +2,12 @@
  * A 16550A serial port, as Linux' 8250 driver needs it: the console before virtio. Source: National Semiconductor PC16550D, section 8
  * (registers); Linux drivers/tty/serial/8250/8250_port.c.
  *
- * Sending takes no time, so the transmitter is always empty. Received bytes wait in a ring that the device thread fills.
+ * Sending takes no time, so the transmitter is always empty. Received bytes wait in a ring.
  */
 import { PORTS } from "../layout.ts";
 import type { PortDevice } from "./ports.ts";
 
-/** Words of the shared state. The ring follows them, one byte a word. */
+/** Words of the state, which is part of a snapshot. The ring follows them, one byte a word. */
 const IER = 0;
 const LCR = 1;
 const MCR = 2;

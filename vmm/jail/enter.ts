@@ -99,9 +99,9 @@ function makeDirectory(root: FdLike, path: string): void {
 const RLIMIT = { data: 2, core: 4, nofile: 7, memlock: 8, sigpending: 11, msgqueue: 12 } as const;
 /** The slots of its loop (threads/loop.ts) and what it holds besides. */
 const DESCRIPTORS = 2048;
-/** Private memory of Node: V8 reserves 512 MiB for code, which count, and its heap's own limit is far below. For each vCPU, as limited in machine.ts. */
+/** Private memory of Node: V8 reserves 512 MiB for code, which count, and its heap's own limit is far below. For each vCPU, its thread's stack. */
 const OWN_MEMORY = 1 << 30;
-const THREAD_MEMORY = 64 << 20;
+const THREAD_MEMORY = 1 << 20;
 
 function setLimits(memory: number): void {
   const limits: Record<keyof typeof RLIMIT, number> = { core: 0, memlock: 0, msgqueue: 0, sigpending: 64, nofile: DESCRIPTORS, data: memory };

@@ -13,7 +13,7 @@ import { TUNSETOFFLOAD } from "../../linux/kvm-tap.ts";
 import { bits, int, named, when } from "../../policies/syscalls/checks.ts";
 import { compileAllowList } from "../../policies/syscalls/filter.ts";
 import { denied, native, type Group } from "../../policies/syscalls/row.ts";
-import { KICK_SIGNAL } from "../threads/vcpu-data.ts";
+import { KICK_SIGNAL } from "../threads/vcpu.ts";
 
 const MAP_SHARED = 1;
 const MAP_ANONYMOUS = 0x20;
@@ -77,7 +77,7 @@ export const vmmCalls: readonly Group[] = [
     names: "clock_gettime gettimeofday clock_nanosleep futex sched_yield getpid gettid getrandom rt_sigprocmask rt_sigreturn restart_syscall exit exit_group",
     outcome: native,
   },
-  { reason: "Node's own loops: how a vCPU's thread ends, and V8's tasks that are due later", names: "epoll_pwait epoll_ctl", outcome: native },
+  { reason: "Node's own loops: V8's tasks that are due later", names: "epoll_pwait epoll_ctl", outcome: native },
   { reason: "V8's locks ask for the priority of the thread that holds one, its pool for the number of processors", names: "sched_getparam sched_getscheduler sched_getaffinity", outcome: native },
 ];
 

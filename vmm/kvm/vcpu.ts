@@ -1,4 +1,4 @@
-/** A vCPU in the thread that runs it. */
+/** A vCPU and what its exits mean. */
 import { EAGAIN, EINTR } from "../../linux/abi/errno.ts";
 import { check } from "../../linux/errors.ts";
 import { runVcpu } from "../../linux/kvm-vcpu.ts";
@@ -18,7 +18,11 @@ export class Vcpu {
 
   /** Runs the guest up to its next exit. Whatever a read exit asks for must be filled in before the next run. @throws SysError */
   run(): Exit {
-    const result = runVcpu(this.fd);
+    return this.exitOf(runVcpu(this.fd));
+  }
+
+  /** @param result of KVM_RUN, in whichever thread: 0 or a negative errno. @throws SysError for one that says nothing about the guest */
+  exitOf(result: number): Exit {
     if (result === -EINTR || result === -EAGAIN) return INTERRUPTED;
     check(result, "KVM_RUN");
     return decodeExit(this.#run.view);

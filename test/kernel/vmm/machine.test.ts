@@ -3,6 +3,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
+import { decodeRegs } from "../../../linux/kvm-structs.ts";
 import { Machine, type End } from "../../../vmm/machine.ts";
 import { Rng } from "../../../vmm/devices/rng.ts";
 import type { VirtioDevice } from "../../../vmm/virtio/device.ts";
@@ -11,7 +12,6 @@ import { asm, pvhKernel } from "./tiny-kernel.ts";
 const folder = mkdtempSync(join(tmpdir(), "tssandbox-vmm-machine-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const VCPU_PROGRAM = new URL("../../../vmm/threads/vcpu-thread.ts", import.meta.url);
 /** Where a kernel leaves what a test looks at. */
 const RESULT = 0x5_0000;
 const WINDOW = 0xd000_0000;
@@ -38,7 +38,7 @@ function run(code: readonly number[], { devices = [], during, when = () => true,
   const consoleFd = openSync(output, "w");
   const complaints: string[] = [];
   const machine = new Machine({
-    vcpus: 1, memoryBytes: 16 << 20, consoleFd, vcpuProgram: VCPU_PROGRAM, onGuestError: (message) => complaints.push(message),
+    vcpus: 1, memoryBytes: 16 << 20, consoleFd, onGuestError: (message) => complaints.push(message),
   });
   for (const device of devices) machine.addDevice(device);
   machine.load({ kernel: pvhKernel([...code, ...asm.powerOff(), ...asm.halt()]), commandLine });
@@ -142,6 +142,32 @@ test("a guest that never exits is paused, resumed and stopped", () => {
   expect(later).toBeGreaterThan(paused);
 });
 
+test("who is paused in an access has finished it", () => {
+  let reads = 0;
+  const device = {
+    id: 4, name: "counts", queueSizes: [], features: 0, start: () => undefined, reset: () => undefined, notified: () => undefined,
+    get config() {
+      reads++;
+      return new Uint8Array(4);
+    },
+  };
+  // again: mov eax, [configuration]; inc dword [RESULT]; jmp again
+  const read = [0xa1, 0, 1, 0, 0xd0];
+  const code = [...read, 0xff, 0x05, 0, 0, 5, 0, 0xeb, 0x100 - (read.length + 8)];
+  const seen: { readonly done: boolean; readonly pending: number }[] = [];
+  const look = (machine: Machine) => {
+    machine.pause();
+    const { rip } = decodeRegs(new DataView(machine.saveState().vcpus[0]?.state.regs.buffer ?? new ArrayBuffer(0)));
+    seen.push({ done: Number(rip) > 0x10_0000, pending: reads - (word(machine, RESULT) ?? 0) });
+    machine.resume();
+    if (seen.length < 20) machine.loop.after(1, () => look(machine));
+    else machine.stop();
+  };
+  run(code, { devices: [device], when: hasCounted, during: look });
+  // Between the two instructions it is read and not counted yet.
+  for (const { done, pending } of seen) expect(pending).toBe(done && pending !== 0 ? 1 : 0);
+});
+
 test("a guest that waits in HLT is stopped", () => {
   expect(run(asm.halt(), { during: (machine) => machine.stop() }).end).toEqual({ kind: "stopped" });
 });
@@ -155,7 +181,7 @@ test("a state is saved and gone on from in another machine", () => {
   let saved: ReturnType<Machine["saveState"]> | undefined;
   const first = run(INCREMENT, { devices: [new Rng()], when: hasCounted, during: (it) => { it.pause(); saved = it.saveState(); it.stop(); } });
   const before = word(first.machine, RESULT) ?? 0;
-  const copy = new Machine({ vcpus: 1, memoryBytes: 16 << 20, consoleFd: 2, vcpuProgram: VCPU_PROGRAM });
+  const copy = new Machine({ vcpus: 1, memoryBytes: 16 << 20, consoleFd: 2 });
   copy.addDevice(new Rng());
   for (const [i, region] of first.machine.memory.regions.entries()) copy.memory.regions[i]?.block.bytes.set(region.block.bytes);
   if (saved === undefined) throw new Error("nothing was saved");
@@ -166,7 +192,7 @@ test("a state is saved and gone on from in another machine", () => {
   expect(copy.run()).toEqual({ kind: "stopped" });
   copy.endThreads();
   expect(word(copy, RESULT)).toBeGreaterThan(before);
-  const other = new Machine({ vcpus: 2, memoryBytes: 16 << 20, consoleFd: 2, vcpuProgram: VCPU_PROGRAM });
+  const other = new Machine({ vcpus: 2, memoryBytes: 16 << 20, consoleFd: 2 });
   const state = saved;
   expect(() => other.restoreState(state)).toThrow("the snapshot has 1 vCPUs, the machine 2");
 });

@@ -15,7 +15,6 @@ import { asm } from "./tiny-kernel.ts";
 const folder = mkdtempSync(join(tmpdir(), "tssandbox-vmm-moved-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const VCPU_PROGRAM = new URL("../../../vmm/threads/vcpu-thread.ts", import.meta.url);
 const RESULT = 0x5_0000;
 const PHYSICAL = 0x20_0000;
 const VIRTUAL = 0xffff_ffff_8020_0000n;
@@ -63,7 +62,7 @@ interface Moved {
 
 function run(kernel: Uint8Array, commandLine = "", initramfs?: Uint8Array): Moved {
   const consoleFd = openSync("/dev/null", "w");
-  const machine = new Machine({ vcpus: 1, memoryBytes: MEMORY, consoleFd, vcpuProgram: VCPU_PROGRAM });
+  const machine = new Machine({ vcpus: 1, memoryBytes: MEMORY, consoleFd });
   machine.load({ kernel, commandLine, initramfs });
   machine.start();
   machine.loop.after(60_000, () => machine.stop());
