@@ -188,7 +188,7 @@ function setCloneArgs({ namespaces, sibling = false, cgroup }: CloneOptions, fla
  * any more: it waits, without a descriptor but one, for the new one to execute something or to end, and ends as well. With it goes the memory, which the new one's
  * execve(2) thus need not take down: some 3 ms.
  *
- * Preconditions: the caller is a forked child, so that its memory is nobody else's: an out-of-memory kill of the new process takes the old one with it.
+ * Preconditions: the caller is a forked child, so that its signals have no handlers, and its memory is nobody else's: an out-of-memory kill of the new process takes the old one with it.
  * Not for a new user or time namespace, which the kernel refuses to a process that shares its memory (unshare(2), EINVAL).
  * @returns the new process's pid as the old one counts, in the new one; or the negative errno as `tryClone` does, and then nothing has changed.
  */
@@ -207,7 +207,6 @@ export function becomeSibling(options: Omit<CloneOptions, "sibling">): number {
     // Until the old process has let go of all descriptors: locks and sockets among them are the new one's alone from here on.
     read(settled, 1);
     forgetOpened();
-    resetSignalActions();
   }
   settled.close();
   setSignalMask(mask);

@@ -18,23 +18,25 @@ export function mountCgroups(setup: Setup, mount: Mount, options: ParsedMountOpt
   const attributes = mountAttributes(options.flags, options.cleared).set;
   const unified = setup.launch.cgroups.find(({ controllers }) => controllers === "");
   const hierarchies = setup.launch.cgroups.filter(({ controllers }) => controllers !== "");
-  if (hierarchies.length === 0 && unified !== undefined) return attach(setup, openHierarchy(setup, unified), mount.destination, attributes);
+  using target = makeDirectoryInRoot(setup.root, mount.destination);
+  if (hierarchies.length === 0 && unified !== undefined) return attach(setup, openHierarchy(setup, unified), target, attributes);
   const context = contextParameters("tmpfs", setup.launch.spec.linux?.mountLabel);
-  attach(setup, createMount("tmpfs", [["mode", "755"], ...context], attributes & ~ms.MOUNT_ATTR_RDONLY), mount.destination, attributes);
-  for (const hierarchy of hierarchies) mountHierarchy(setup, hierarchy, mount.destination, attributes);
+  const directory = createMount("tmpfs", [["mode", "755"], ...context], attributes & ~ms.MOUNT_ATTR_RDONLY);
+  attach(setup, directory, target, attributes);
+  for (const hierarchy of hierarchies) mountHierarchy(setup, hierarchy, directory, attributes);
 }
 
-function mountHierarchy(setup: Setup, hierarchy: CgroupMount, destination: string, attributes: number): void {
+/** @param directory the root of a tmpfs of ours: nobody else has put a name there, so that none has to be looked up from the container's root. */
+function mountHierarchy(setup: Setup, hierarchy: CgroupMount, directory: Fd, attributes: number): void {
   const name = hierarchy.mountPoint.split("/").at(-1) ?? hierarchy.controllers;
-  attach(setup, openHierarchy(setup, hierarchy), `${destination}/${name}`, attributes);
+  using target = makeDirectoryInRoot(directory, name);
+  attach(setup, openHierarchy(setup, hierarchy), target, attributes);
   // Controllers that share a hierarchy (`cpu,cpuacct`) are also looked for under their own names.
   const aliases = hierarchy.controllers.split(",").filter((alias) => alias !== name && !alias.startsWith("name="));
-  using parent = makeDirectoryInRoot(setup.root, destination);
-  if (aliases.length > 1) for (const alias of aliases) symlinkAt(name, parent, alias);
+  if (aliases.length > 1) for (const alias of aliases) symlinkAt(name, directory, alias);
 }
 
-function attach(setup: Setup, tree: Fd, destination: string, attributes: number): void {
-  using target = makeDirectoryInRoot(setup.root, destination);
+function attach(setup: Setup, tree: Fd, target: Fd, attributes: number): void {
   attachMount(tree, target);
   const now = attributes & ~ms.MOUNT_ATTR_RDONLY;
   if (now !== 0) setMountAttributes(tree, { set: now }, false);
