@@ -5,6 +5,7 @@ import { madeBy } from "../../linux/made-by.ts";
 import * as kernel from "../../linux/on-behalf.ts";
 import type { Description } from "./description.ts";
 import { HostFile, HostStream } from "./files.ts";
+import { isBeyondLimit, tooLarge } from "./limits.ts";
 import { LOCK_COMMANDS } from "./locks.ts";
 import { buffer, BUFFER_SIZE, copyIn, copyOut, small } from "./memory.ts";
 import { Socket } from "./sockets/socket.ts";
@@ -46,17 +47,17 @@ export const getdents64: Handler = (call, strict) => {
 
 /** @param act on the file's descriptor. */
 const onFile =
-  (act: (fd: number, call: Trapped) => number): Handler =>
+  (act: (fd: number, call: Trapped, strict: Strict) => number): Handler =>
   (call, strict) => {
     const file = seekable(call, strict, -EINVAL);
-    return typeof file === "number" ? file : act(file.fd.number, call);
+    return typeof file === "number" ? file : act(file.fd.number, call, strict);
   };
 
-export const ftruncate = onFile((fd, call) => kernel.resize(fd, call.signed(1)));
+export const ftruncate = onFile((fd, call, strict) => (isBeyondLimit(call, strict, call.signed(1)) ? tooLarge(call, strict) : kernel.resize(fd, call.signed(1))));
 export const fsync = onFile((fd) => kernel.sync(fd, false));
 export const fdatasync = onFile((fd) => kernel.sync(fd, true));
 export const syncfs = onFile((fd) => kernel.sync(fd, false));
-export const fallocate = onFile((fd, call) => kernel.allocate(fd, call.int(1), call.signed(2), call.signed(3)));
+export const fallocate = onFile((fd, call, strict) => isBeyondLimit(call, strict, call.signed(2) + call.signed(3)) ? tooLarge(call, strict) : kernel.allocate(fd, call.int(1), call.signed(2), call.signed(3)));
 /** Advice, which nobody has to take. */
 export const fadvise64 = onFile(() => 0);
 

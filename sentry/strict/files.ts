@@ -13,6 +13,7 @@ import { statAt } from "../../linux/file.ts";
 import { Description, HERE } from "./description.ts";
 import type { Desk } from "./errands.ts";
 import type { Strict } from "./strict.ts";
+import { small } from "./memory.ts";
 import { controlTerminal } from "./terminals.ts";
 import type { Trapped } from "./trapped.ts";
 
@@ -37,6 +38,12 @@ export class HostFile extends Description {
   /** Regular, so that it may be mapped, and is always ready. */
   get isRegular(): boolean {
     return (this.mode & S_IFMT) === S_IFREG;
+  }
+
+  get size(): number {
+    const SIZE = 48;
+    const result = this.stat(small);
+    return result < 0 ? 0 : Number(small.view.getBigInt64(SIZE, true));
   }
 
   get position(): number {

@@ -6,6 +6,7 @@ import * as epolls from "./epoll.ts";
 import * as attributes from "./attributes.ts";
 import { eventfd, eventfd2 } from "./eventfd.ts";
 import { execveat, fchdir, mmap, pidfd_send_signal, waitid } from "./mapping.ts";
+import { prlimit64, setrlimit } from "./limits.ts";
 import * as names from "./names.ts";
 import { creat, open, openat, openat2 } from "./open.ts";
 import { pipe, pipe2 } from "./pipes.ts";
@@ -55,4 +56,4 @@ const becomeAndGoOn: Handler = (call, strict) => {
 
 const continued = strictlyContinued.map((name) => [name, IDENTITY.has(name) ? becomeAndGoOn : goOn] as const);
 
-export const strictHandlers: Readonly<Record<string, Handler>> = { ...Object.fromEntries(continued), ...answered, execveat };
+export const strictHandlers: Readonly<Record<string, Handler>> = { ...Object.fromEntries(continued), ...answered, execveat, prlimit64, setrlimit };

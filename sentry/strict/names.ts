@@ -4,6 +4,7 @@ import { AT_EACCESS, AT_EMPTY_PATH, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW } from "..
 import { permanentBlock } from "../../linux/memory.unsafe.ts";
 import * as kernel from "../../linux/on-behalf.ts";
 import { HostFile } from "./files.ts";
+import { isBeyondLimit, tooLarge } from "./limits.ts";
 import { buffer, copyIn, copyOut, copyString, peekString, small } from "./memory.ts";
 import { name, secondName } from "./paths.ts";
 import type { Strict } from "./strict.ts";
@@ -268,7 +269,7 @@ export const truncate: Handler = (call, strict) => {
   if (taken < 0) return taken;
   const fd = name.file instanceof HostFile ? strict.reopen(name.file.fd, WRITE_ONLY) : kernel.open(name.dir, name.path, WRITE_ONLY, 0, 0);
   if (fd < 0) return fd;
-  const result = kernel.resize(fd, call.arg(1));
+  const result = isBeyondLimit(call, strict, call.arg(1)) ? tooLarge(call, strict) : kernel.resize(fd, call.arg(1));
   kernel.close(fd);
   return result;
 };

@@ -4,6 +4,7 @@ import { O_APPEND, S_IFDIR, S_IFMT } from "../../linux/abi/fcntl.ts";
 import { POLLIN, POLLOUT } from "../../linux/abi/poll.ts";
 import { HERE, type Description } from "./description.ts";
 import { HostFile, HostStream } from "./files.ts";
+import { roomIn, tooLarge } from "./limits.ts";
 import { inodeOf } from "./locks.ts";
 import { buffer, BUFFER_SIZE, copyIn, copyOut, copyVectors, signed, small } from "./memory.ts";
 import { PipeEnd } from "./pipes.ts";
@@ -43,8 +44,8 @@ const isAsked = (file: Description): boolean => file instanceof HostFile && file
 /** At most one buffer a call: the caller asks again for the rest, as it must where a socket is full. @returns as handlers do. */
 function move(call: Trapped, strict: Strict, from: End, to: End, size: number, isNonBlocking = false): number {
   // Read once, whatever the pipe has room for when it has been.
-  const room = to.file instanceof PipeEnd && !isAsked(from.file) ? to.file.room : BUFFER_SIZE;
-  if (size > 0 && room === 0) return full(call, strict, to, isNonBlocking);
+  const room = to.file instanceof PipeEnd && !isAsked(from.file) ? to.file.room : roomIn(call, strict, to.file, to.position);
+  if (size > 0 && room === 0) return to.file instanceof HostFile ? tooLarge(call, strict) : full(call, strict, to, isNonBlocking);
   const read = from.file.read(buffer, Math.min(size, room, BUFFER_SIZE), from.position);
   if (read === -EAGAIN && !isNonBlocking) return strict.wait(call, from.file, POLLIN);
   if (read <= 0) return read;

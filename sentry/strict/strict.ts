@@ -83,7 +83,7 @@ export class Strict implements Platform {
   readonly locks = new Locks(this);
   readonly proc: Fd;
   readonly #placeholders: Placeholders;
-  readonly #tasks: GuestTasks;
+  readonly tasks: GuestTasks;
   readonly #acting = new Acting();
   readonly errands: Errands;
   readonly volumes: Volumes;
@@ -116,7 +116,7 @@ export class Strict implements Platform {
     this.volumes = new Volumes(volumes.map((paths) => [this.#openDesk(), paths] as const));
     this.#network = network;
     this.#placeholders = new Placeholders(proc, this.epoll);
-    this.#tasks = new GuestTasks(proc, this.epoll);
+    this.tasks = new GuestTasks(proc, this.epoll);
     this.epoll.add(this.waiting.timer, 1);
   }
 
@@ -266,7 +266,7 @@ export class Strict implements Platform {
     const desk = this.errands.desks.find(({ runner }) => runner.done.number === fd);
     if (desk !== undefined) return desk.finished();
     if (this.locks.ended(fd)) return;
-    const task = this.#tasks.ended(fd);
+    const task = this.tasks.ended(fd);
     if (task !== undefined) {
       this.#endLent(task);
       this.waiting.forget(task);
@@ -337,6 +337,7 @@ export class Strict implements Platform {
     this.#entered = true;
     using offsets = openAt(this.proc, `${call.pid}/timens_offsets`, 0);
     this.#offsets = Buffer.from(read(offsets, 256)).toString("latin1");
+    this.tasks.limitsFileSizes = this.tasks.fileSizeLimit(call.pid) !== Infinity;
   }
 
   #sendDesks(task: number, isFirst: boolean): void {
@@ -364,12 +365,12 @@ export class Strict implements Platform {
 
   task(call: Trapped): Task | undefined {
     this.#enter(call);
-    return this.#tasks.get(call.pid);
+    return this.tasks.get(call.pid);
   }
 
   /** The caller may be somebody else after this call. */
   becomes(call: Trapped): void {
-    if (this.#entered) this.#tasks.changes(call.pid);
+    if (this.#entered) this.tasks.changes(call.pid);
   }
 
   /** Where the caller is gone, as nobody. */
@@ -392,7 +393,7 @@ export class Strict implements Platform {
   }
 
   guestPidOf(task: number): number | undefined {
-    return this.#tasks.get(task)?.guestPid;
+    return this.tasks.get(task)?.guestPid;
   }
 
   /** As `inodeOf` has it; undefined where the task has no such file. */
@@ -403,13 +404,13 @@ export class Strict implements Platform {
   }
 
   ignores(call: Trapped, signal: number): boolean {
-    return this.#tasks.isDeaf(call.pid, signal);
+    return this.tasks.isDeaf(call.pid, signal);
   }
 
   /** Its session, process group and terminal. */
   jobOf(task: number): Job | undefined {
     this.asSentry();
-    return this.#tasks.job(task);
+    return this.tasks.job(task);
   }
 
   /** In the guest's root, as the current identity. */
@@ -420,11 +421,11 @@ export class Strict implements Platform {
   }
 
   umask(call: Trapped): number {
-    return this.#tasks.umask(call.pid);
+    return this.tasks.umask(call.pid);
   }
 
   blockedSignals(call: Trapped): bigint {
-    return this.#tasks.blockedSignals(call.pid);
+    return this.tasks.blockedSignals(call.pid);
   }
 
   /** What the caller's descriptor is. */
@@ -504,7 +505,7 @@ export class Strict implements Platform {
   credentials(call: Trapped): Credentials {
     const task = this.task(call);
     const { uid, gid } = task?.identity ?? NOBODY;
-    return { pid: (task === undefined ? undefined : this.#tasks.get(task.leader)?.guestPid) ?? 0, uid, gid };
+    return { pid: (task === undefined ? undefined : this.tasks.get(task.leader)?.guestPid) ?? 0, uid, gid };
   }
 
   /** Whether the caller may say that it is that one. @returns 0 or -EPERM. Source: Linux net/core/scm.c, scm_check_creds. */
@@ -634,19 +635,23 @@ export class Strict implements Platform {
   }
 
   /**
-   * Answers with EPIPE, and then sends the signal: before, it would end the wait for the answer, and the call might be made again. Whom it ends gets it
+   * Answers with the errno, and then sends the signal: before, it would end the wait for the answer, and the call might be made again. Whom it ends gets it
    * before, so that it does nothing more.
    */
-  brokenPipe(call: Trapped): number {
-    const SIGPIPE = 13;
+  failWith(call: Trapped, errno: number, signal: number): number {
     const task = this.task(call);
-    const send = () => task !== undefined && killThread(task.leader, call.pid, SIGPIPE);
+    const send = () => task !== undefined && killThread(task.leader, call.pid, signal);
     this.asSentry();
-    const ends = this.#tasks.isEndedBy(call.pid, SIGPIPE);
+    const ends = this.tasks.isEndedBy(call.pid, signal);
     if (ends) send();
-    call.answer(-EPIPE);
+    call.answer(-errno);
     if (!ends) send();
     return ANSWERED;
+  }
+
+  brokenPipe(call: Trapped): number {
+    const SIGPIPE = 13;
+    return this.failWith(call, EPIPE, SIGPIPE);
   }
 
   /** The caller's working directory; to be closed. */

@@ -41,6 +41,8 @@ export class GuestTasks {
   readonly #byPidfd = new Map<number, number>();
   /** Leaders whose threads have done what may give them that id, as somebody else: they are looked at each time. */
   readonly #volatile = new Set<number>();
+  /** Some task may have a limit of file sizes. */
+  limitsFileSizes = false;
 
   /** @param epoll tells of a pidfd when the task has ended (`ended`). */
   constructor(proc: Fd, epoll: Epoll) {
@@ -133,7 +135,13 @@ export class GuestTasks {
     return this.#read(id, "status");
   }
 
-  #read(id: number, name: "stat" | "status"): string | undefined {
+  /** RLIMIT_FSIZE in bytes; Infinity where there is none. Source: proc_pid_limits(5). */
+  fileSizeLimit(id: number): number {
+    const limit = /^Max file size +(\d+)/m.exec(this.#read(id, "limits") ?? "")?.[1];
+    return limit === undefined ? Infinity : Number(limit);
+  }
+
+  #read(id: number, name: "limits" | "stat" | "status"): string | undefined {
     try {
       using file = openAt(this.#proc, `${id}/${name}`, O_RDONLY);
       return Buffer.from(read(file, LONGEST_STATUS)).toString("latin1");

@@ -4,6 +4,7 @@ import { O_ACCMODE, O_PATH, O_RDONLY, O_WRONLY } from "../../linux/abi/fcntl.ts"
 import { POLLIN, POLLOUT } from "../../linux/abi/poll.ts";
 import { HERE, type Description } from "./description.ts";
 import { HostFile, HostStream } from "./files.ts";
+import { roomIn, tooLarge } from "./limits.ts";
 import { buffer, BUFFER_SIZE, copyIn, copyOut, copyVectors, gather } from "./memory.ts";
 import { ATOMIC, PipeEnd } from "./pipes.ts";
 import { sizeOf } from "./sockets/header.ts";
@@ -69,13 +70,16 @@ export function writeFrom(call: Trapped, strict: Strict, vectors: Vectors, posit
   if (file instanceof PipeEnd) return writeToPipe(call, strict, file, vectors);
   const background = file instanceof HostStream ? terminals.mayWrite(call, strict, file) : 0;
   if (background !== 0) return background;
+  const room = roomIn(call, strict, file, position);
+  if (room === 0 && sizeOf(vectors) > 0) return tooLarge(call, strict);
   let done = 0;
   const undo = () => {
     if (position === HERE) file.unwrite(done);
   };
   for (const [address, size] of vectors) {
     for (let at = 0; at < Math.min(size, LONGEST); ) {
-      const wanted = Math.min(size - at, BUFFER_SIZE);
+      const wanted = Math.min(size - at, BUFFER_SIZE, room - done);
+      if (wanted === 0) return strict.undoable(done, undo);
       const copied = copyIn(call, address + at, buffer, wanted);
       if (copied < 0) return done > 0 ? strict.undoable(done, undo) : copied;
       const result = file.write(buffer, wanted, position === HERE ? HERE : position + done);

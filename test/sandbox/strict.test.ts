@@ -136,6 +136,20 @@ os.set_blocking(w, False); print(os.write(w, b"y" * 5000)); told(lambda: os.writ
 n = os.open("/dev/null", os.O_RDWR); told(lambda: os.lseek(n, 5, 0)); told(lambda: os.lseek(r, 0, 0)); told(lambda: os.sendfile(n, os.open("/etc/passwd", 0), -10, 5))
 signal.pidfd_send_signal(os.open("/proc/%d" % os.getpid(), os.O_DIRECTORY), signal.SIGALRM)
 EOF`],
+    ["limits of file sizes", `cd /tmp; python3 - <<'EOF'
+import os, resource, subprocess
+f = os.open("f", os.O_RDWR | os.O_CREAT); a = os.open("a", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
+def told(call):
+    try: print(call())
+    except OSError as error: print(error.strerror)
+told(lambda: os.write(f, b"x" * 8000)); told(lambda: os.write(f, b"x" * 8000)); told(lambda: os.write(f, b"x")); told(lambda: os.write(f, b""))
+told(lambda: os.pwrite(f, b"12345", 9998)); told(lambda: os.write(a, b"x" * 9999)); told(lambda: os.write(a, b"xyz")); told(lambda: os.write(a, b"x"))
+told(lambda: os.ftruncate(f, 10_001)); told(lambda: os.truncate("f", 20_000)); told(lambda: os.posix_fallocate(f, 9_000, 2_000)); told(lambda: os.ftruncate(f, 10_000))
+os.lseek(f, 9_000, 0); told(lambda: os.sendfile(f, os.open("/bin/true", 0), 0, 5_000)); told(lambda: os.sendfile(f, os.open("/bin/true", 0), 0, 5_000))
+told(lambda: os.stat("f").st_size); r, w = os.pipe(); told(lambda: os.write(w, b"x" * 20_000))
+print(subprocess.run(["bash", "-c", "ulimit -f 4; exec head -c 9000 /dev/zero > g"]).returncode, os.stat("g").st_size)
+EOF`],
     ["descriptors of many threads, in python3", `python3 - <<'EOF'
 import os, threading
 a, b = [os.open("/tmp/" + n, os.O_RDWR | os.O_CREAT) for n in "ab"]
