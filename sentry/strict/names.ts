@@ -124,6 +124,7 @@ export const getcwd: Handler = (call, strict) => {
 function isDeleted(call: Trapped, strict: Strict, length: number): boolean {
   const mark = " (deleted)";
   if (Buffer.from(buffer.bytes.subarray(Math.max(length - mark.length, 0), length)).toString("latin1") !== mark) return false;
+  strict.asSentry();
   const directory = strict.openDirectory(call);
   if (directory < 0) return true;
   const result = kernel.stat(directory, kernel.EMPTY_PATH, small.address, AT_EMPTY_PATH);

@@ -82,7 +82,7 @@ function openCopied(call: Trapped, strict: Strict, flags: number, mode: number, 
   const file = describe(strict, fd, flags, type);
   if (file instanceof HostFile) {
     file.opener = strict.task(call)?.leader;
-    file.desk = strict.volumes.of(opened);
+    file.desk = strict.volumes.ofDevice(looked.view.getUint32(STATX.major, true), looked.view.getUint32(STATX.minor, true));
   }
   if (typeof file === "number") {
     fd.close();

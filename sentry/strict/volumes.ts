@@ -43,7 +43,7 @@ export class Volumes {
 
   /** @param path absolute, as text of bytes. Links in it are not followed: what they lead to is asked for where the name lies. */
   at(path: string): Desk | undefined {
-    const plain = normal(path);
+    const plain = isNormal(path) ? path : normal(path);
     return this.#byPath.find(([place]) => plain === place || (plain.startsWith(place) && plain[place.length] === "/"))?.[1];
   }
 
@@ -51,7 +51,12 @@ export class Volumes {
   of(fd: number): Desk | undefined {
     if (this.#byDevice.size === 0) return undefined;
     look(fd);
-    return this.#byDevice.get(`${looked.view.getUint32(OFFSET.major, true)}:${looked.view.getUint32(OFFSET.minor, true)}`);
+    return this.ofDevice(looked.view.getUint32(OFFSET.major, true), looked.view.getUint32(OFFSET.minor, true));
+  }
+
+  /** Of what lies on a device. */
+  ofDevice(major: number, minor: number): Desk | undefined {
+    return this.#byDevice.size === 0 ? undefined : this.#byDevice.get(`${major}:${minor}`);
   }
 }
 
@@ -66,6 +71,9 @@ export function modeOf(fd: number): number {
   look(fd);
   return looked.view.getUint16(OFFSET.mode, true);
 }
+
+/** Most names are: the look is cheaper than taking them apart. */
+const isNormal = (path: string): boolean => path.startsWith("/") && !path.includes("/.") && !path.includes("//") && !path.endsWith("/");
 
 /** Without `.`, `..` and doubled slashes. */
 export function normal(path: string): string {
