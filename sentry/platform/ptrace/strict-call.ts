@@ -26,6 +26,7 @@ import { hasStopped, heldSignal, isAtCall, killTask, letGo, letGoToCall, statusO
 import { now, sleepMs, yieldProcessor } from "../../../linux/sleep.ts";
 import { sendMessage } from "../../../linux/socket.ts";
 import { holdSignals, readRegisters, resultOfCall, setBlockedSignals, stackPointer, writeRegisters, type Registers } from "../../../linux/traced-registers.ts";
+import { trappedNumbers } from "../../../policies/syscalls/numbers.ts";
 import type { Batch } from "./batch.ts";
 import type { Lobby } from "./lobby.ts";
 
@@ -33,9 +34,11 @@ const SOCK_STREAM = 1;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_CMSG_CLOEXEC = 0x4000_0000;
-/** What a call that a signal has interrupted returns inside of the kernel: made again, unless the signal's handler has it fail with EINTR. */
+/** What a call that a signal has interrupted returns inside of the kernel: it is made again where there is no handler, or the handler has SA_RESTART; the other where there is none. Source: Linux include/linux/errno.h. */
 const ERESTARTSYS = 512;
 const ERESTARTNOHAND = 514;
+/** Never made again after a handler. Source: signal(7). */
+const ENDED_BY_HANDLERS: ReadonlySet<number> = new Set((["poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait", "epoll_pwait2"] as const).map((name) => trappedNumbers[name]));
 
 /** How long a task may take for a call that it makes for the sentry, in milliseconds. Then its process is ended. */
 const PATIENCE = 20_000;
@@ -221,8 +224,9 @@ export class StrictCall extends TracedCall {
     if (result === undefined) return false;
     this.#parked.delete(pid);
     const isSignal = result === -ERESTARTNOHAND;
+    const restart = ENDED_BY_HANDLERS.has(parked.nr) ? -ERESTARTNOHAND : -ERESTARTSYS;
     const registers = parked.registers ?? readRegisters(pid);
-    if (registers !== undefined) writeRegisters(pid, registers, { ax: isSignal ? -ERESTARTSYS : result, originalAx: isSignal ? parked.nr : -1 });
+    if (registers !== undefined) writeRegisters(pid, registers, { ax: isSignal ? restart : result, originalAx: isSignal ? parked.nr : -1 });
     this.#options.letGo(pid);
     return true;
   }
