@@ -37,6 +37,24 @@ export function unpackKernel(kernel: Uint8Array): Uint8Array {
   const format = FORMATS.find(({ magic, mask }) => (view.getUint32(start, true) & mask) >>> 0 === magic);
   if (format === undefined) return kernel;
   const unpacked = format.unpack(kernel.subarray(start, start + length));
-  const isElf = new DataView(unpacked.buffer, unpacked.byteOffset, unpacked.byteLength).getUint32(0, true) === ELF_MAGIC;
-  return isElf ? unpacked : kernel;
+  const elf = new DataView(unpacked.buffer, unpacked.byteOffset, unpacked.byteLength);
+  if (elf.getUint32(0, true) !== ELF_MAGIC) return kernel;
+  leaveOutZeroes(elf);
+  return unpacked;
+}
+
+const PT_LOAD = 1;
+const PAGE = 4096;
+
+/** Says of zeroes at the end of what is loaded that they are not in the file: memory is zeroed before. Linux has its .bss there. */
+function leaveOutZeroes(elf: DataView): void {
+  const headers = Number(elf.getBigUint64(32, true));
+  for (let i = 0; i < elf.getUint16(56, true); i++) {
+    const at = headers + i * elf.getUint16(54, true);
+    const [offset, size] = [elf.getBigUint64(at + 8, true), elf.getBigUint64(at + 32, true)].map(Number);
+    if (elf.getUint32(at, true) !== PT_LOAD || offset === undefined || size === undefined) continue;
+    const content = new Uint8Array(elf.buffer, elf.byteOffset + offset, size);
+    const used = content.findLastIndex((byte) => byte !== 0) + 1;
+    elf.setBigUint64(at + 32, BigInt(Math.min(size, Math.ceil(used / PAGE) * PAGE)), true);
+  }
 }

@@ -137,6 +137,14 @@ describe("a bzImage", () => {
     expect(Buffer.from(unpackKernel(bzImage(pack()))).equals(KERNEL)).toBe(true);
   });
 
+  test("is left without the zeroes at the end of a segment, as far as they are whole pages", () => {
+    const size = (file: Uint8Array) => Number(new DataView(file.buffer, file.byteOffset).getBigUint64(64 + 32, true));
+    const long = Buffer.concat([KERNEL.subarray(0, CODE_OFFSET + DATA + 64), Buffer.alloc(3 * 4096), KERNEL.subarray(CODE_OFFSET + DATA + 64)]);
+    long.writeBigUInt64LE(BigInt(size(KERNEL) + 3 * 4096), 64 + 32);
+    const unpacked = unpackKernel(bzImage(gzipSync(long)));
+    expect([size(unpacked), size(unpackKernel(bzImage(gzipSync(KERNEL)))), unpacked.length]).toEqual([4096, size(KERNEL), long.length]);
+  });
+
   test("of another format, or that holds no ELF file, stays as it is", () => {
     for (const payload of [Buffer.from("BZh9........"), gzipSync("no kernel")]) {
       const image = bzImage(payload);
