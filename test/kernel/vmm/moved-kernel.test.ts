@@ -111,6 +111,9 @@ describe("a kernel with relocations", () => {
   });
 });
 
+/** Of the first segment, in the file. */
+const segmentSize = (file: Uint8Array) => Number(new DataView(file.buffer, file.byteOffset).getBigUint64(64 + 32, true));
+
 /** With the payload where a bzImage has it. */
 function bzImage(payload: Uint8Array): Buffer {
   const file = Buffer.alloc(0x1000);
@@ -138,11 +141,10 @@ describe("a bzImage", () => {
   });
 
   test("is left without the zeroes at the end of a segment, as far as they are whole pages", () => {
-    const size = (file: Uint8Array) => Number(new DataView(file.buffer, file.byteOffset).getBigUint64(64 + 32, true));
     const long = Buffer.concat([KERNEL.subarray(0, CODE_OFFSET + DATA + 64), Buffer.alloc(3 * 4096), KERNEL.subarray(CODE_OFFSET + DATA + 64)]);
-    long.writeBigUInt64LE(BigInt(size(KERNEL) + 3 * 4096), 64 + 32);
+    long.writeBigUInt64LE(BigInt(segmentSize(KERNEL) + 3 * 4096), 64 + 32);
     const unpacked = unpackKernel(bzImage(gzipSync(long)));
-    expect([size(unpacked), size(unpackKernel(bzImage(gzipSync(KERNEL)))), unpacked.length]).toEqual([4096, size(KERNEL), long.length]);
+    expect([segmentSize(unpacked), segmentSize(unpackKernel(bzImage(gzipSync(KERNEL)))), unpacked.length]).toEqual([4096, segmentSize(KERNEL), long.length]);
   });
 
   test("of another format, or that holds no ELF file, stays as it is", () => {
