@@ -5,6 +5,7 @@ import type { Fd } from "../../linux/fd.ts";
 import { open, statAt } from "../../linux/file.ts";
 import type { Loan } from "../../gofer/export.ts";
 import { SAME_IDS, type IdRange, type Ownership } from "../../gofer/hostfs/ownership.ts";
+import type { PolicyName } from "../../policies/syscalls/trapped.ts";
 import type { GuestLaunch } from "../init/launch.ts";
 import type { LinuxIDMapping, Mount, Spec } from "../spec/config.ts";
 import { isBind, parseMountOptions } from "../spec/mount-parse.ts";
@@ -26,7 +27,7 @@ export interface GuestFiles extends Pick<GuestLaunch, "fileSystems" | "volumes" 
  * @param configured the container's configuration, and @param guest what became of it: the same mounts, less those that are replaced.
  * @throws SysError; ConfigError for a source that cannot be lent
  */
-export function planGuestFiles(configured: Spec, guest: Spec, rootfs: string): GuestFiles {
+export function planGuestFiles(configured: Spec, guest: Spec, rootfs: string, policy: PolicyName = "balanced"): GuestFiles {
   const ownership = ownershipOf(configured);
   const rootWrites = rootWritesOf(configured);
   const root = open(rootfs, fcntl.O_PATH | fcntl.O_DIRECTORY);
@@ -50,7 +51,7 @@ export function planGuestFiles(configured: Spec, guest: Spec, rootfs: string): G
     loans.set(name, { root: source, readOnly, cache: "shared", ownership: hasGuestIds(mount, configured) ? SAME_IDS : ownership, submounts: (flags & MS_REC) !== 0 });
   }
   const sysfs = (configured.mounts ?? []).some(({ type }) => type === "sysfs");
-  return guestFiles(loans, volumes, { rootWrites, rootSize: rootSizeOf(configured), sysfs });
+  return guestFiles(loans, volumes, { rootWrites, rootSize: rootSizeOf(configured, policy), sysfs });
 }
 
 /** @param loans by name, `root` among them. */

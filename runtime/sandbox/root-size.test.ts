@@ -14,6 +14,12 @@ test.each([
   expect(rootSizeOf(spec)).toEqual(size);
 });
 
+test("under strict no more than the limit", () => {
+  const asked = { ...limit(64 << 20), annotations: { [KEY]: "1g" } };
+  expect(rootSizeOf(asked, "strict")).toEqual({ bytes: 64 << 20, inodes: 16_384 });
+  expect(rootSizeOf({ ...limit(-1), annotations: { [KEY]: "1m" } }, "strict")).toEqual({ bytes: 1 << 20, inodes: 1024 });
+});
+
 describe("an annotation that means nothing is refused", () => {
   test.each(["", "0", "1.5g", "-1", "1t", "1 m", "999999999999999g"])("%j", (text) => {
     expect(() => rootSizeOf({ annotations: { [KEY]: text } })).toThrow(/root-size.*must be a number of bytes/);

@@ -2,6 +2,7 @@
  * How much a guest may write to a root file system that is in memory. Its pages are charged to the container's cgroup: without a size of its own, one that
  * is full would have the kernel kill for memory, where a full disk is an error that programs know.
  */
+import type { PolicyName } from "../../policies/syscalls/trapped.ts";
 import type { Spec } from "../spec/config.ts";
 import { ConfigError } from "../spec/report.ts";
 
@@ -18,10 +19,15 @@ export interface RootSize {
   readonly inodes: number;
 }
 
-/** @returns undefined where nothing says: tmpfs's own limits, half of the host's memory. @throws ConfigError for an annotation that means nothing. */
-export function rootSizeOf({ annotations, linux }: Pick<Spec, "annotations" | "linux">): RootSize | undefined {
+/**
+ * @param policy under `strict` it is never more than the memory limit (memory-mounts.ts).
+ * @returns undefined where nothing says: tmpfs's own limits, half of the host's memory. @throws ConfigError for an annotation that means nothing.
+ */
+export function rootSizeOf({ annotations, linux }: Pick<Spec, "annotations" | "linux">, policy: PolicyName = "balanced"): RootSize | undefined {
   const asked = annotations?.[ANNOTATION];
-  return asked === undefined ? sizeForLimit(linux?.resources?.memory?.limit) : sizeOf(parse(asked));
+  const limit = linux?.resources?.memory?.limit ?? 0;
+  if (asked === undefined) return sizeForLimit(limit);
+  return sizeOf(policy === "strict" && limit > 0 ? Math.min(parse(asked), limit) : parse(asked));
 }
 
 /** @param limit of memory in bytes; 0 and less: none. */

@@ -7,6 +7,8 @@ import type { Description } from "./description.ts";
 import { HostFile, HostStream } from "./files.ts";
 import { isBeyondLimit, tooLarge } from "./limits.ts";
 import { LOCK_COMMANDS } from "./locks.ts";
+import { lendToWrite } from "./mapping.ts";
+import { MemoryFile } from "./memfd.ts";
 import { buffer, BUFFER_SIZE, copyIn, copyOut, small } from "./memory.ts";
 import { Socket } from "./sockets/socket.ts";
 import type { Strict } from "./strict.ts";
@@ -57,7 +59,12 @@ export const ftruncate = onFile((fd, call, strict) => (isBeyondLimit(call, stric
 export const fsync = onFile((fd) => kernel.sync(fd, false));
 export const fdatasync = onFile((fd) => kernel.sync(fd, true));
 export const syncfs = onFile((fd) => kernel.sync(fd, false));
-export const fallocate = onFile((fd, call, strict) => isBeyondLimit(call, strict, call.signed(2) + call.signed(3)) ? tooLarge(call, strict) : kernel.allocate(fd, call.int(1), call.signed(2), call.signed(3)));
+export const fallocate: Handler = (call, strict) => {
+  const file = seekable(call, strict, -EINVAL);
+  if (typeof file === "number") return file;
+  if (isBeyondLimit(call, strict, call.signed(2) + call.signed(3))) return tooLarge(call, strict);
+  return file instanceof MemoryFile ? lendToWrite(call, strict) : kernel.allocate(file.fd.number, call.int(1), call.signed(2), call.signed(3));
+};
 /** Advice, which nobody has to take. */
 export const fadvise64 = onFile(() => 0);
 

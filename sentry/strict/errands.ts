@@ -52,8 +52,10 @@ export class Trip implements Held {
   /** How much of it the handler has come by, this time. */
   at = 0;
   pending: string | undefined;
-  /** Descriptors that were opened, and not closed yet; whether only their names are (O_PATH). */
+  /** Descriptors that were opened; whether only their names are (O_PATH). */
   readonly opened = new Map<number, boolean>();
+  /** What the handler has closed. It may look at them when it runs again: they are closed when it has come to its end. */
+  readonly closed = new Map<number, Desk>();
   mask: number | undefined;
   isWanted = true;
   /** The call, to be resumed. */
@@ -84,17 +86,30 @@ export class Trip implements Held {
     this.#leave(this);
   }
 
-  add(made: Made, { nr, args, pieces }: Packed): void {
+  add(made: Made, { nr, pieces }: Packed): void {
     this.made.push(made);
     if (nr === SYS.openat2 && made.result >= 0) this.opened.set(made.result, opensName(pieces));
-    if (nr === SYS.close) this.opened.delete(Number(args[0]));
+  }
+
+  /** The guest has changed its memory meanwhile, and the handler wants something else than before. */
+  forgetRest(): void {
+    const rest = this.made.splice(this.at);
+    for (const { key, result } of rest) if (key.startsWith(`${SYS.openat2}\n`) && result >= 0 && this.opened.delete(result) && !this.closed.delete(result)) syscall(SYS.close, result);
+  }
+
+  /** Closes what its handler has, which has come to its end. */
+  end(): void {
+    for (const [fd, desk] of this.closed) {
+      if (this.opened.get(fd) === true) syscall(SYS.close, fd);
+      else desk.close(fd);
+    }
   }
 
   /** Gives up what was opened. */
   drop(): void {
     this.isWanted = false;
-    for (const fd of this.opened.keys()) syscall(SYS.close, fd);
-    this.opened.clear();
+    for (const fd of this.opened.keys()) if (!this.closed.has(fd)) syscall(SYS.close, fd);
+    this.end();
   }
 }
 
@@ -157,6 +172,11 @@ export class Desk {
   send(errand: Errand): void {
     this.#queue.push(errand);
     this.dispatch();
+  }
+
+  /** Behind what is under way. */
+  close(fd: number): void {
+    this.send({ calls: () => [[SYS.close, fd]], fds: [], trip: undefined });
   }
 
   /** Whether something under way names the descriptor. */
@@ -313,7 +333,9 @@ export class Errands {
     madeBy(undefined);
     const trip = this.#trip;
     this.#trip = undefined;
-    return isSent ? trip : undefined;
+    if (isSent) return trip;
+    trip?.end();
+    return undefined;
   }
 
   /** A system call of a handler's. @throws SENT where it has to wait. */
@@ -326,19 +348,19 @@ export class Errands {
     if (packed === undefined) return (trip.mask = args[0] ?? 0);
     const known = trip.made[trip.at];
     if (known?.key === packed.key) return this.#again(trip, known, args);
-    // The guest has changed its memory meanwhile.
-    trip.made.length = trip.at;
+    trip.forgetRest();
     if (trip.pending === packed.key) throw SENT;
-    if (!this.#isQuick(trip, packed)) this.#send(desk, trip, packed);
-    const made = { key: packed.key, result: syscall(nr, ...args), outs: [] };
+    const isClosing = nr === SYS.close && trip.opened.has(Number(args[0]));
+    if (isClosing) trip.closed.set(Number(args[0]), desk);
+    else if (!this.#isQuick(packed)) this.#send(desk, trip, packed);
+    const made = { key: packed.key, result: isClosing ? 0 : syscall(nr, ...args), outs: [] };
     trip.add(made, packed);
     return this.#again(trip, made, args);
   }
 
-  /** Nothing is asked of a file system where the name alone is opened of what is open already (a working directory), or such a one is closed. */
-  #isQuick(trip: Trip, { nr, args, pieces }: Packed): boolean {
-    if (nr === SYS.openat2) return args[0] === this.#options.proc.number && opensName(pieces);
-    return nr === SYS.close && trip.opened.get(Number(args[0])) === true;
+  /** Nothing is asked of a file system where the name alone is opened of what is open already, as a working directory. */
+  #isQuick({ nr, args, pieces }: Packed): boolean {
+    return nr === SYS.openat2 && args[0] === this.#options.proc.number && opensName(pieces);
   }
 
   #again(trip: Trip, { result, outs }: Made, args: readonly number[]): number {
@@ -386,8 +408,7 @@ export class Errands {
       this.#deferred.delete(fd);
       if (desk === undefined) fd.close();
       else {
-        const number = fd.release();
-        desk.send({ calls: () => [[SYS.close, number]], fds: [], trip: undefined });
+        desk.close(fd.release());
       }
     }
   }

@@ -37,6 +37,9 @@ function lendOpened(call: Trapped, strict: Strict, { fd, desk }: HostFile, numbe
   return result < 0 ? result : CONTINUE;
 }
 
+/** For what the kernel is to do in the caller's own name: memory that a write takes is the caller's. */
+export const lendToWrite = (call: Trapped, strict: Strict): number => lend(call, strict, call.int(0), () => true, -EBADF);
+
 export const mmap: Handler = (call, strict) => lend(call, strict, call.int(4), (file) => file.isRegular, -ENODEV);
 
 export const fchdir: Handler = (call, strict) => lend(call, strict, call.int(0), ({ mode }) => (mode & S_IFMT) === S_IFDIR, -ENOTDIR);

@@ -6,6 +6,7 @@ import { HERE, type Description } from "./description.ts";
 import { HostFile, HostStream } from "./files.ts";
 import { roomIn, tooLarge } from "./limits.ts";
 import { inodeOf } from "./locks.ts";
+import { MemoryFile } from "./memfd.ts";
 import { buffer, BUFFER_SIZE, copyIn, copyOut, copyVectors, signed, small } from "./memory.ts";
 import { PipeEnd } from "./pipes.ts";
 import type { Strict } from "./strict.ts";
@@ -43,6 +44,8 @@ const isAsked = (file: Description): boolean => file instanceof HostFile && file
 
 /** At most one buffer a call: the caller asks again for the rest, as it must where a socket is full. @returns as handlers do. */
 function move(call: Trapped, strict: Strict, from: End, to: End, size: number, isNonBlocking = false): number {
+  // Its pages are to be the guest's (memfd.ts): programs then read and write.
+  if (to.file instanceof MemoryFile) return -EINVAL;
   // Read once, whatever the pipe has room for when it has been.
   const room = to.file instanceof PipeEnd && !isAsked(from.file) ? to.file.room : roomIn(call, strict, to.file, to.position);
   if (size > 0 && room === 0) return to.file instanceof HostFile ? tooLarge(call, strict) : full(call, strict, to, isNonBlocking);

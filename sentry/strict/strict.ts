@@ -28,6 +28,7 @@ import type { Description } from "./description.ts";
 import { HostFile, HostStream } from "./files.ts";
 import { Errands, SENT, type Desk } from "./errands.ts";
 import { inodeOf, Locks } from "./locks.ts";
+import { isMemoryFile, MemoryFile } from "./memfd.ts";
 import { copyOut, small } from "./memory.ts";
 import { adoptSocket } from "./sockets/adopt.ts";
 import type { Credentials } from "./sockets/socket.ts";
@@ -462,7 +463,7 @@ export class Strict implements Platform {
     const type = mode & S_IFMT;
     const flags = kernel.getFlags(copy);
     const isFile = (type === S_IFREG || type === S_IFDIR) && (desk !== undefined || fileSystemMagic(copy) !== PID_FS_MAGIC);
-    const description = isFile ? new HostFile(fd, flags, mode) : type === S_IFSOCK ? adoptSocket(this, fd, flags) : this.stream(fd, flags, mode);
+    const description = isFile ? new (isMemoryFile(copy) ? MemoryFile : HostFile)(fd, flags, mode) : type === S_IFSOCK ? adoptSocket(this, fd, flags) : this.stream(fd, flags, mode);
     if (description instanceof HostFile) {
       description.opener = task?.leader;
       description.desk = desk;

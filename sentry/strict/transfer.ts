@@ -5,6 +5,8 @@ import { POLLIN, POLLOUT } from "../../linux/abi/poll.ts";
 import { HERE, type Description } from "./description.ts";
 import { HostFile, HostStream } from "./files.ts";
 import { roomIn, tooLarge } from "./limits.ts";
+import { lendToWrite } from "./mapping.ts";
+import { MemoryFile } from "./memfd.ts";
 import { buffer, BUFFER_SIZE, copyIn, copyOut, copyVectors, gather } from "./memory.ts";
 import { ATOMIC, PipeEnd } from "./pipes.ts";
 import { sizeOf } from "./sockets/header.ts";
@@ -68,6 +70,7 @@ export function writeFrom(call: Trapped, strict: Strict, vectors: Vectors, posit
   if (position !== HERE && !(file instanceof HostFile)) return -ESPIPE;
   if (file instanceof Socket) return sendFrom(call, strict, file, vectors, 0);
   if (file instanceof PipeEnd) return writeToPipe(call, strict, file, vectors);
+  if (file instanceof MemoryFile) return lendToWrite(call, strict);
   const background = file instanceof HostStream ? terminals.mayWrite(call, strict, file) : 0;
   if (background !== 0) return background;
   const room = roomIn(call, strict, file, position);

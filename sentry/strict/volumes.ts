@@ -66,6 +66,12 @@ function look(fd: number): void {
   madeBy(before);
 }
 
+/** Of the file system of an open file, as mountinfo has it. */
+export function deviceOf(fd: number): string {
+  look(fd);
+  return `${looked.view.getUint32(OFFSET.major, true)}:${looked.view.getUint32(OFFSET.minor, true)}`;
+}
+
 /** Type and permissions, as far as they are known without asking the file system. */
 export function modeOf(fd: number): number {
   look(fd);

@@ -144,6 +144,22 @@ static long on_terminal(void) {
   return ioctl(slave, number(1), &character);
 }
 
+/* As many MiB as word 1 says, written to a file in memory, and kept. */
+static long memfd_fill(void) {
+  static char block[1 << 20];
+  memset(block, 'x', sizeof block);
+  int fd = memfd_create("full", 0);
+  if (fd < 0) return -1;
+  for (long i = 0; i < number(1); i++)
+    for (size_t done = 0; done < sizeof block;) {
+      ssize_t n = write(fd, block + done, sizeof block - done);
+      if (n < 0) return -1;
+      done += n;
+    }
+  struct stat now;
+  return fstat(fd, &now) < 0 || now.st_size != number(1) << 20 ? -1 : 0;
+}
+
 static long memfd_exec(void) {
   int fd = memfd_create("program", 0);
   int self = open("/proc/self/exe", O_RDONLY);
@@ -264,7 +280,7 @@ static const struct {
 } attempts[] = {
   {"call", call}, {"socket", socket_of}, {"open", open_of}, {"cat", cat}, {"link", link_of}, {"id", identity}, {"list", list}, {"clone", clone_with},
   {"clone3", clone_with}, {"setns", setns_of}, {"mount", mount_of}, {"bind", bind_of}, {"umount", umount_of}, {"mknod", mknod_of}, {"kill", kill_of},
-  {"ptrace", ptrace_of}, {"chroot-escape", chroot_escape}, {"terminal", on_terminal}, {"memfd-exec", memfd_exec}, {"uid", uid_of}, {"unix", unix_of},
+  {"ptrace", ptrace_of}, {"chroot-escape", chroot_escape}, {"terminal", on_terminal}, {"memfd-exec", memfd_exec}, {"memfd-fill", memfd_fill}, {"uid", uid_of}, {"unix", unix_of},
   {"descriptors", descriptors}, {"fchdir", fchdir_of}, {"openat", openat_of}, {"chmod", chmod_of}, {"chown", chown_of}, {"handle", handle_of},
   {"hunt", hunt}, {"fork-bomb", fork_bomb},
 };

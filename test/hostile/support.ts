@@ -14,8 +14,9 @@ process.env["TSSANDBOX_MODE"] = "sentry";
 const runtimePath = process.env["TSSANDBOX_TEST_RUNTIMES"] ?? join(projectRoot, "bin/tssandbox");
 
 /** A program of test/guest, static, with threads; compiled once per version of its source. */
+/** Whether the sandboxes have the policy strict. */
 export const IS_STRICT = process.env["TSSANDBOX_POLICY"] === "strict";
-/** On platform ptrace, and under the policy strict, nobody in a sandbox may trace: the filter says so before the kernel looks whom. */
+/** On platform ptrace and under strict nobody in a sandbox may trace: the filter says so before the kernel looks whom. */
 export const TRACING_IS_REFUSED = IS_STRICT || process.env["TSSANDBOX_PLATFORM"] === "ptrace";
 
 export function hostileProgram(name: string): string {

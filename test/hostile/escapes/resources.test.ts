@@ -6,11 +6,18 @@ import { cgroupsOf, processesOf } from "../../support/host.ts";
 import { removeWorkDir } from "../../support/paths.ts";
 import type { Spec } from "../../support/spec.ts";
 import { until } from "../../support/until.ts";
-import { expectAnswers, expectGoneAfterDelete, hostile, sandboxOf } from "../support.ts";
+import { expectAnswers, expectGoneAfterDelete, hostile, IS_STRICT, sandboxOf } from "../support.ts";
 
 afterAll(removeWorkDir);
 
 const MIB = 1 << 20;
+/** By the shell itself; under strict, where a shell takes a minute to read as much, by a program that needs no reading. */
+const TAKE_200_MIB = IS_STRICT ? `exec awk 'BEGIN { s = "x"; while (length(s) < 200000000) s = s s }'` : "x=$(dd if=/dev/zero bs=1M count=200 2> /dev/null | tr '\\0' x)";
+/** Forty programs that keep 2 MiB each for a while. */
+const TAKE_2_MIB_EACH = IS_STRICT
+  ? "mkfifo /p; exec 3<>/p; i=0; while [ $i -lt 40 ]; do dd if=/dev/zero of=/p bs=2M count=1 2> /dev/null 3>&- & i=$((i+1)); done; sleep 2; exec 3>&-; wait; true"
+  : "i=0; while [ $i -lt 40 ]; do (x=$(dd if=/dev/zero bs=1M count=2 2> /dev/null | tr '\\0' x); sleep 2) & i=$((i+1)); done; wait; true";
+
 const limited = (resources: object) => (spec: Spec) => {
   spec.linux.resources = { ...spec.linux.resources, ...resources };
 };
@@ -40,7 +47,7 @@ test("one process that takes too much memory is killed, and events tell of it; t
   const record = sandboxOf(c);
   const events = c.call("events", [c.id], { flags: ["--interval", "1s"] });
   await new Promise((resolve) => setTimeout(resolve, 300));
-  const result = await c.exec(["sh", "-c", "x=$(dd if=/dev/zero bs=1M count=200 2> /dev/null | tr '\\0' x); echo survived"]);
+  const result = await c.exec(["sh", "-c", `${TAKE_200_MIB}; echo survived`]);
   expect({ survived: result.stdout.includes("survived"), failed: result.code !== 0 }).toEqual({ survived: false, failed: true });
   await until("an event", () => /"type":"oom"/.test(events.stdout));
   await expectAnswers(c, record);
@@ -52,7 +59,7 @@ test("many small processes take too much memory: it is they who die, not the sen
   await using c = hostile({ edit: limited({ memory: { limit: 48 * MIB, swap: 48 * MIB }, pids: { limit: 300 } }) });
   await c.mustBegin();
   const record = sandboxOf(c);
-  await c.exec(["sh", "-c", "i=0; while [ $i -lt 40 ]; do (x=$(dd if=/dev/zero bs=1M count=2 2> /dev/null | tr '\\0' x); sleep 2) & i=$((i+1)); done; wait; true"]);
+  await c.exec(["sh", "-c", TAKE_2_MIB_EACH]);
   const directory = cgroupsOf(c.id).find((path) => path.includes("/memory/")) ?? "";
   expect(Number(/oom_kill (\d+)/.exec(readFileSync(`${directory}/memory.oom_control`, "utf8"))?.[1])).toBeGreaterThan(3);
   await expectAnswers(c, record);
@@ -76,6 +83,16 @@ test("a full root file system is ENOSPC: by size, half of the memory limit unles
   const files = Number(many.stdout);
   expect([files > 200, files <= 1024]).toEqual([true, true]);
   await expectGoneAfterDelete(d);
+});
+
+test("files in memory, of no file system that the guest has, are paid for by the container's cgroup", async () => {
+  await using c = hostile({ edit: limited({ memory: { limit: 64 * MIB, swap: 64 * MIB } }) });
+  await c.mustBegin();
+  const record = sandboxOf(c);
+  expect(await c.mustExec(["/try", "memfd-fill", "20"])).toBe("ok\n");
+  const { code, stdout } = await c.exec(["/try", "memfd-fill", "200"]);
+  expect({ failed: code !== 0, stdout }).toEqual({ failed: true, stdout: "" });
+  await expectAnswers(c, record);
 });
 
 test("filling a root file system that is larger than the memory limit is paid for by the container's cgroup", async () => {
