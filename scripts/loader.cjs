@@ -1,7 +1,6 @@
 // dist/tssandbox.cjs: runs the program from its code caches. A cache that V8 does not take costs time, not correctness.
 "use strict";
 const { readFileSync } = require("node:fs");
-const { join } = require("node:path");
 const { Script } = require("node:vm");
 
 const parts = new Map();
@@ -11,9 +10,9 @@ function load(name) {
   if (known !== undefined) return known.exports;
   const module = { exports: {} };
   parts.set(name, module);
-  const filename = join(__dirname, `${name}.cjs`);
+  const filename = `${__dirname}/${name}.cjs`;
   const text = readFileSync(filename);
-  const cachedData = readFileSync(join(__dirname, `${name}.cache`));
+  const cachedData = readFileSync(`${__dirname}/${name}.cache`);
   const script = new Script(text.latin1Slice(), { filename, cachedData });
   release(text);
   release(cachedData);

@@ -137,7 +137,8 @@ export class Container {
   }
 
   path(name: "state.json" | "config.json" | "lock" | "created" | "start.sock"): string {
-    return join(this.directory, name);
+    // Node's join() looks at each character: V8 would find it worth optimizing, for a millisecond, when a start has used it thirty times.
+    return `${this.directory}/${name}`;
   }
 
   save(record: ContainerRecord): void {
@@ -192,7 +193,7 @@ const LOCK_TIMEOUT_MS = 10_000;
  * @throws ContainerError where the other one takes more than 10 seconds, in a hook for example.
  */
 export function lockDirectory(directory: string): Fd | undefined {
-  const path = join(directory, "lock");
+  const path = `${directory}/lock`;
   for (;;) {
     const lock = openOrMissing(path);
     if (lock === undefined) return undefined;
@@ -221,7 +222,7 @@ const FILES = ["start.sock", "created", "config.json", "state.json.new", "state.
  * lock file made anew by somebody who waits for it, needs the descriptors.
  */
 export function removeDirectory(directory: string): void {
-  for (const name of FILES) removeFile(join(directory, name));
+  for (const name of FILES) removeFile(`${directory}/${name}`);
   try {
     rmdirSync(directory);
   } catch (error) {
