@@ -45,7 +45,7 @@ test.each(names)(`%s (${PLATFORM})`, async (name) => {
 });
 
 /** Under the policy `strict`, those that are quick. */
-const STRICT = PLATFORM === "ptrace" ? [] : ["dpkg", "nginx", "node", "sqlite", "storm"].filter((name) => names.includes(name));
+const STRICT = PLATFORM === "ptrace" ? [] : ["coreutils", "dpkg", "git", "nginx", "node", "sqlite", "storm", "tar"].filter((name) => names.includes(name));
 
 const strictly = (spec: Spec) => Object.assign(spec, { annotations: { "dev.tssandbox.policy": "strict" } });
 
