@@ -3,6 +3,8 @@
 #include <setjmp.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/uio.h>
 
@@ -137,6 +139,19 @@ static void system_v(void) {
   TELL("IPC_STAT", shmctl(id, IPC_STAT, &info));
   VALUE("attached", "%lu", (unsigned long)info.shm_nattch);
   TELL("IPC_RMID", shmctl(id, IPC_RMID, NULL));
+  int set = semget(IPC_PRIVATE, 1, IPC_CREAT | 0600), queue = msgget(IPC_PRIVATE, IPC_CREAT | 0600);
+  TELL("semget", set);
+  pid = fork();
+  if (pid == 0) _exit(semop(set, &(struct sembuf){0, -1, 0}, 1));
+  nap(50);
+  TELL("semop", semop(set, &(struct sembuf){0, 1, 0}, 1));
+  VALUE("a child that has waited for it", "%d %d", ended(pid), semctl(set, 0, GETVAL));
+  TELL("not to wait", semop(set, &(struct sembuf){0, -1, IPC_NOWAIT}, 1));
+  TELL("removed", semctl(set, 0, IPC_RMID));
+  TELL("msgget", queue);
+  TELL("msgsnd", msgsnd(queue, &(struct {long type; char text[4];}){1, "msg"}, 4, 0));
+  VALUE("msgrcv", "%zd", msgrcv(queue, &(struct {long type; char text[4];}){0}, 4, 0, 0));
+  TELL("removed", msgctl(queue, IPC_RMID, NULL));
   int fd = shm_open("/areas", O_CREAT | O_RDWR, 0600);
   TELL("shm_open", fd);
   TELL("shm_unlink", shm_unlink("/areas"));
