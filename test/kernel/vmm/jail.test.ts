@@ -151,7 +151,7 @@ test("it has no identity, no capability, no namespace, no mount and no descripto
   // Pipes are of libuv's loops; the sockets listen.
   const own = descriptors.filter((name) => !/^(pipe:|anon_inode:\[(eventfd|eventpoll|signalfd)\])/.test(name));
   expect(own).toEqual(["/dev/kvm", "/log", "/null", "/null", "/serial", "anon_inode:kvm-vcpu:N", "anon_inode:kvm-vcpu:N", "anon_inode:kvm-vm", "socket:[N]", "socket:[N]"]);
-  expect(limits).toMatchObject({ "Max core file size": "0 0", "Max locked memory": "0 0", "Max data size": `${1344 << 20} ${1344 << 20}`, "Max open files": "2048 2048" });
+  expect(limits).toMatchObject({ "Max core file size": "0 0", "Max locked memory": "0 0", "Max data size": `${1218 << 20} ${1218 << 20}`, "Max open files": "2048 2048" });
   expect(mounts.filter((line) => !line.split(" ")[1]?.startsWith("ro,nosuid,nodev"))).toEqual([]);
   expect(mounts.map((line) => line.split(" ")[0]).filter((path) => path?.includes("/lib") !== true)).toEqual(["/node", "/vmm", "/"]);
 });
