@@ -18,6 +18,7 @@ import { SYS } from "./arch.ts";
 import { AT_EMPTY_PATH, O_CLOEXEC, O_WRONLY } from "./abi/fcntl.ts";
 import { check } from "./errors.ts";
 import type { Fd } from "./fd.ts";
+import { le32 } from "./machine-code.unsafe.ts";
 import { createSealed } from "./memfd.ts";
 import { scratch } from "./memory.unsafe.ts";
 import { syscall } from "./syscall.unsafe.ts";
@@ -64,8 +65,6 @@ export const LABEL_CALLS: readonly { readonly nr: number; readonly args: readonl
 ];
 
 const SIG_SETMASK = 2;
-
-const le32 = (value: number) => [value & 0xff, (value >> 8) & 0xff, (value >> 16) & 0xff, (value >>> 24) & 0xff];
 
 /** argv[0] of the stub: eight bytes with the NUL, so that one comparison covers it. */
 const MARK = "tss-stb";

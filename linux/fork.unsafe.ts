@@ -18,9 +18,11 @@ import { SYS } from "./arch.ts";
 import { check } from "./errors.ts";
 import { fdNumber, forgetOpened, type FdLike } from "./fd.ts";
 import { pipe, read } from "./file.ts";
+import { le32, le64, mapCode } from "./machine-code.unsafe.ts";
+import { permanentBlock } from "./memory.unsafe.ts";
 import { exitNow } from "./process.ts";
 import { ALL_SIGNALS, resetSignalActions, setSignalMask } from "./signal.ts";
-import { functionAt, lastErrno, libcAddress, rawView, syscall } from "./syscall.unsafe.ts";
+import { functionAt, lastErrno, libcAddress } from "./syscall.unsafe.ts";
 
 const PAGE = 4096;
 /** struct clone_args, its first version with `cgroup`. Source: clone(2), Linux include/uapi/linux/sched.h. */
@@ -34,28 +36,23 @@ const SIGCHLD = 17n;
 /** End of user space on x86-64 with four-level page tables, less the guard page. Source: Linux arch/x86/include/asm/page_64_types.h. */
 const USER_SPACE_END = 0x7fff_ffff_f000;
 const MADV_DOFORK = 11;
-const PROT_READ_WRITE = 3;
-const PROT_READ_EXEC = 5;
-const MAP_PRIVATE_ANONYMOUS = 0x22;
 
 /** What a child's `main` that throws or returns ends with. */
 export const CHILD_FAILED = 255;
 
-const littleEndian = (value: number, bytes: number) => Array.from({ length: bytes }, (_, i) => Math.floor(value / 2 ** (8 * i)) & 0xff);
-
 /** madvise(PAGE, USER_SPACE_END - PAGE, MADV_DOFORK), its result ignored. */
 const INHERIT_HEAP = [
-  0xbf, ...littleEndian(PAGE, 4), // mov edi, PAGE
-  0x48, 0xbe, ...littleEndian(USER_SPACE_END - PAGE, 8), // movabs rsi, length
-  0xba, ...littleEndian(MADV_DOFORK, 4), // mov edx, MADV_DOFORK
-  0xb8, ...littleEndian(SYS.madvise, 4), // mov eax, madvise
+  0xbf, ...le32(PAGE), // mov edi, PAGE
+  0x48, 0xbe, ...le64(USER_SPACE_END - PAGE), // movabs rsi, length
+  0xba, ...le32(MADV_DOFORK), // mov edx, MADV_DOFORK
+  0xb8, ...le32(SYS.madvise), // mov eax, madvise
   0x0f, 0x05, // syscall
 ];
 
 /** The jump to libc's fork, which returns to our caller. */
 function jumpTo(forkAddress: number): number[] {
   return [
-    0x48, 0xb8, ...littleEndian(forkAddress, 8), // movabs rax, fork
+    0x48, 0xb8, ...le64(forkAddress), // movabs rax, fork
     0xff, 0xe0, // jmp rax
   ];
 }
@@ -63,9 +60,9 @@ function jumpTo(forkAddress: number): number[] {
 /** clone3(args, CLONE_ARGS_SIZE), and back. */
 function callClone3(args: number): number[] {
   return [
-    0x48, 0xbf, ...littleEndian(args, 8), // movabs rdi, args
-    0xbe, ...littleEndian(CLONE_ARGS_SIZE, 4), // mov esi, size
-    0xb8, ...littleEndian(SYS.clone3, 4), // mov eax, clone3
+    0x48, 0xbf, ...le64(args), // movabs rdi, args
+    0xbe, ...le32(CLONE_ARGS_SIZE), // mov esi, size
+    0xb8, ...le32(SYS.clone3), // mov eax, clone3
     0x0f, 0x05, // syscall
     0xc3, // ret
   ];
@@ -76,7 +73,7 @@ function callClone3(args: number): number[] {
  * for the end of the file, and exits: in registers alone, since its stack and its heap are the child's now.
  */
 function callClone3AndLeave(args: number, kept: number): number[] {
-  const closeRange = [0x31, 0xd2, 0xb8, ...littleEndian(SYS.close_range, 4), 0x0f, 0x05]; // xor edx, edx; mov eax, close_range; syscall
+  const closeRange = [0x31, 0xd2, 0xb8, ...le32(SYS.close_range), 0x0f, 0x05]; // xor edx, edx; mov eax, close_range; syscall
   const backUnlessParent = [
     0x85, 0xc0, // test eax, eax
     0x7f, 0x01, // jg over the ret
@@ -85,7 +82,7 @@ function callClone3AndLeave(args: number, kept: number): number[] {
   return [
     ...callClone3(args).slice(0, -1),
     ...backUnlessParent,
-    0x48, 0xb8, ...littleEndian(kept, 8), // movabs rax, kept
+    0x48, 0xb8, ...le64(kept), // movabs rax, kept
     0x44, 0x8b, 0x20, // mov r12d, [rax]
     0x31, 0xff, // xor edi, edi
     0x41, 0x8d, 0x74, 0x24, 0xff, // lea esi, [r12-1]
@@ -94,11 +91,11 @@ function callClone3AndLeave(args: number, kept: number): number[] {
     0xbe, 0xff, 0xff, 0xff, 0xff, // mov esi, ~0
     ...closeRange,
     0x44, 0x89, 0xe7, // mov edi, r12d
-    0x48, 0xbe, ...littleEndian(kept, 8), // movabs rsi, kept
-    0xba, ...littleEndian(1, 4), // mov edx, 1
-    0xb8, ...littleEndian(SYS.read, 4), 0x0f, 0x05, // mov eax, read; syscall
+    0x48, 0xbe, ...le64(kept), // movabs rsi, kept
+    0xba, ...le32(1), // mov edx, 1
+    0xb8, ...le32(SYS.read), 0x0f, 0x05, // mov eax, read; syscall
     0x31, 0xff, // xor edi, edi
-    0xb8, ...littleEndian(SYS.exit_group, 4), 0x0f, 0x05, // mov eax, exit_group; syscall
+    0xb8, ...le32(SYS.exit_group), 0x0f, 0x05, // mov eax, exit_group; syscall
   ];
 }
 
@@ -112,21 +109,16 @@ function makeFunction(code: readonly number[]): () => number {
 
 /** SAFETY: as of `makeFunction`; nothing is copied, so that V8's marks do not matter. */
 function placeFunction(code: readonly number[]): () => number {
-  const address = check(syscall(SYS.mmap, 0, PAGE, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0), "mmap");
-  new Uint8Array(rawView(address, PAGE)).set(code);
-  check(syscall(SYS.mprotect, address, PAGE, PROT_READ_EXEC), "mprotect");
-  return functionAt(address);
+  return functionAt(mapCode(code));
 }
 
 const forkWithHeap = makeFunction(jumpTo(libcAddress("fork")));
 
-/** SAFETY: mapped for good, and written only before the call that reads it. */
-const cloneArgsAddress = check(syscall(SYS.mmap, 0, PAGE, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0), "mmap");
-const cloneArgs = new DataView(rawView(cloneArgsAddress, PAGE));
-const cloneWithHeap = makeFunction(callClone3(cloneArgsAddress));
 /** Behind the arguments: what the code reads, and what the kernel writes. */
 const KEPT_OFFSET = 128;
 const PID_OFFSET = 136;
+const { address: cloneArgsAddress, view: cloneArgs } = permanentBlock(PID_OFFSET + 8);
+const cloneWithHeap = makeFunction(callClone3(cloneArgsAddress));
 const cloneAndLeave = placeFunction(callClone3AndLeave(cloneArgsAddress, cloneArgsAddress + KEPT_OFFSET));
 
 function requireSingleThreaded(): void {

@@ -16,12 +16,13 @@
 import * as kvm from "./abi/kvm.ts";
 import { EINTR } from "./abi/errno.ts";
 import { SYS } from "./arch.ts";
-import { check, SysError } from "./errors.ts";
+import { SysError } from "./errors.ts";
 import { fdNumber, type FdLike } from "./fd.ts";
 import { RUN } from "./kvm-structs.ts";
+import { le32, mapCode } from "./machine-code.unsafe.ts";
 import { permanentBlock, type Block } from "./memory.unsafe.ts";
 import { ALL_SIGNALS, setSignalMask } from "./signal.ts";
-import { createThread, rawView, syscall } from "./syscall.unsafe.ts";
+import { createThread, syscall } from "./syscall.unsafe.ts";
 
 /** Offsets in what both threads see. */
 const AT = { go: 0, state: 4, result: 8, thread: 12, vcpu: 16, doorbell: 20, signals: 24, run: 32, words: 40, one: 48, signalInfo: 64 } as const;
@@ -37,9 +38,6 @@ const FUTEX_WAIT_PRIVATE = 128;
 const FUTEX_WAKE_PRIVATE = 129;
 const STACK_SIZE = 256 << 10;
 const PAGE = 4096;
-const PROT_READ_WRITE = 3;
-const PROT_READ_EXEC = 5;
-const MAP_PRIVATE_ANONYMOUS = 0x22;
 
 /** A row of pages in the guest's memory, of which each has the two registers. */
 export interface InterruptRegisters {
@@ -52,7 +50,6 @@ export interface InterruptRegisters {
   readonly acknowledge: number;
 }
 
-const le32 = (value: number) => [value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24];
 const call = (nr: number) => [0xb8, ...le32(nr), 0x0f, 0x05]; // mov eax, nr; syscall
 
 type Label = "park" | "stop" | "wait" | "go" | "run" | "drain" | "failed" | "acknowledge" | "end";
@@ -138,14 +135,6 @@ function assemble(code: readonly Part[]): Uint8Array {
     if ("label" in part) return [];
     return "jump" in part ? [...part.jump, ...le32((places.get(part.to) ?? 0) - at)] : [...part];
   }));
-}
-
-/** SAFETY: the code stays mapped, and is written before it is made executable. */
-function mapCode(code: Uint8Array): number {
-  const address = check(syscall(SYS.mmap, 0, PAGE, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0), "mmap");
-  new Uint8Array(rawView(address, PAGE)).set(code);
-  check(syscall(SYS.mprotect, address, PAGE, PROT_READ_EXEC), "mprotect");
-  return address;
 }
 
 /** What the threads of a machine's vCPUs have in common. */

@@ -12,14 +12,12 @@ import { SYS } from "./arch.ts";
 import { check } from "./errors.ts";
 import type { Fd } from "./fd.ts";
 import { pipe } from "./file.ts";
+import { le32, le64, mapCode } from "./machine-code.unsafe.ts";
 import { permanentBlock, type Addr, type Block } from "./memory.unsafe.ts";
 import { ALL_SIGNALS, setSignalMask } from "./signal.ts";
-import { functionAt, rawView, syscall } from "./syscall.unsafe.ts";
+import { functionAt, syscall } from "./syscall.unsafe.ts";
 
 const PAGE = 4096;
-const PROT_READ_WRITE = 3;
-const PROT_READ_EXEC = 5;
-const MAP_PRIVATE_ANONYMOUS = 0x22;
 const CLONE_VM = 0x100;
 const CLONE_FILES = 0x400;
 
@@ -32,14 +30,12 @@ const MOST = 16;
 
 export type CallArgs = readonly (number | bigint)[];
 
-const littleEndian = (value: number, bytes: number) => Array.from({ length: bytes }, (_, i) => Math.floor(value / 2 ** (8 * i)) & 0xff);
-
 /** read or write of one byte. @param at of the descriptor. */
 const move = (nr: number, at: number) => [
   0x8b, 0x7b, at, // mov edi, [rbx+at]
   0x48, 0x8d, 0x73, OFFSET.byte, // lea rsi, [rbx+byte]
   0xba, 1, 0, 0, 0, // mov edx, 1
-  0xb8, ...littleEndian(nr, 4), // mov eax, nr
+  0xb8, ...le32(nr), // mov eax, nr
   0x0f, 0x05, // syscall
 ];
 
@@ -57,7 +53,7 @@ const ARGUMENTS = [
 function loop(block: Addr): number[] {
   const wait = move(SYS.read, OFFSET.request);
   const tell = move(SYS.write, OFFSET.done);
-  const end = [0x31, 0xff, 0xb8, ...littleEndian(SYS.exit_group, 4), 0x0f, 0x05]; // xor edi, edi; exit_group
+  const end = [0x31, 0xff, 0xb8, ...le32(SYS.exit_group), 0x0f, 0x05]; // xor edi, edi; exit_group
   const next = [0x49, 0x83, 0xc5, CALL_SIZE, 0x49, 0xff, 0xcc]; // add r13, CALL_SIZE; dec r12
   const make = [...ARGUMENTS, 0x0f, 0x05, 0x49, 0x89, 0x45, RESULT]; // syscall; mov [r13+RESULT], rax
   const failed = [0x48, 0x85, 0xc0, 0x78, next.length + 2]; // test rax, rax; js to tell
@@ -67,16 +63,16 @@ function loop(block: Addr): number[] {
   const body = [...first, ...each, ...again, ...tell];
   const came = [0x83, 0xf8, 1, 0x74, end.length]; // cmp eax, 1; je over the end
   const length = wait.length + came.length + end.length + body.length;
-  return [0x48, 0xbb, ...littleEndian(block, 8), ...wait, ...came, ...end, ...body, 0xe9, ...littleEndian(2 ** 32 - (length + 5), 4)]; // movabs rbx, block; ...; jmp to wait
+  return [0x48, 0xbb, ...le64(block), ...wait, ...came, ...end, ...body, 0xe9, ...le32(-(length + 5))]; // movabs rbx, block; ...; jmp to wait
 }
 
 /** `int f(void)`: clone(CLONE_VM | CLONE_FILES); the parent comes back with the child's pid. */
 function birth(block: Addr): number[] {
   return [
     0x53, // push rbx
-    0xbf, ...littleEndian(CLONE_VM | CLONE_FILES, 4), // mov edi, flags
+    0xbf, ...le32(CLONE_VM | CLONE_FILES), // mov edi, flags
     0x31, 0xf6, 0x31, 0xd2, 0x4d, 0x31, 0xd2, 0x4d, 0x31, 0xc0, // xor esi, esi; edx; r10; r8
-    0xb8, ...littleEndian(SYS.clone, 4), // mov eax, clone
+    0xb8, ...le32(SYS.clone), // mov eax, clone
     0x0f, 0x05, // syscall
     0x85, 0xc0, // test eax, eax
     0x74, 2, // jz to the loop
@@ -130,8 +126,5 @@ export class Runner {
 
 /** SAFETY: the code keeps to the C calling convention in the parent, and in the child never returns; it stays mapped. */
 function start(code: readonly number[]): number {
-  const address = check(syscall(SYS.mmap, 0, PAGE, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0), "mmap");
-  new Uint8Array(rawView(address, PAGE)).set(code);
-  check(syscall(SYS.mprotect, address, PAGE, PROT_READ_EXEC), "mprotect");
-  return functionAt(address)();
+  return functionAt(mapCode(code))();
 }
