@@ -4,7 +4,8 @@ import * as pt from "./abi/ptrace.ts";
 import { permanentBlock } from "./memory.unsafe.ts";
 import { syscall } from "./syscall.unsafe.ts";
 
-const { args: ARGUMENTS, ip: IP, sp: SP, size: SIZE } = pt.CALL_REGISTERS;
+const { arg0, arg1, arg2, arg3, arg4, arg5, ip: IP, sp: SP, size: SIZE } = pt.CALL_REGISTERS;
+const ARGUMENTS = [arg0, arg1, arg2, arg3, arg4, arg5] as const;
 const { ax: AX, originalAx: ORIGINAL_AX } = pt.REGISTERS;
 /** Of the instruction `syscall`. */
 const INSTRUCTION = 2;

@@ -38,7 +38,7 @@ export const PTRACE_SYSCALL_INFO_SECCOMP = 3;
 /** Where in struct user_regs_struct of x86-64 a call's result and its number are. Source: Linux arch/x86/include/asm/user_64.h. */
 export const REGISTERS = { ax: 80, originalAx: 120 } as const;
 /** The others that a call has to do with, its six arguments first, and the structure's size. */
-export const CALL_REGISTERS = { args: [112, 104, 96, 56, 72, 64], ip: 128, sp: 152, size: 216 } as const;
+export const CALL_REGISTERS = { arg0: 112, arg1: 104, arg2: 96, arg3: 56, arg4: 72, arg5: 64, ip: 128, sp: 152, size: 216 } as const;
 
 /** Sizes of struct seccomp_metadata, struct sock_filter. */
 export const SECCOMP_METADATA_SIZE = 16;

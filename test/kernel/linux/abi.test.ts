@@ -60,6 +60,7 @@ const EXPRESSIONS: Record<string, string> = {
   "SYSCALL_INFO.size": "sizeof(struct ptrace_syscall_info)",
   "REGISTERS.ax": "offsetof(struct user_regs_struct, rax)",
   "REGISTERS.originalAx": "offsetof(struct user_regs_struct, orig_rax)",
+  ...offsets("CALL_REGISTERS", "struct user_regs_struct", { arg0: "rdi", arg1: "rsi", arg2: "rdx", arg3: "r10", arg4: "r8", arg5: "r9", ip: "rip", sp: "rsp", size: "" }),
   SECCOMP_METADATA_SIZE: "sizeof(struct seccomp_metadata)",
   SOCK_FILTER_SIZE: "sizeof(struct sock_filter)",
   "NFT_MSG.newTable": "NFT_MSG_NEWTABLE",
