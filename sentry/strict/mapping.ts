@@ -3,7 +3,7 @@
  * place in the caller's table, and the kernel goes on. It need not be put back: the next call that uses the number finds a file that is no
  * placeholder, and takes it in again (Strict.file), with the position and locks that it has, since it is the same open file.
  */
-import { EBADF, ENODEV, ENOTDIR } from "../../linux/abi/errno.ts";
+import { EBADF, EINVAL, ENODEV, ENOTDIR } from "../../linux/abi/errno.ts";
 import { AT_EMPTY_PATH, O_NOCTTY, O_NONBLOCK, O_PATH, O_RDONLY, S_IFDIR, S_IFMT } from "../../linux/abi/fcntl.ts";
 import { Fd } from "../../linux/fd.ts";
 import { madeBy } from "../../linux/made-by.ts";
@@ -39,6 +39,12 @@ function lendOpened(call: Trapped, strict: Strict, { fd, desk }: HostFile, numbe
 
 /** For what the kernel is to do in the caller's own name: memory that a write takes is the caller's. */
 export const lendToWrite = (call: Trapped, strict: Strict): number => lend(call, strict, call.int(0), () => true, -EBADF);
+
+/** The same for a copy out of a regular file. @param from and @param to numbers of the caller's. */
+export function lendToCopy(call: Trapped, strict: Strict, from: number, to: number): number {
+  const result = lend(call, strict, from, (file) => file.isRegular, -EINVAL);
+  return result === CONTINUE ? lend(call, strict, to, () => true, -EBADF) : result;
+}
 
 export const mmap: Handler = (call, strict) => lend(call, strict, call.int(4), (file) => file.isRegular, -ENODEV);
 

@@ -6,6 +6,7 @@ import { HERE, type Description } from "./description.ts";
 import { HostFile, HostStream } from "./files.ts";
 import { roomIn, tooLarge } from "./limits.ts";
 import { inodeOf } from "./locks.ts";
+import { lendToCopy } from "./mapping.ts";
 import { MemoryFile } from "./memfd.ts";
 import { buffer, BUFFER_SIZE, copyIn, copyOut, copyVectors, signed, small } from "./memory.ts";
 import { PipeEnd } from "./pipes.ts";
@@ -83,6 +84,7 @@ export const sendfile: Handler = (call, strict) => {
   if (typeof from === "number") return from;
   // What is taken from a pipe would be taken again.
   if (isAsked(to.file) && !isRegular(from.file)) return -EINVAL;
+  if (to.file instanceof MemoryFile && isRegular(from.file)) return lendToCopy(call, strict, call.int(1), call.int(0));
   return move(call, strict, from, to, call.arg(3));
 };
 
@@ -99,7 +101,8 @@ export const copy_file_range: Handler = (call, strict) => {
   if (!isRegular(from.file) || !isRegular(to.file)) return -EINVAL;
   if ((to.file.flags & O_APPEND) !== 0) return -EBADF;
   const size = Math.min(call.arg(4), BUFFER_SIZE);
-  return overlap(from, from.file, to, to.file, size) ? -EINVAL : move(call, strict, from, to, size);
+  if (overlap(from, from.file, to, to.file, size)) return -EINVAL;
+  return to.file instanceof MemoryFile ? lendToCopy(call, strict, call.int(0), call.int(2)) : move(call, strict, from, to, size);
 };
 
 const isRegular = (file: Description): file is HostFile => file instanceof HostFile && !(file instanceof HostStream) && file.isRegular;
