@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
+import { projectRoot } from "../support/paths.ts";
 import { eventually, execute, type ExecuteOptions, type Result, Workspace } from "./support.ts";
 
 const LAYERED = ["/etc", "/usr/local"];
@@ -10,14 +11,19 @@ const EMPTY = ["/run", "/var/lib/containerd", "/var/lib/containers", "/var/lib/d
 /** In the machine's /run. */
 const READY = "/run/tss-machine-ready";
 
+/** A checkout below one of those directories stays where it is. */
 const SETUP = `
 set -e
-root=$1; shift
+root=$1 checkout=$2
 for d in ${LAYERED.join(" ")}; do
   mkdir -p $root/upper$d $root/work$d
   mount -t overlay -o lowerdir=$d,upperdir=$root/upper$d,workdir=$root/work$d machine $d
 done
-for d in ${EMPTY.join(" ")}; do mkdir -p $root$d $d; mount --bind $root$d $d; done
+for d in ${EMPTY.join(" ")}; do
+  mkdir -p $root$d $d
+  case $checkout in $d/*) mkdir -p $root$checkout; mount --bind $checkout $root$checkout;; esac
+  mount --rbind $root$d $d
+done
 : >${READY}
 exec sleep infinity
 `;
@@ -53,7 +59,7 @@ export class Machine implements AsyncDisposable {
 
   /** This machine, in layers. */
   static start(name: string): Promise<Machine> {
-    return Machine.#launch(name, (directory) => ["unshare", "--mount", "--propagation", "private", "sh", "-c", SETUP, "sh", directory]);
+    return Machine.#launch(name, (directory) => ["unshare", "--mount", "--propagation", "private", "sh", "-c", SETUP, "sh", directory, projectRoot]);
   }
 
   /** One whose root file system is a copy of `base`, a directory. */
