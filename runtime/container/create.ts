@@ -13,15 +13,13 @@ import { kill, waitPid } from "../../linux/process.ts";
 import { listenUnix, socketPair, SOCK_SEQPACKET } from "../../linux/socket.ts";
 import { refuseForbidden } from "../config/annotations.ts";
 import { withEgress } from "../config/egress.ts";
-import type { Config } from "../config/schema.ts";
 import { createCgroup, openCgroup, planCgroup, requireSystemd, type Cgroup, type CgroupPlan, type Joining } from "../cgroups/index.ts";
-import type { PlatformName } from "../../policies/syscalls/platform.ts";
 import { runHooks, runHooksWarning } from "../hooks.ts";
 import { runInit } from "../init/init.ts";
-import type { CgroupMount, ConsoleTarget, ContainerLaunch, Embedded } from "../init/launch.ts";
+import type { CgroupMount, ConsoleTarget, ContainerLaunch } from "../init/launch.ts";
 import { runDirectly, runStage } from "../init/stage.ts";
 import type { Logger } from "../log.ts";
-import type { LinuxIDMapping, Mount, Process, Spec } from "../spec/config.ts";
+import type { LinuxIDMapping, Process, Spec } from "../spec/config.ts";
 import { validateId } from "../spec/id.ts";
 import { isBind, parseMountOptions } from "../spec/mount-parse.ts";
 import { OCI_VERSION } from "../spec/names.ts";
@@ -31,7 +29,7 @@ import { handOver } from "./handover.ts";
 import { deniesSetgroups, setgroupsDenied, writeIdMaps, type IdMaps } from "./id-maps.ts";
 import { asGuest, sysctlsOf } from "../sandbox/guest.ts";
 import { givePipes } from "../do/streams.ts";
-import { planGuestFiles, type GuestFiles } from "../sandbox/files.ts";
+import { planGuestFiles } from "../sandbox/files.ts";
 import { endOfGroup, findNamed, joinGroup } from "../sandbox/group.ts";
 import { claimIds, type SandboxIds } from "../sandbox/ids.ts";
 import { lastWords } from "../sandbox/log.ts";
@@ -56,54 +54,11 @@ import { labelsOf } from "./labels.ts";
 import { planNamespaces } from "./namespaces.ts";
 import { moveNetworkDevices } from "./network-devices.ts";
 import { processInfo } from "./process-info.ts";
-import type { Spare } from "./spare.ts";
 import { ociState } from "./status.ts";
 import type { PolicyName } from "../../policies/syscalls/trapped.ts";
 import { Container, type ContainerRecord } from "./store.ts";
+import type { CreateOptions } from "./options.ts";
 import { writePidFile } from "./pid-file.ts";
-
-/** A container that no bundle describes: `do` composes it in memory. Its state directory serves as the mount point of its root. */
-export interface Composed {
-  readonly spec: Spec;
-  readonly bindSources: ReadonlyMap<Mount, Fd>;
-  readonly embedded: Embedded;
-  /** In sentry mode, what takes the place of `bindSources`. */
-  readonly files: GuestFiles | undefined;
-}
-
-export interface CreateOptions {
-  readonly root: string;
-  readonly id: string;
-  /** Absolute. */
-  readonly bundle: string;
-  /** In the place of the bundle's config.json and root file system. */
-  readonly composed?: Composed;
-  /** A directory from `vm snapshot`, which the container goes on from. */
-  readonly snapshot?: string;
-  /** The network namespace of such a container, in the place of the configuration's. */
-  readonly network?: string;
-  /** Undefined: the configured one, or else the default. */
-  readonly mode: Mode | undefined;
-  /** The host's. */
-  readonly config: Config;
-  /** Undefined: the default one. */
-  readonly policy?: PolicyName | undefined;
-  /** For a sandbox; undefined: what the kernel has. */
-  readonly platform?: PlatformName | undefined;
-  /** Whether the program's system calls are told of. */
-  readonly strace?: boolean;
-  readonly systemdCgroup: boolean;
-  readonly rootless: boolean;
-  /** Where the terminal's master goes, if there is one to send it to. */
-  readonly console: (terminal: boolean) => ConsoleTarget | undefined;
-  readonly pidFile: string | undefined;
-  readonly preserveFds: number;
-  readonly noPivot: boolean;
-  readonly newKeyring: boolean;
-  /** May become init, in namespace mode. */
-  readonly spare?: Spare | undefined;
-  readonly log: Logger;
-}
 
 /**
  * Creates a container. Whatever fails, nothing is left of it.

@@ -11,36 +11,20 @@ import { trapFilter } from "../sandbox/trap.ts";
 import { setChildSubreaper } from "../../linux/prctl.ts";
 import { waitPid } from "../../linux/process.ts";
 import { runExec } from "../init/exec.ts";
-import type { ConsoleTarget } from "../init/launch.ts";
 import { fromWire, receive } from "../init/protocol.ts";
 import { runDirectly, runStage } from "../init/stage.ts";
-import type { Logger } from "../log.ts";
-import type { LinuxNamespaceType, Process, Spec } from "../spec/config.ts";
+import type { LinuxNamespaceType, Spec } from "../spec/config.ts";
 import { execInMachine } from "../vm/exec.ts";
 import { handOver } from "./handover.ts";
 import { setgroupsDenied } from "./id-maps.ts";
 import { joinRdt } from "./intel-rdt.ts";
 import { closeProcessLaunch, prepareLaunch } from "./launch.ts";
 import { namespacesOf } from "./namespaces.ts";
+import type { ExecOptions } from "./options.ts";
 import { writePidFile } from "./pid-file.ts";
 import { ociState, statusOf } from "./status.ts";
 import { ContainerError, type Container } from "./store.ts";
 import { cgroupBelow } from "./sub-cgroups.ts";
-
-export interface ExecOptions {
-  readonly spec: Spec;
-  readonly process: Process;
-  readonly console: ConsoleTarget | undefined;
-  readonly pidFile: string | undefined;
-  readonly preserveFds: number;
-  readonly newKeyring: boolean;
-  readonly ignorePaused: boolean;
-  /** `[CONTROLLER,...:]PATH` below the container's cgroup. */
-  readonly cgroups: readonly string[];
-  /** Whether its system calls are told of; they are also where the container asks for it. */
-  readonly strace: boolean;
-  readonly log: Logger;
-}
 
 /** A guest has namespaces that its configuration may not mention (runtime/sandbox/guest.ts). */
 function namespaceTypes({ record }: Container, spec: Spec): LinuxNamespaceType[] {

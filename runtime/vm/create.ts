@@ -15,7 +15,7 @@ import { openPty, rawMode, restoreTerminal, saveTerminal, setControllingTerminal
 import { checkVm, describeReadiness } from "../../vmm/check.ts";
 import type { JailFiles } from "../../vmm/jail/enter.ts";
 import { createCgroup } from "../cgroups/index.ts";
-import type { CreateOptions } from "../container/create.ts";
+import type { CreateOptions } from "../container/options.ts";
 import { processInfo } from "../container/process-info.ts";
 import { writePidFile } from "../container/pid-file.ts";
 import { ociState } from "../container/status.ts";

@@ -6,7 +6,7 @@ import { SIGNALS } from "../../linux/abi/signal.ts";
 import { setChildSubreaper } from "../../linux/prctl.ts";
 import { kill, newSession, waitPid } from "../../linux/process.ts";
 import { socketPair } from "../../linux/socket.ts";
-import type { ExecOptions } from "../container/exec.ts";
+import type { ExecOptions } from "../container/options.ts";
 import { writePidFile } from "../container/pid-file.ts";
 import { cgroupOf, statusOf } from "../container/status.ts";
 import { ContainerError, type Container } from "../container/store.ts";

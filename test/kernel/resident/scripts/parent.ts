@@ -1,7 +1,8 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { waitPid } from "../../../../linux/process.ts";
-import { createContainer, type CreateOptions } from "../../../../runtime/container/create.ts";
+import { createContainer } from "../../../../runtime/container/create.ts";
+import type { CreateOptions } from "../../../../runtime/container/options.ts";
 import { destroyContainer } from "../../../../runtime/container/delete.ts";
 import { startContainer } from "../../../../runtime/container/start.ts";
 import { NO_CONFIG } from "../../../../runtime/config/schema.ts";
