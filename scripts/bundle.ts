@@ -37,7 +37,6 @@ const lazyBuiltins: Plugin = {
 
 /**
  * @param flags V8's, as the program will be started with: V8 takes a cache only from the same version with the same flags.
- * @param define a bundle whose KOFFI_ADDON is another one's has no addon of its own.
  * @param parts what is loaded at first use only (scripts/parts.ts).
  */
 export async function bundle(entry: string, target: string, flags: readonly string[], parts: readonly Part[] = [], define: Record<string, string> = {}): Promise<void> {
@@ -57,7 +56,7 @@ export async function bundle(entry: string, target: string, flags: readonly stri
     plugins: [lazyBuiltins],
     legalComments: "none",
     // Where the package is: dist/ is beside the sources' folders.
-    define: { "import.meta.dirname": "__dirname", "import.meta.filename": "__filename", KOFFI_ADDON: JSON.stringify("koffi.node"), ...define },
+    define: { "import.meta.dirname": "__dirname", "import.meta.filename": "__filename", ...define },
   });
   for (const [name, text] of texts) {
     // The loader reads Latin-1. What esbuild cannot escape are tagged templates.
@@ -66,7 +65,7 @@ export async function bundle(entry: string, target: string, flags: readonly stri
     writeFileSync(join(folder, `${name}.cjs`), `(function (exports, require, module, __filename, __dirname) { ${text}\n});`);
     makeCodeCache(folder, name, flags);
   }
-  if (define["KOFFI_ADDON"] === undefined) copyFileSync(addonPath(), join(folder, "koffi.node"));
+  copyFileSync(addonPath(), join(folder, "koffi.node"));
   copyFileSync(join(scripts, "loader.cjs"), join(folder, "tssandbox.cjs"));
   for (const name of readdirSync(folder)) renameSync(join(folder, name), join(target, name));
   rmdirSync(folder);

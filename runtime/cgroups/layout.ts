@@ -1,5 +1,6 @@
 import { readFileSync, statfsSync } from "node:fs";
 import { CgroupError } from "./files.ts";
+import { unescapeField } from "../../linux/mount-text.ts";
 
 /** v1: no v2 mount. hybrid: v1 hierarchies beside a v2 mount. v2: a v2 mount alone. Source: cgroups(7). */
 export type CgroupLayout = "v1" | "hybrid" | "v2";
@@ -35,8 +36,6 @@ interface CgroupMount {
   readonly options: readonly string[];
 }
 
-const unescape = (field: string): string => field.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
-
 /** The cgroup mounts in the text of /proc/self/mountinfo. Source: proc_pid_mountinfo(5). */
 export function parseCgroupMounts(mountinfo: string): CgroupMount[] {
   return mountinfo.split("\n").flatMap((line): CgroupMount[] => {
@@ -44,7 +43,7 @@ export function parseCgroupMounts(mountinfo: string): CgroupMount[] {
     const [type, , options = ""] = right.split(" ");
     if (type !== "cgroup" && type !== "cgroup2") return [];
     const [, , , root = "/", mountPoint = ""] = left.split(" ");
-    return [{ type, root: unescape(root), mountPoint: unescape(mountPoint), options: options.split(",") }];
+    return [{ type, root: unescapeField(root), mountPoint: unescapeField(mountPoint), options: options.split(",") }];
   });
 }
 

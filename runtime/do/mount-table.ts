@@ -1,5 +1,6 @@
 /** The caller's mounts. Source: proc_pid_mountinfo(5). */
 import { readFileSync } from "node:fs";
+import { unescapeField } from "../../linux/mount-text.ts";
 
 export interface MountPoint {
   readonly path: string;
@@ -24,9 +25,6 @@ export function parseMountTable(text: string): MountPoint[] {
     const [left = "", right = ""] = line.split(" - ");
     const path = left.split(" ")[4];
     const type = right.split(" ")[0];
-    return path === undefined || type === undefined ? [] : [{ path: unescape(path), type }];
+    return path === undefined || type === undefined ? [] : [{ path: Buffer.from(unescapeField(path), "latin1").toString(), type }];
   });
 }
-
-const unescape = (field: string): string =>
-  Buffer.from(field.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8))), "latin1").toString();

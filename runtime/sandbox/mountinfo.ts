@@ -1,5 +1,6 @@
 /** The mounts that a process sees. Source: proc_pid_mountinfo(5). */
 import { readFileSync } from "node:fs";
+import { unescapeField } from "../../linux/mount-text.ts";
 
 export interface MountInfo {
   /** As statx(2) has it. */
@@ -21,8 +22,6 @@ export function parseMountInfo(text: string): MountInfo[] {
   return text.split("\n").filter((line) => line !== "").map((line) => {
     const [left = "", right = ""] = line.split(" - ");
     const [id = "", , device = "", , path = "", options = ""] = left.split(" ");
-    return { id: Number(id), device, path: unescape(path), options: options.split(","), type: right.split(" ")[0] ?? "" };
+    return { id: Number(id), device, path: unescapeField(path), options: options.split(","), type: right.split(" ")[0] ?? "" };
   });
 }
-
-const unescape = (path: string): string => path.replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));

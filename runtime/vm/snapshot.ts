@@ -28,8 +28,8 @@ const FACTS = "snapshot.json";
 
 const facts = v.strictObject({
   version: v.literal(2), vcpus: v.number(), memoryMegabytes: v.number(), growthMegabytes: v.number(), grownMegabytes: v.number(),
-  /** Of the guest's image, which the memory refers to. */
   cards: v.array(v.string()),
+  /** The guest's, which the memory refers to. */
   image: v.strictObject({ size: v.number(), modified: v.number() }),
 });
 

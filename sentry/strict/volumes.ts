@@ -5,6 +5,7 @@ import { madeBy } from "../../linux/made-by.ts";
 import { permanentBlock } from "../../linux/memory.unsafe.ts";
 import { EMPTY_PATH, statx } from "../../linux/on-behalf.ts";
 import type { Desk } from "./errands.ts";
+import { unescapeField } from "../../linux/mount-text.ts";
 
 /** struct statx: what is asked, without asking the file system. */
 const TYPE_AND_MODE = 3;
@@ -34,7 +35,7 @@ export class Volumes {
     const [first] = this.#configured.values();
     if (first === undefined) return;
     const found = [...mountinfo.matchAll(/^\d+ \d+ (\d+:\d+) \S+ (\S+) .* - fuse(?:\.\S+)? /gm)]
-      .map(([, device = "", path = ""]) => [device, unescape(path)] as const)
+      .map(([, device = "", path = ""]) => [device, unescapeField(path)] as const)
       .filter(([, path]) => this.#configured.has(path) || (path !== "/" && !OWN.test(path)));
     for (const [device, path] of found) this.#byDevice.set(device, this.#configured.get(path) ?? first);
     // The innermost is found first.
@@ -90,5 +91,3 @@ export function normal(path: string): string {
   }
   return `/${parts.join("/")}`;
 }
-
-const unescape = (path: string): string => path.replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
