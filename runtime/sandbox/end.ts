@@ -29,7 +29,7 @@ export function sandboxEnd(directory: string): () => string[] {
   return () => {
     // A sentry is still there as long as one of the gofers is.
     waitUntil(END_MS, () => rest().every((one) => one.serves === undefined ? stalled.length > 0 : isStalled(one)));
-    // The guest waits for none of them any more, but under `strict` a runner of the sentry's may (sentry/strict/errands.ts).
+    // The guest waits for none of them any more, but under `strict` a runner of the sentry's may (sentry/strict/volumes/errands.ts).
     if (rest().length > 0) giveUpConnections(record.connections, record);
     for (const { pid } of rest()) kill(pid, SIGNALS.SIGKILL);
     // One that has ended, and whose parent takes its time to reap it, keeps the sentry too: there is nothing to tell of that.

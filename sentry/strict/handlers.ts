@@ -1,25 +1,25 @@
 /** From a call's name to what answers it. */
 import { strictlyContinued, type StrictlyAnswered } from "../../policies/syscalls/trapped.ts";
 import { CONTINUE } from "../platform/platform.ts";
-import * as descriptors from "./descriptors.ts";
-import * as epolls from "./epoll.ts";
-import * as attributes from "./attributes.ts";
-import { eventfd, eventfd2 } from "./eventfd.ts";
-import { execveat, fchdir, mmap, pidfd_send_signal, waitid } from "./mapping.ts";
-import { prlimit64, setrlimit } from "./limits.ts";
-import * as names from "./names.ts";
-import { creat, open, openat, openat2 } from "./open.ts";
-import { pipe, pipe2 } from "./pipes.ts";
-import { memfd_create } from "./memfd.ts";
-import { poll, ppoll, pselect6, select } from "./poll.ts";
-import { timerfd_create, timerfd_gettime, timerfd_settime } from "./timerfd.ts";
-import * as connections from "./sockets/connect.ts";
-import { socket, socketpair } from "./sockets/make.ts";
-import { recvfrom, recvmmsg, recvmsg } from "./sockets/receive.ts";
-import { sendmmsg, sendmsg, sendto } from "./sockets/send.ts";
-import { copy_file_range, sendfile, splice, tee, vmsplice } from "./splice.ts";
-import * as transfer from "./transfer.ts";
-import { inotify_add_watch, inotify_init, inotify_init1, inotify_rm_watch } from "./watches.ts";
+import * as descriptors from "./calls/fcntl.ts";
+import * as epolls from "./objects/epoll.ts";
+import * as attributes from "./calls/xattr.ts";
+import { eventfd, eventfd2 } from "./objects/eventfd.ts";
+import { execveat, fchdir, mmap, pidfd_send_signal, waitid } from "./calls/lend.ts";
+import { prlimit64, setrlimit } from "./calls/rlimit.ts";
+import * as names from "./calls/names.ts";
+import { creat, open, openat, openat2 } from "./calls/open.ts";
+import { pipe, pipe2 } from "./objects/pipe.ts";
+import { memfd_create } from "./objects/memfd.ts";
+import { poll, ppoll, pselect6, select } from "./calls/poll.ts";
+import { timerfd_create, timerfd_gettime, timerfd_settime } from "./objects/timerfd.ts";
+import * as connections from "./calls/connect.ts";
+import { socket, socketpair } from "./calls/socket.ts";
+import { recvfrom, recvmmsg, recvmsg } from "./calls/receive.ts";
+import { sendmmsg, sendmsg, sendto } from "./calls/send.ts";
+import { copy_file_range, sendfile, splice, tee, vmsplice } from "./calls/splice.ts";
+import * as transfer from "./calls/read-write.ts";
+import { inotify_add_watch, inotify_init, inotify_init1, inotify_rm_watch } from "./calls/inotify.ts";
 import type { Handler } from "./trapped.ts";
 
 /** The sandbox's own kernel answers these under every policy (sentry/dispatch.ts). */

@@ -31,7 +31,7 @@ const REPLACED = new Set(["ioctl", "ptrace", "kill", "epoll_ctl", "getsockopt"])
 /** FIONREAD is TERMINAL's. */
 const SOCKET = { TIOCOUTQ: 0x5411, SIOCATMARK: 0x8905, ...abi.INTERFACE_COMMANDS, SIOCGIFCONF: abi.SIOCGIFCONF };
 
-/** As sockets/make.ts makes them. */
+/** As calls/socket.ts makes them. */
 const NEW = abi.SOCK_CLOEXEC | abi.SOCK_NONBLOCK;
 const PROTOCOL = { any: 0, icmp: 1, tcp: 6, udp: 17, icmp6: 58 } as const;
 const kind = (family: number, type: number, protocol: number) => [int(0, family), int(1, type | NEW), int(2, protocol)];

@@ -23,23 +23,23 @@ import { now } from "../../linux/sleep.ts";
 import type { StrictCall } from "../platform/ptrace/strict-call.ts";
 import { CONTINUE, type Call, type Handle, type Platform, type Source } from "../platform/platform.ts";
 import { strictHandlers } from "./handlers.ts";
-import { Acting, NOBODY } from "./acting.ts";
-import type { Description } from "./description.ts";
-import { HostFile, HostStream } from "./files.ts";
-import { Errands, SENT, type Desk } from "./errands.ts";
-import { inodeOf, Locks } from "./locks.ts";
-import { isMemoryFile, MemoryFile } from "./memfd.ts";
-import { copyOut, small } from "./memory.ts";
-import { adoptSocket } from "./sockets/adopt.ts";
-import type { Credentials } from "./sockets/socket.ts";
-import type { Pipe } from "./pipes.ts";
-import { Placeholders, type Found } from "./placeholders.ts";
-import { GuestTasks, type Task } from "./tasks.ts";
-import type { Job } from "./terminals.ts";
+import { Acting, NOBODY } from "./guest/acting.ts";
+import type { Description } from "./objects/description.ts";
+import { HostFile, HostStream } from "./objects/files.ts";
+import { Errands, SENT, type Desk } from "./volumes/errands.ts";
+import { inodeOf, Locks } from "./objects/locks.ts";
+import { isMemoryFile, MemoryFile } from "./objects/memfd.ts";
+import { copyOut, small } from "./guest/memory.ts";
+import { adoptSocket } from "./objects/sockets/adopt.ts";
+import type { Credentials } from "./objects/sockets/socket.ts";
+import type { Pipe } from "./objects/pipe.ts";
+import { Placeholders, type Found } from "./guest/placeholders.ts";
+import { GuestTasks, type Task } from "./guest/tasks.ts";
+import type { Job } from "./calls/terminals.ts";
 import { strictSentryFilter } from "./compiled.ts";
 import { ANSWERED, WAITS, type Handler, type Trapped } from "./trapped.ts";
-import { modeOf, Volumes } from "./volumes.ts";
-import { WaitingCalls, type Held } from "./waiting.ts";
+import { modeOf, Volumes } from "./volumes/volumes.ts";
+import { WaitingCalls, type Held } from "./objects/waiting.ts";
 
 /** Where the guest's network namespace is: its own, which it has made, or one that the sentry is in already, as the guest is. */
 export type Network = "guest's own" | "joined";
@@ -445,7 +445,7 @@ export class Strict implements Platform {
     return file;
   }
 
-  /** What the guest was born with, or the kernel has worked with (mapping.ts). */
+  /** What the guest was born with, or the kernel has worked with (lend.ts). */
   #adopt(call: Trapped, number: number): Description | undefined {
     const task = this.task(call);
     this.asSentry();

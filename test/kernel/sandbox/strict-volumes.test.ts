@@ -1,4 +1,4 @@
-/** Volumes under --policy strict: what the sentry has its runners ask (sentry/strict/errands.ts) has the outcome that it has elsewhere. */
+/** Volumes under --policy strict: what the sentry has its runners ask (sentry/strict/volumes/errands.ts) has the outcome that it has elsewhere. */
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import type { CommandOptions } from "../../support/container.ts";

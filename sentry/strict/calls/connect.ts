@@ -1,0 +1,103 @@
+/** Calls about names, connections and options of sockets. */
+import { EAGAIN, EALREADY, EINPROGRESS, EINVAL, ENOBUFS } from "../../../linux/abi/errno.ts";
+import { POLLIN, POLLOUT } from "../../../linux/abi/poll.ts";
+import { SOCK_CLOEXEC, SOCK_NONBLOCK } from "../../../linux/abi/socket.ts";
+import { copyIn, copyOut, small } from "../guest/memory.ts";
+import type { Strict } from "../strict.ts";
+import { ANSWERED, type Handler, type Trapped } from "../trapped.ts";
+import { copyAddress, socketOf, tellAddress } from "./address.ts";
+import { NOTHING, type Socket } from "../objects/sockets/socket.ts";
+
+export const bind: Handler = (call, strict) => {
+  const socket = socketOf(call, strict);
+  if (typeof socket === "number") return socket;
+  const address = copyAddress(call, call.arg(1), call.int(2));
+  return typeof address === "number" ? address : socket.bind(call, strict, address);
+};
+
+export const listen: Handler = (call, strict) => {
+  const socket = socketOf(call, strict);
+  return typeof socket === "number" ? socket : socket.listen(call, strict, call.int(1));
+};
+
+export const connect: Handler = (call, strict) => {
+  const socket = socketOf(call, strict);
+  if (typeof socket === "number") return socket;
+  const address = copyAddress(call, call.arg(1), call.int(2));
+  if (typeof address === "number") return address;
+  const result = socket.connect(call, strict, address);
+  if (socket.nonBlocking) return result;
+  // The kernel goes on connecting; made again, the call tells how that has ended.
+  if (result === -EINPROGRESS || result === -EALREADY) return strict.isOver ? -EINPROGRESS : strict.waitFor(call, [socket], POLLOUT, socket.sendTimeout);
+  return result === -EAGAIN && !strict.isOver ? strict.waitFor(call, [socket.blocker], POLLOUT, socket.sendTimeout) : result;
+};
+
+function acceptWith(call: Trapped, strict: Strict, flags: number): number {
+  if ((flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) !== 0) return -EINVAL;
+  const socket = socketOf(call, strict);
+  if (typeof socket === "number") return socket;
+  // A caller that has been interrupted would lose the connection.
+  if (!call.isWaiting()) return ANSWERED;
+  const accepted = socket.accept(strict, flags & SOCK_NONBLOCK);
+  if (accepted === -EAGAIN && !socket.nonBlocking && !strict.isOver) return strict.waitFor(call, [socket], POLLIN, socket.receiveTimeout);
+  if (typeof accepted === "number") return accepted;
+  const told = call.arg(1) === 0 ? 0 : tellAddress(call, call.arg(1), call.arg(2), addressOf(accepted));
+  if (told >= 0) return strict.give(call, accepted, (flags & SOCK_CLOEXEC) !== 0);
+  accepted.close();
+  return told;
+}
+
+function addressOf(socket: Socket): Uint8Array {
+  const name = socket.peerName();
+  return typeof name === "number" ? NOTHING : name;
+}
+
+export const accept: Handler = (call, strict) => acceptWith(call, strict, 0);
+export const accept4: Handler = (call, strict) => acceptWith(call, strict, call.int(3));
+
+const telling =
+  (ask: (socket: Socket) => Uint8Array | number): Handler =>
+  (call, strict) => {
+    const socket = socketOf(call, strict);
+    const name = typeof socket === "number" ? socket : ask(socket);
+    return typeof name === "number" ? name : tellAddress(call, call.arg(1), call.arg(2), name);
+  };
+
+export const getsockname = telling((socket) => socket.name());
+export const getpeername = telling((socket) => socket.peerName());
+
+export const shutdown: Handler = (call, strict) => {
+  const socket = socketOf(call, strict);
+  return typeof socket === "number" ? socket : socket.shutdown(call.int(1));
+};
+
+/** What fits into `small`: no option is longer but lists of multicast sources. */
+const LONGEST_OPTION = 4096;
+
+export const setsockopt: Handler = (call, strict) => {
+  const socket = socketOf(call, strict);
+  if (typeof socket === "number") return socket;
+  const size = call.int(4);
+  if (size < 0) return -EINVAL;
+  if (size > LONGEST_OPTION) return -ENOBUFS;
+  const copied = size === 0 ? 0 : copyIn(call, call.arg(3), small, size);
+  return copied < 0 ? copied : socket.setOption(call, strict, call.int(1), call.int(2), size);
+};
+
+export const getsockopt: Handler = (call, strict) => {
+  const socket = socketOf(call, strict);
+  if (typeof socket === "number") return socket;
+  const copied = copyIn(call, call.arg(4), small, 4);
+  if (copied < 0) return copied;
+  const room = small.view.getInt32(0, true);
+  if (room < 0) return -EINVAL;
+  // Some options are told by what the caller has put there.
+  const size = Math.min(room, LONGEST_OPTION);
+  const given = size === 0 ? 0 : copyIn(call, call.arg(3), small, size);
+  const result = given < 0 ? given : socket.getOption(call, strict, call.int(1), call.int(2), size);
+  if (result < 0) return result;
+  const told = result === 0 ? 0 : copyOut(call, call.arg(3), small, result);
+  if (told < 0) return told;
+  small.view.setInt32(0, result, true);
+  return copyOut(call, call.arg(4), small, 4);
+};
