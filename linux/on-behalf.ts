@@ -73,6 +73,8 @@ export const setFlags = (fd: number, flags: number): number => syscall(SYS.fcntl
 export const makeTimer = (clock: number, flags: number): number => syscall(SYS.timerfd_create, clock, flags);
 export const setTimer = (fd: number, flags: number, value: Addr, old: Addr): number => syscall(SYS.timerfd_settime, fd, flags, value, old);
 export const getTimer = (fd: number, value: Addr): number => syscall(SYS.timerfd_gettime, fd, value);
+/** signalfd(2). @param fd -1 for a new one. @param mask 8 bytes. */
+export const makeSignals = (fd: number, mask: Addr, flags: number): number => syscall(SYS.signalfd4, fd, mask, 8, flags);
 export const makeMemoryFile = (name: Addr, flags: number): number => syscall(SYS.memfd_create, name, flags);
 export const seal = (fd: number, command: number, seals: number): number => syscall(SYS.fcntl, fd, command, seals);
 export const makeSocket = (family: number, type: number, protocol: number): number => syscall(SYS.socket, family, type, protocol);

@@ -113,7 +113,7 @@ const emulatedGroups: readonly Group[] = [
   { reason: "As names: regular files, named pipes and sockets, no devices", names: "mknodat", cases: casesOf("mknodat"), outcome: emulated },
   { reason: "Of an open file of the sentry's", names: "fstat fstatfs fchmod fchown ftruncate fsync fdatasync syncfs fallocate fadvise64 flock getdents64 lseek", outcome: emulated },
   { reason: "The sentry moves the data, by its own memory", names: "read write pread64 pwrite64 readv writev preadv pwritev preadv2 pwritev2 sendfile splice tee vmsplice copy_file_range", outcome: emulated },
-  { reason: "The sentry's own object behind a placeholder", names: "pipe pipe2 eventfd eventfd2 timerfd_create timerfd_settime timerfd_gettime epoll_create epoll_create1 epoll_ctl", outcome: emulated },
+  { reason: "The sentry's own object behind a placeholder", names: "pipe pipe2 eventfd eventfd2 signalfd signalfd4 timerfd_create timerfd_settime timerfd_gettime epoll_create epoll_create1 epoll_ctl", outcome: emulated },
   { reason: "The sentry knows what is ready, and answers then", names: "poll select epoll_wait epoll_pwait epoll_pwait2", outcome: emulated },
   { reason: "A file in memory, which is the sentry's until it is mapped", names: "memfd_create", cases: emulatedOf("memfd_create"), outcome: emulated },
   { reason: "Unix sockets are the sentry's own objects; of the others it has one in the guest's network namespace", names: "socket", cases: emulatedOf("socket"), outcome: denied("EAFNOSUPPORT") },

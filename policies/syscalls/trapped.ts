@@ -26,7 +26,7 @@ export const strictlyAnswered = [
   "fgetxattr", "flistxattr", "fremovexattr", "fsetxattr", "getxattr", "inotify_add_watch", "inotify_init", "inotify_init1", "inotify_rm_watch", "lgetxattr", "listxattr", "llistxattr",
   "lremovexattr", "lsetxattr", "pidfd_send_signal", "removexattr", "setxattr", "waitid",
   "mmap", "newfstatat", "open", "openat", "openat2", "pipe", "pipe2", "poll", "ppoll", "pread64", "preadv", "preadv2", "pselect6", "pwrite64", "pwritev", "pwritev2", "read",
-  "readlink", "readlinkat", "readv", "recvfrom", "recvmmsg", "recvmsg", "rename", "renameat", "renameat2", "rmdir", "select", "sendfile", "sendmmsg", "sendmsg", "sendto", "setsockopt", "shutdown", "socket", "socketpair", "splice", "stat", "statfs", "statx", "symlink", "symlinkat", "sync", "syncfs",
+  "readlink", "readlinkat", "readv", "recvfrom", "recvmmsg", "recvmsg", "rename", "renameat", "renameat2", "rmdir", "select", "sendfile", "sendmmsg", "sendmsg", "sendto", "setsockopt", "shutdown", "signalfd", "signalfd4", "socket", "socketpair", "splice", "stat", "statfs", "statx", "symlink", "symlinkat", "sync", "syncfs",
   "sysinfo", "tee", "timerfd_create", "timerfd_gettime", "timerfd_settime", "truncate", "uname", "unlink", "unlinkat", "utime", "utimensat", "utimes", "vmsplice", "write", "writev",
 ] as const;
 

@@ -12,6 +12,7 @@ import { creat, open, openat, openat2 } from "./calls/open.ts";
 import { pipe, pipe2 } from "./objects/pipe.ts";
 import { memfd_create } from "./objects/memfd.ts";
 import { poll, ppoll, pselect6, select } from "./calls/poll.ts";
+import { signalfd, signalfd4 } from "./objects/signalfd.ts";
 import { timerfd_create, timerfd_gettime, timerfd_settime } from "./objects/timerfd.ts";
 import * as connections from "./calls/connect.ts";
 import { socket, socketpair } from "./calls/socket.ts";
@@ -39,7 +40,7 @@ const answered: Readonly<Record<Exclude<StrictlyAnswered, Shared>, Handler>> = {
   access, chmod, chown, creat, faccessat, faccessat2, fadvise64, fallocate, fchdir, fchmod, fchmodat, fchmodat2, fchown, fchownat, fcntl, fdatasync, flock, fstat, fstatfs, fsync,
   ftruncate, futimesat, getcwd, getdents64, ioctl, lchown, link, linkat, lseek, lstat, memfd_create, mkdir, mkdirat, mknod, mknodat, mmap, newfstatat, open, openat, openat2, pipe, pipe2, poll, ppoll,
   pread64, preadv, preadv2, pselect6, pwrite64, pwritev, pwritev2, read, readlink, readlinkat, readv, rename, renameat, renameat2, rmdir, select, sendfile, splice, stat, statfs, statx, tee, vmsplice,
-  copy_file_range, epoll_create, epoll_create1, epoll_ctl, epoll_pwait, epoll_pwait2, epoll_wait, eventfd, eventfd2, timerfd_create, timerfd_gettime, timerfd_settime,
+  copy_file_range, epoll_create, epoll_create1, epoll_ctl, epoll_pwait, epoll_pwait2, epoll_wait, eventfd, eventfd2, signalfd, signalfd4, timerfd_create, timerfd_gettime, timerfd_settime,
   accept, accept4, bind, connect, getpeername, getsockname, getsockopt, listen, recvfrom, recvmmsg, recvmsg, sendmmsg, sendmsg, sendto, setsockopt, shutdown, socket, socketpair,
   symlink, symlinkat, syncfs, truncate, unlink, unlinkat, utime, utimensat, utimes, write, writev,
 };

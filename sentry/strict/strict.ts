@@ -30,6 +30,7 @@ import { Errands, SENT, type Desk } from "./volumes/errands.ts";
 import { inodeOf, Locks } from "./objects/locks.ts";
 import { isMemoryFile, MemoryFile } from "./objects/memfd.ts";
 import { copyOut, small } from "./guest/memory.ts";
+import { adoptSignals } from "./objects/signalfd.ts";
 import { adoptSocket } from "./objects/sockets/adopt.ts";
 import type { Credentials } from "./objects/sockets/socket.ts";
 import type { Pipe } from "./objects/pipe.ts";
@@ -98,6 +99,8 @@ export class Strict implements Platform {
   #inode = 1;
   #deadline: number | undefined;
   #held: Held | undefined;
+  /** Of the call that is handled. */
+  #caller = 0;
   #undo: (() => void) | undefined;
   /** By the descriptor that the kernel tells of. */
   readonly #streams = new Map<number, Description>();
@@ -195,6 +198,7 @@ export class Strict implements Platform {
 
   #answer(call: Trapped, handle: Handle): void {
     this.#undo = undefined;
+    this.#caller = call.pid;
     this.errands.begin(call, this.#held);
     const result = handle(call);
     this.errands.end(false);
@@ -421,6 +425,11 @@ export class Strict implements Platform {
     return kernel.open(AT_FDCWD, s.cstr(path), flags, 0, 0);
   }
 
+  /** Of the caller of the call that is handled. */
+  pendingSignals(): bigint {
+    return this.tasks.pendingSignals(this.#caller);
+  }
+
   umask(call: Trapped): number {
     return this.tasks.umask(call.pid);
   }
@@ -463,7 +472,7 @@ export class Strict implements Platform {
     const type = mode & S_IFMT;
     const flags = kernel.getFlags(copy);
     const isFile = (type === S_IFREG || type === S_IFDIR) && (desk !== undefined || fileSystemMagic(copy) !== PID_FS_MAGIC);
-    const description = isFile ? new (isMemoryFile(copy) ? MemoryFile : HostFile)(fd, flags, mode) : type === S_IFSOCK ? adoptSocket(this, fd, flags) : this.stream(fd, flags, mode);
+    const description = isFile ? new (isMemoryFile(copy) ? MemoryFile : HostFile)(fd, flags, mode) : type === S_IFSOCK ? adoptSocket(this, fd, flags) : ((type === 0 ? adoptSignals(this, fd, flags) : undefined) ?? this.stream(fd, flags, mode));
     if (description instanceof HostFile) {
       description.opener = task?.leader;
       description.desk = desk;

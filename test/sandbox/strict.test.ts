@@ -22,11 +22,6 @@ const DIFFERENCES: readonly { readonly area: string; readonly lines: readonly (r
     lines: [["chroot: ok", "chroot: EPERM"], ["cwd: ENOENT", "cwd: /volume"], ["root: /, /proc ENOENT", "root: /, /proc /"], ["not there: ENOENT", "not there: ok"], ["chroot back: ok", "chroot back: EPERM"]],
   },
   {
-    area: "events",
-    reason: "Which signals wait is the kernel's to know: there is no signalfd.",
-    lines: [["signalfd: ok", "signalfd: 0"], ["none: EAGAIN", "none: EBADF"], ["one: ok", "one: EBADF"], ["which: 10 9 1", "which: 0 0 0"]],
-  },
-  {
     area: "memory",
     reason: "Others' memory is refused to debuggers.",
     lines: [

@@ -2,6 +2,7 @@
 import { EBADF, EFAULT, EINVAL } from "../../../linux/abi/errno.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY } from "../../../linux/abi/fcntl.ts";
 import { Fd } from "../../../linux/fd.ts";
+import type { Block } from "../../../linux/memory.unsafe.ts";
 import * as kernel from "../../../linux/on-behalf.ts";
 import { HostFile, HostStream } from "../objects/files.ts";
 import { name } from "../guest/paths.ts";
@@ -12,13 +13,26 @@ const AT_FDCWD = -100;
 const IN_ONLYDIR = 0x0100_0000;
 const IN_DONT_FOLLOW = 0x0200_0000;
 
-class Watches extends HostStream {}
+class Watches extends HostStream {
+  readonly #strict: Strict;
+
+  constructor(strict: Strict, fd: Fd, flags: number) {
+    super(fd, flags, 0o600, strict.epoll);
+    this.#strict = strict;
+  }
+
+  /** What the guest has closed before is among what it reads. */
+  override read(into: Block, size: number, position: number): number {
+    this.#strict.noticeClosed();
+    return super.read(into, size, position);
+  }
+}
 
 function make(call: Trapped, strict: Strict, flags: number): number {
   if ((flags & ~(O_CLOEXEC | O_NONBLOCK)) !== 0) return -EINVAL;
   const made = kernel.makeWatcher(O_CLOEXEC | O_NONBLOCK);
   if (made < 0) return made;
-  const watches = new Watches(new Fd(made), O_RDONLY | (flags & O_NONBLOCK), 0o600, strict.epoll);
+  const watches = new Watches(strict, new Fd(made), O_RDONLY | (flags & O_NONBLOCK));
   strict.addStream(watches);
   return strict.give(call, watches, (flags & O_CLOEXEC) !== 0);
 }

@@ -12,6 +12,7 @@ import { ATOMIC, PipeEnd } from "../objects/pipe.ts";
 import { sizeOf } from "./message.ts";
 import { receiveInto } from "./receive.ts";
 import { sendFrom } from "./send.ts";
+import { SignalFile } from "../objects/signalfd.ts";
 import { Socket } from "../objects/sockets/socket.ts";
 import type { Strict } from "../strict.ts";
 import * as terminals from "./terminals.ts";
@@ -40,6 +41,7 @@ export function readInto(call: Trapped, strict: Strict, vectors: Vectors, positi
   if (file === undefined || !mayRead(file)) return -EBADF;
   if (position !== HERE && !(file instanceof HostFile)) return -ESPIPE;
   if (file instanceof Socket) return receiveInto(call, strict, file, vectors, 0);
+  if (file instanceof SignalFile) return file.readBy(call);
   const background = file instanceof HostStream ? terminals.mayRead(call, strict, file) : 0;
   if (background !== 0) return background;
   let done = 0;

@@ -82,6 +82,12 @@ export class GuestTasks {
     return BigInt(`0x${/^SigBlk:\t([0-9a-f]+)$/m.exec(this.#status(id) ?? "")?.[1] ?? "0"}`);
   }
 
+  /** Those that wait for the task or its process: bit n for signal n + 1. */
+  pendingSignals(id: number): bigint {
+    const status = this.#status(id) ?? "";
+    return setIn(status, "SigPnd") | setIn(status, "ShdPnd");
+  }
+
   /** Whether a signal, whose default that is, would end it now: it is neither blocked nor ignored nor caught. */
   isEndedBy(id: number, signal: number): boolean {
     const status = this.#status(id) ?? "";

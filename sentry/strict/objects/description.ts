@@ -35,6 +35,11 @@ export abstract class Description {
     return (this.flags & O_NONBLOCK) !== 0;
   }
 
+  /** Nobody tells when its readiness changes: it is looked at again and again while somebody waits for it. */
+  get changesUntold(): boolean {
+    return false;
+  }
+
   /** F_GETPIPE_SZ; undefined where it is no pipe. */
   get capacity(): number | undefined {
     return undefined;

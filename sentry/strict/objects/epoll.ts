@@ -97,6 +97,11 @@ export class EpollFile extends Description implements Watcher {
     return events;
   }
 
+  override get changesUntold(): boolean {
+    for (const { file } of this.#interests) if (file.changesUntold) return true;
+    return false;
+  }
+
   override watch(events: number): void {
     this.#isWaitedFor = events !== 0;
     for (const { file } of this.#interests) if (file instanceof HostStream || file instanceof EpollFile) this.#strict.waiting.watch(file);

@@ -8,6 +8,9 @@ import { now } from "../../../linux/sleep.ts";
 import type { Description } from "./description.ts";
 import type { Trapped } from "../trapped.ts";
 
+/** Milliseconds; for what changes without anybody's telling. */
+const LOOK_EVERY = 10;
+
 export interface Waiting {
   readonly call: Trapped;
   /** The call, to be resumed. */
@@ -18,6 +21,8 @@ export interface Waiting {
   readonly events: number;
   /** As `now` counts; Infinity for none. */
   readonly deadline: number;
+  /** When it is looked at again, as `now` counts: at the deadline, or sooner. */
+  readonly next: number;
   readonly held: Held | undefined;
 }
 
@@ -46,13 +51,14 @@ export class WaitingCalls {
 
   /** Keeps the call until one of `files` may have become ready, or the deadline has passed. */
   add(call: Trapped, files: readonly Description[], events: number, deadline: number, held?: Held): void {
-    const waiting = { call, saved: call.save(), pid: call.pid, files, events, deadline, held };
+    const next = files.some(({ changesUntold }) => changesUntold) ? Math.min(deadline, now() + LOOK_EVERY) : deadline;
+    const waiting = { call, saved: call.save(), pid: call.pid, files, events, deadline, next, held };
     this.#byPid.set(waiting.pid, waiting);
     for (const file of files) {
       file.waiting.add(waiting);
       this.watch(file);
     }
-    if (deadline < this.#next) this.#setTimer(deadline);
+    if (next < this.#next) this.#setTimer(next);
   }
 
   /** A task makes another call, or is gone: what it waited for has been interrupted. */
@@ -90,8 +96,8 @@ export class WaitingCalls {
     const time = now();
     let next = Infinity;
     for (const waiting of this.#byPid.values()) {
-      if (waiting.deadline <= time) this.#woken.add(waiting);
-      else next = Math.min(next, waiting.deadline);
+      if (waiting.next <= time) this.#woken.add(waiting);
+      else next = Math.min(next, waiting.next);
     }
     this.#setTimer(next);
   }

@@ -1,6 +1,7 @@
 /* epoll(7), eventfd(2), signalfd(2), inotify(7), poll(2), select(2), pipe(7), splice(2). */
 #include "tell.h"
 #include <poll.h>
+#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -46,6 +47,84 @@ static void epolls(void) {
   VALUE("hung up", "%d %x", epoll_pwait2(set, got, 4, &(struct timespec){0, 0}, NULL), got[0].events);
 }
 
+/* Sends it to the caller a while after. */
+static pid_t signal_later(int number) {
+  fflush(stdout);
+  pid_t pid = fork();
+  if (pid != 0) return pid;
+  nap(60);
+  kill(getppid(), number);
+  _exit(0);
+}
+
+static int reads_in_child(void) {
+  struct signalfd_siginfo info = {0};
+  TELL("not the parent's", read(3, &info, sizeof info));
+  raise(SIGUSR1);
+  TELL("its own", read(3, &info, sizeof info));
+  VALUE("by itself", "%u %d", info.ssi_signo, info.ssi_pid == (uint32_t)getpid());
+  return 0;
+}
+
+static void *reads_in_thread(void *fd) {
+  struct signalfd_siginfo info = {0};
+  TELL("read in a thread", read(*(int *)fd, &info, sizeof info));
+  VALUE("sent to the process", "%u", info.ssi_signo);
+  return NULL;
+}
+
+static void waits_for_signals(int fd) {
+  struct signalfd_siginfo info[3] = {0};
+  struct pollfd ready = {fd, POLLIN | POLLOUT, 0};
+  struct epoll_event event = {.events = EPOLLIN, .data.u64 = 5}, got[2];
+  int set = epoll_create1(0), outer = epoll_create1(0);
+  VALUE("poll of none", "%d", poll(&ready, 1, 0));
+  pid_t pid = signal_later(SIGUSR1);
+  VALUE("poll", "%d %x", poll(&ready, 1, 20000), ready.revents);
+  VALUE("child", "%d", ended(pid));
+  TELL("epoll_ctl", epoll_ctl(set, EPOLL_CTL_ADD, fd, &event));
+  TELL("a set in a set", epoll_ctl(outer, EPOLL_CTL_ADD, set, &event));
+  VALUE("epoll", "%d %x %d", epoll_wait(set, got, 2, 0), got[0].events, (int)got[0].data.u64);
+  VALUE("through both", "%d", epoll_wait(outer, got, 2, 0));
+  VALUE("read", "%d", (int)(read(fd, info, sizeof info) / (ssize_t)sizeof *info));
+  VALUE("epoll of none", "%d", epoll_wait(outer, got, 2, 10));
+  pid = signal_later(SIGUSR1);
+  VALUE("epoll, later", "%d", epoll_wait(outer, got, 2, 20000));
+  VALUE("child", "%d", ended(pid));
+  fd_set readable;
+  FD_ZERO(&readable);
+  FD_SET(fd, &readable);
+  VALUE("select", "%d", select(fd + 1, &readable, NULL, NULL, NULL));
+  kill(getpid(), SIGUSR2);
+  VALUE("two", "%d", (int)(read(fd, info, sizeof info) / (ssize_t)sizeof *info));
+  close(set);
+  close(outer);
+}
+
+static void blocking_signalfds(int fd) {
+  struct signalfd_siginfo info = {0};
+  TELL("to wait", fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK));
+  pid_t pid = signal_later(SIGUSR1);
+  TELL("read, later", read(fd, &info, sizeof info));
+  VALUE("which", "%u %d", info.ssi_signo, info.ssi_pid == (uint32_t)pid);
+  VALUE("child", "%d", ended(pid));
+  struct sigaction act = {.sa_handler = (void (*)(int))nap};
+  sigaction(SIGALRM, &act, NULL);
+  pid = signal_later(SIGALRM);
+  TELL("interrupted", read(fd, &info, sizeof info));
+  VALUE("child", "%d", ended(pid));
+  pthread_t thread;
+  pthread_create(&thread, NULL, reads_in_thread, &fd);
+  nap(30);
+  /* Born while the thread reads. */
+  dup2(fd, 3);
+  fcntl(3, F_SETFL, O_NONBLOCK);
+  VALUE("in a child", "%d", inside(reads_in_child));
+  fcntl(fd, F_SETFL, 0);
+  kill(getpid(), SIGUSR2);
+  pthread_join(thread, NULL);
+}
+
 static void signalfds(void) {
   sigset_t mask;
   sigemptyset(&mask);
@@ -58,6 +137,23 @@ static void signalfds(void) {
   sigqueue(getpid(), SIGUSR1, (union sigval){9});
   TELL("one", read(fd, &info, sizeof info));
   VALUE("which", "%u %d %d", info.ssi_signo, info.ssi_int, info.ssi_pid == (uint32_t)getpid());
+  TELL("too small", read(fd, &info, sizeof info - 1));
+  TELL("write", write(fd, &info, sizeof info));
+  sigaddset(&mask, SIGUSR2);
+  sigprocmask(SIG_BLOCK, &mask, NULL);
+  kill(getpid(), SIGUSR2);
+  TELL("not asked for", read(fd, &info, sizeof info));
+  VALUE("another mask", "%d", signalfd(fd, &mask, 0) == fd);
+  TELL("asked for", read(fd, &info, sizeof info));
+  VALUE("flags", "%x", fcntl(fd, F_GETFL));
+  TELL("no signalfd", signalfd(0, &mask, 0));
+  TELL("not open", signalfd(999, &mask, 0));
+  TELL("a flag that is not", signalfd(-1, &mask, 1));
+  TELL("a mask of another size", syscall(SYS_signalfd4, -1, &mask, 4, 0));
+  TELL("a mask nowhere", syscall(SYS_signalfd4, -1, NULL, 8, 0));
+  waits_for_signals(fd);
+  blocking_signalfds(fd);
+  close(fd);
 }
 
 static void show_events(int fd) {
@@ -81,6 +177,8 @@ static void watch(const char *directory) {
   file = open("watched/a", O_CREAT | O_WRONLY, 0644);
   TELL("written", write(file, "x", 1));
   close(file);
+  /* Under the policy strict the kernel learns later of a close on a volume. */
+  nap(100);
   show_events(fd);
   TELL("renamed", rename("watched/a", "watched/b"));
   TELL("mode", chmod("watched/b", 0600));
