@@ -15,7 +15,7 @@ export default defineConfig({
     pool: "forks",
     projects: [
       lane("unit", ["{linux,policies,runtime,sentry,gofer,vmm,bench,shim}/**/*.test.ts"], 10),
-      lane("kernel", ["test/kernel/**/*.test.ts"], 60, { exclude: process.env["TSSANDBOX_IN_QEMU"] === undefined ? onlyInQemu : [] }),
+      lane("kernel", ["test/kernel/**/*.test.ts"], 120, { exclude: process.env["TSSANDBOX_IN_QEMU"] === undefined ? onlyInQemu : [] }),
       lane("sandbox", ["test/sandbox/**/*.test.ts"], 300),
       // Attacks and floods, one file at a time: what they exhaust is not to look like another's failure.
       lane("hostile", ["test/hostile/**/*.test.ts"], 120, { fileParallelism: false, sequence: { groupOrder: 1 } }),

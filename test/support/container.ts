@@ -194,7 +194,7 @@ export class Container {
   }
 
   /** Waits until the container's standard output matches. */
-  async outputMatching(pattern: RegExp, timeoutMs = 5000): Promise<string> {
+  async outputMatching(pattern: RegExp, timeoutMs = 20_000): Promise<string> {
     return await until(`output ${pattern} of ${this.id}`, () => pattern.test(this.stdout) && this.stdout, timeoutMs);
   }
 
@@ -205,7 +205,7 @@ export class Container {
   /** Asserts that no mount, cgroup, process or state of the container is on the host. */
   async expectNothingLeft(): Promise<void> {
     const clean = () => JSON.stringify(this.hostState()) === JSON.stringify(nothingLeft);
-    await until("a clean host", clean, 2000).catch(() => {});
+    await until("a clean host", clean, 10_000).catch(() => {});
     expect(this.hostState()).toEqual(nothingLeft);
   }
 

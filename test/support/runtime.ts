@@ -17,7 +17,7 @@ export type CallOptions = {
   readonly extraFds?: readonly number[];
   /** Directory for the output files. */
   readonly dir?: string;
-  /** Milliseconds until the runtime is killed; default 20 s. */
+  /** Milliseconds until the runtime is killed; default 45 s. */
   readonly timeout?: number;
 };
 
@@ -52,7 +52,7 @@ export class Call {
     this.stdin = child.stdin;
     const report = followReport(child, reportFd);
     this.pid = report.pid;
-    this.ended = withDeadline(report.main, this, command, options.timeout ?? 20_000);
+    this.ended = withDeadline(report.main, this, command, options.timeout ?? 45_000);
     this.orphans = report.orphans;
     for (const promise of [this.pid, this.ended, this.orphans]) promise.catch(() => {});
   }

@@ -163,7 +163,7 @@ function withScene(enter: () => Caller, leave: () => void): () => Scene {
     delete process.env[MODE];
     try {
       const own = () => traces().every((trace) => !isOurs(trace));
-      await until("a clean host", own, 3000).catch(() => expect(traces().filter(isOurs)).toEqual([]));
+      await until("a clean host", own).catch(() => expect(traces().filter(isOurs)).toEqual([]));
     } finally {
       if (scene !== undefined) removeAll(scene);
       leave();

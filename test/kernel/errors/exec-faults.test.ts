@@ -22,7 +22,7 @@ await describeWalk({
   leavesNothing: false,
   shared: true,
   afterFailure: async (c) => {
-    await until("the container alone", () => processesOf(c.id).join() === `${c.pid} sleep 100`, 1000);
+    await until("the container alone", () => processesOf(c.id).join() === `${c.pid} sleep 100`);
     expect(await c.status()).toBe("running");
     expect(existsSync(pidFile(c))).toBe(false);
   },

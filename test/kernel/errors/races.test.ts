@@ -87,12 +87,12 @@ describe("create", () => {
   });
 
   test("was killed in a hook that goes on: delete --force does not wait for it", async () => {
-    await using c = make({ edit: (spec) => { spec.hooks = { createRuntime: [{ path: "/bin/sleep", args: ["sleep", "5"] }] }; } });
+    await using c = make({ edit: (spec) => { spec.hooks = { createRuntime: [{ path: "/bin/sleep", args: ["sleep", "300"] }] }; } });
     const call = c.call("create", [c.id], { flags: ["--bundle", c.bundle.dir] });
     const pid = await call.pid;
     const hook = await until("the hook", () => readdirSync("/proc").find((name) => /^\d+$/.test(name) && isHookOf(Number(name), pid)));
     process.kill(pid, "SIGKILL");
-    await until("init's end", () => processesOf(c.id).length === 0, 1000);
+    await until("init's end", () => processesOf(c.id).length === 0);
     await forceDelete(c);
     expect(isAlive(Number(hook))).toBe(true);
     process.kill(Number(hook), "SIGKILL");

@@ -32,7 +32,7 @@ export interface Walk {
   readonly shared: boolean;
 }
 
-const END_MS = 1000;
+const END_MS = 15_000;
 
 /** The last steps before execve(2): whoever waits has been told that the program runs, and what happens now is the program's end. */
 const RUNNING = new Set(["resource limits", "capabilities", "seccomp", "poststart hooks"]);

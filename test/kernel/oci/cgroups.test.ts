@@ -211,7 +211,7 @@ describeRuntime("cgroups: pause and resume", ({ test, make }) => {
     await c.mustBegin();
     await c.mustCommand("pause");
     expect((await c.kill("KILL")).code).toBe(0);
-    await until("the end", () => !/^[DTSR]/.test(statusField(c.pid, "State") ?? ""), 2000);
+    await until("the end", () => !/^[DTSR]/.test(statusField(c.pid, "State") ?? ""));
   });
 
   test("pause and resume at the wrong moment fail and change nothing", async () => {

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { expect } from "vitest";
 import { describeRuntime } from "../../support/contract.ts";
 import { cgroupFile } from "../../support/cgroup.ts";
-import { isAlive, namespaceOf } from "../../support/host.ts";
+import { ignoreGone, isAlive, namespaceOf } from "../../support/host.ts";
 import { capabilitySet, parseProbe } from "../../support/probe.ts";
 import { until } from "../../support/until.ts";
 
@@ -244,8 +244,8 @@ describeRuntime("exec: detached", ({ test, make }) => {
     await using c = make({ args: ["sleep", "100"] });
     await c.mustBegin();
     await c.exec(["sleep", "101"], { flags: ["--detach"] });
-    const members = () => cgroupFile(c.id, "pids", "cgroup.procs").split("\n").map((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim()).sort().join();
-    await until("the two commands alone", () => members() === "sleep 100,sleep 101", 1000);
+    const members = () => cgroupFile(c.id, "pids", "cgroup.procs").split("\n").map((pid) => (ignoreGone(() => readFileSync(`/proc/${pid}/cmdline`, "utf8")) ?? "gone").replaceAll("\0", " ").trim()).sort().join();
+    await until("the two commands alone", () => members() === "sleep 100,sleep 101");
   });
 
   test("a detached command ends with the container", async () => {

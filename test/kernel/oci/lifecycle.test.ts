@@ -208,7 +208,7 @@ describeRuntime("life cycle: kill", ({ test, make }) => {
       const result = await c.kill(...words);
       expect(result.code, `${words}: ${result.stderr}`).toBe(0);
       expected += `signal ${number}\n`;
-      await until(`signal ${number} (${words})`, () => c.stdout === expected, 3000);
+      await until(`signal ${number} (${words})`, () => c.stdout === expected);
     }
   });
 
@@ -221,7 +221,7 @@ describeRuntime("life cycle: kill", ({ test, make }) => {
       const result = await c.kill(...words);
       expect(result.code, `${words}: ${result.stderr}`).toBe(0);
       expected += `signal ${number}\n`;
-      await until(`signal ${number} (${words})`, () => c.stdout === expected, 3000);
+      await until(`signal ${number} (${words})`, () => c.stdout === expected);
     }
   });
 
@@ -277,7 +277,7 @@ describeRuntime("life cycle: kill", ({ test, make }) => {
     await c.outputMatching(/up/);
     expect((await c.command("kill", ["USR1"], { flags: ["-a"] })).code).toBe(0);
     await c.outputMatching(/init got it/);
-    await c.outputMatching(/child got it/, 2000);
+    await c.outputMatching(/child got it/);
   });
 
   const withoutPidNamespace = { args: ["sh", "-c", "sleep 1000 & sleep 1000 & echo up; wait"], edit: (spec: { linux: { namespaces: { type: string }[] } }) => {
@@ -290,7 +290,7 @@ describeRuntime("life cycle: kill", ({ test, make }) => {
     await c.outputMatching(/up/);
     await until("three processes", () => processesOf(c.id).length === 3);
     expect((await c.kill("KILL")).code).toBe(0);
-    await until("no process left", () => processesOf(c.id).length === 0, 2000);
+    await until("no process left", () => processesOf(c.id).length === 0);
   });
 
   test("without a pid namespace kill --all KILL ends every member of the cgroup", async () => {
@@ -298,7 +298,7 @@ describeRuntime("life cycle: kill", ({ test, make }) => {
     await c.mustBegin();
     await c.outputMatching(/up/);
     expect((await c.command("kill", ["KILL"], { flags: ["--all"] })).code).toBe(0);
-    await until("no process left", () => processesOf(c.id).length === 0, 2000);
+    await until("no process left", () => processesOf(c.id).length === 0);
   });
 
   test("without a pid namespace delete ends what outlived the container's process", async () => {
@@ -394,7 +394,7 @@ describeRuntime("life cycle: run", ({ test, make }) => {
     const pid = await run.pid;
     for (const [name, number] of [["SIGTERM", 15], ["SIGINT", 2], ["SIGHUP", 1], ["SIGUSR1", 10]] as const) {
       process.kill(pid, name);
-      await until(name, () => run.stdout.includes(`signal ${number}\n`), 3000);
+      await until(name, () => run.stdout.includes(`signal ${number}\n`));
     }
     process.kill(pid, "SIGUSR2");
     expect((await run.result()).code).toBe(0);

@@ -42,7 +42,7 @@ describeRuntime("platform ptrace", ({ test, make }) => {
       "killed in its stop: 9",
       "ends: killed 100 exited 100",
       "taken over: 60",
-      "taken over while busy: 60, most of them whole: 1",
+      "taken over while busy: 60, some of them whole: 1",
     ]);
     expect(code).toBe(0);
   });

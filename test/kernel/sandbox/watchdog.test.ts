@@ -17,15 +17,15 @@ describeRuntime("watchdog", ({ test, make }) => {
     c.spec.mounts.push({ destination: "/slow", type: "bind", source: slow, options: ["bind"] });
     c.bundle.write();
     await c.mustBegin(SENTRY);
-    await until("the report", () => stateFile(c, "sandbox.log").includes("has not ended"), 5000);
+    await until("the report", () => stateFile(c, "sandbox.log").includes("has not ended"));
     const { connections } = await inspect(c);
     const busy = connections.find(({ destination }) => destination === "/slow")?.busy;
     expect([busy?.name, (busy?.sinceMs ?? 0) > 1000]).toEqual(["READ", true]);
-    await c.outputMatching(/late\ndone/, 8000);
+    await c.outputMatching(/late\ndone/);
     const name = connections.find(({ destination }) => destination === "/slow")?.name ?? "";
     const during = `level=warning msg="gofer: READ in ${name} for task ${busy?.sandboxPid} has not ended after`;
     const after = `level=warning msg="gofer: READ in ${name} for task ${busy?.sandboxPid} took`;
-    expect(lines(stateFile(c, "sandbox.log"))).toEqual([expect.stringMatching(new RegExp(`^${during} [123]\\d{3} ms"$`)), expect.stringMatching(new RegExp(`^${after} 5[56]\\d\\d ms"$`))]);
+    expect(lines(stateFile(c, "sandbox.log"))).toEqual([expect.stringMatching(new RegExp(`^${during} [1-5]\\d{3} ms"$`)), expect.stringMatching(new RegExp(`^${after} ([5-9]|1\\d)\\d{3} ms"$`))]);
   });
 
   test("the gofer reports a sentry that hangs, and the sentry itself how long it took", async () => {
@@ -43,14 +43,14 @@ describeRuntime("watchdog", ({ test, make }) => {
     }, 15_000);
     try {
       expect((await inspect(c)).busy?.name).toBe("uname");
-      await until("the gofer's report", () => stateFile(c, "sandbox.log").includes("has not ended"), 6000);
+      await until("the gofer's report", () => stateFile(c, "sandbox.log").includes("has not ended"));
     } finally {
       process.kill(sentry.pid, "SIGCONT");
     }
     await until("the sentry's report", () => stateFile(c, "sandbox.log").includes("took"));
     expect(lines(stateFile(c, "sandbox.log"))).toEqual([
-      expect.stringMatching(/^level=warning msg="sentry: uname of task \d+ has not ended after [1234]\d{3} ms"$/),
-      expect.stringMatching(/^level=warning msg="sentry: uname of task \d+ took \d{4} ms"$/),
+      expect.stringMatching(/^level=warning msg="sentry: uname of task \d+ has not ended after [1-9]\d{3} ms"$/),
+      expect.stringMatching(/^level=warning msg="sentry: uname of task \d+ took \d{4,5} ms"$/),
     ]);
   });
 
@@ -62,10 +62,10 @@ describeRuntime("watchdog", ({ test, make }) => {
     c.spec.mounts.push({ destination: "/slow", type: "bind", source: slow, options: ["bind"] });
     c.bundle.write();
     await c.mustBegin(SENTRY);
-    await until("the report", () => stateFile(c, "sandbox.log").includes("has not ended"), 8000);
-    expect(lines(stateFile(c, "sandbox.log"))[0]).toMatch(/^level=warning msg="gofer: READ in volume \d+ for task \d+ has not ended after [1234]\d{3} ms"$/);
+    await until("the report", () => stateFile(c, "sandbox.log").includes("has not ended"));
+    expect(lines(stateFile(c, "sandbox.log"))[0]).toMatch(/^level=warning msg="gofer: READ in volume \d+ for task \d+ has not ended after [1-9]\d{3} ms"$/);
     expect(stateFile(first, "sandbox.log")).toBe("");
-    await c.outputMatching(/late/, 8000);
+    await c.outputMatching(/late/);
   });
 
   test("what is quick is not reported", async () => {
