@@ -25,7 +25,7 @@ export const PARTS: readonly Part[] = [
       "runtime/sandbox/guest.ts", "linux/seccomp-notify.ts",
     ],
   },
-  { name: "strict", entries: ["sentry/strict/strict.ts"] },
+  { name: "strict", entries: ["sentry/strict/sentry.ts"] },
   { name: "network", entries: ["runtime/network/egress.ts", "runtime/network/ruleset.ts", "linux/netlink/nftables.ts", "linux/netlink/netfilter-socket.ts"] },
   { name: "policies", entries: ["policies/syscalls/policy.ts", "policies/syscalls/describe.ts", "policies/syscalls/filter.ts"] },
   // Who tells of calls on platform ptrace is its tracer.

@@ -9,7 +9,7 @@ import type { Fd } from "../linux/fd.ts";
 import { acceptUnix } from "../linux/socket.ts";
 import { receiveNews, type Admission, type NamedFds } from "./messages.ts";
 import type { Platform, Source } from "./platform/platform.ts";
-import type { Strict } from "./strict/strict.ts";
+import type { StrictSentry } from "./strict/sentry.ts";
 import { Resident, type ResidentOptions, type WatchedGofer } from "./resident.ts";
 import { LOOK_EVERY } from "./watchdog.ts";
 
@@ -22,7 +22,7 @@ export interface SentryOptions {
   /** For a container that joins. */
   readonly admit: (admission: Admission, fds: NamedFds) => ResidentOptions;
   /** Under the policy `strict`, which is for one container: the sentry is in its namespaces. */
-  readonly strict?: Strict | undefined;
+  readonly strict?: StrictSentry | undefined;
 }
 
 /** Filters, one for each container and one for each `exec` that is under way, and what there is besides for each container. */
@@ -75,7 +75,7 @@ export function serveSandbox({ first, platform, channel, admit, strict }: Sentry
     }
     // Its mounts, and with them its gofers, end when nobody is in them.
     // On platform ptrace its tracer says when.
-    if (removed && platform === strict && entries.every(({ kind }) => kind !== "source")) strict.leave();
+    if (removed && platform === strict && entries.every(({ kind }) => kind !== "source")) strict.namespaces.leave();
     return removed;
   }
 
@@ -166,5 +166,5 @@ type Entry =
   | Peer
   | { readonly kind: "source"; readonly fd: Fd; readonly of: Resident; readonly source: Source }
   | { readonly kind: "door"; readonly fd: Fd; readonly of: Resident }
-  | { readonly kind: "events"; readonly fd: Fd; readonly of: Resident; readonly strict: Strict }
+  | { readonly kind: "events"; readonly fd: Fd; readonly of: Resident; readonly strict: StrictSentry }
   | { readonly kind: "gofer"; readonly fd: Fd; readonly of: Resident; readonly gofer: WatchedGofer | undefined };

@@ -34,7 +34,7 @@ import { Lobby } from "../../sentry/platform/ptrace/lobby.ts";
 import { platformStarter } from "../../sentry/platform/start.ts";
 import type { PlatformName } from "../../policies/syscalls/platform.ts";
 import { tracedFilter } from "./trap.ts";
-import { Strict } from "../../sentry/strict/strict.ts";
+import { StrictSentry } from "../../sentry/strict/sentry.ts";
 import { serveSandbox } from "../../sentry/sentry.ts";
 import type { PolicyName } from "../../policies/syscalls/trapped.ts";
 import type { Cgroup } from "../cgroups/index.ts";
@@ -216,7 +216,7 @@ function forkSentry(request: SandboxRequest, before: ReadonlySet<number>): Made 
   const observation = new Observation(directory, files.fileSystems, SandboxLog.open(directory, log), areaOf(calls, 0));
   const network = sentryNetwork(policy, spec);
   // Its part of the program (scripts/parts.ts) is loaded here, where there are files.
-  const StrictKernel = policy === "strict" ? Strict : undefined;
+  const StrictKernel = policy === "strict" ? StrictSentry : undefined;
   const LobbyOfTraced = policy === "strict" && platform === "ptrace" ? Lobby : undefined;
   const body = () => {
     observation.log.takeStreams();

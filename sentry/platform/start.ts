@@ -2,7 +2,7 @@ import { assertNever } from "../../linux/errors.ts";
 import type { NodeResources } from "../../linux/inherited.unsafe.ts";
 import type { PlatformName } from "../../policies/syscalls/platform.ts";
 import { refuseOtherCalls } from "../jail.ts";
-import type { Strict } from "../strict/strict.ts";
+import type { StrictSentry } from "../strict/sentry.ts";
 import type { Lobby } from "./ptrace/lobby.ts";
 import type { TellingTarget } from "../messages.ts";
 import type { Tasks } from "../tasks.ts";
@@ -21,7 +21,7 @@ export interface Premises {
   /** A line of a log of this form. */
   readonly line: (form: TellingTarget["form"], text: string) => string;
   /** Of platform ptrace under the policy strict. */
-  readonly strict?: { readonly kernel: Strict; readonly lobby: Lobby } | undefined;
+  readonly strict?: { readonly kernel: StrictSentry; readonly lobby: Lobby } | undefined;
 }
 
 /**

@@ -2,18 +2,18 @@
 import { strictlyContinued, type StrictlyAnswered } from "../../policies/syscalls/trapped.ts";
 import { CONTINUE } from "../platform/platform.ts";
 import * as descriptors from "./calls/fcntl.ts";
-import * as epolls from "./objects/epoll.ts";
+import * as epolls from "./calls/epoll.ts";
 import * as attributes from "./calls/xattr.ts";
-import { eventfd, eventfd2 } from "./objects/eventfd.ts";
+import { eventfd, eventfd2 } from "./calls/eventfd.ts";
 import { execveat, fchdir, mmap, pidfd_send_signal, waitid } from "./calls/lend.ts";
 import { prlimit64, setrlimit } from "./calls/rlimit.ts";
 import * as names from "./calls/names.ts";
 import { creat, open, openat, openat2 } from "./calls/open.ts";
-import { pipe, pipe2 } from "./objects/pipe.ts";
-import { memfd_create } from "./objects/memfd.ts";
+import { pipe, pipe2 } from "./calls/pipe.ts";
+import { memfd_create } from "./calls/memfd.ts";
 import { poll, ppoll, pselect6, select } from "./calls/poll.ts";
-import { signalfd, signalfd4 } from "./objects/signalfd.ts";
-import { timerfd_create, timerfd_gettime, timerfd_settime } from "./objects/timerfd.ts";
+import { signalfd, signalfd4 } from "./calls/signalfd.ts";
+import { timerfd_create, timerfd_gettime, timerfd_settime } from "./calls/timerfd.ts";
 import * as connections from "./calls/connect.ts";
 import { socket, socketpair } from "./calls/socket.ts";
 import { recvfrom, recvmmsg, recvmsg } from "./calls/receive.ts";
@@ -21,7 +21,7 @@ import { sendmmsg, sendmsg, sendto } from "./calls/send.ts";
 import { copy_file_range, sendfile, splice, tee, vmsplice } from "./calls/splice.ts";
 import * as transfer from "./calls/read-write.ts";
 import { inotify_add_watch, inotify_init, inotify_init1, inotify_rm_watch } from "./calls/inotify.ts";
-import type { Handler } from "./trapped.ts";
+import type { Handler } from "./strict.ts";
 
 /** The sandbox's own kernel answers these under every policy (sentry/dispatch.ts). */
 type Shared = "sync" | "sysinfo" | "uname";
@@ -51,7 +51,7 @@ const IDENTITY: ReadonlySet<string> = new Set(["capset", "execve", "execveat", "
 const goOn: Handler = () => CONTINUE;
 
 const becomeAndGoOn: Handler = (call, strict) => {
-  strict.becomes(call);
+  strict.callers.becomes(call);
   return CONTINUE;
 };
 

@@ -6,7 +6,7 @@ import { forgoStopSignals } from "../../../linux/signal.ts";
 import type { TellingTarget } from "../../messages.ts";
 import { BoundedSink } from "../../strace-sink.ts";
 import type { Tasks } from "../../tasks.ts";
-import type { Strict } from "../../strict/strict.ts";
+import type { StrictSentry } from "../../strict/sentry.ts";
 import type { Platform, WaitSet } from "../platform.ts";
 import { Batch } from "./batch.ts";
 import { Bell, type BellBirth } from "./bell.ts";
@@ -95,7 +95,7 @@ export interface PtraceOptions extends BellBirth {
   readonly filter: () => Uint8Array;
   /** A line of a log of this form. */
   readonly line: (form: TellingTarget["form"], text: string) => string;
-  readonly strict?: { readonly kernel: Strict; readonly lobby: Lobby } | undefined;
+  readonly strict?: { readonly kernel: StrictSentry; readonly lobby: Lobby } | undefined;
 }
 
 /** Preconditions: the process is confined, but for its filter; `loadNames` has been called before. */

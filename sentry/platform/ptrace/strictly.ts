@@ -1,16 +1,16 @@
 /** What the tracer does otherwise under the policy `strict`: calls may wait, and the sentry is in its guest's root for as long as there is one. */
-import type { Strict } from "../../strict/strict.ts";
+import type { StrictSentry } from "../../strict/sentry.ts";
 import type { Handle } from "../platform.ts";
 import { StrictCall, type StrictCallOptions } from "./strict-call.ts";
 
 export class Strictly {
-  readonly #strict: Strict;
+  readonly #strict: StrictSentry;
   readonly #call: StrictCall;
   readonly #there = new Set<number>();
 
-  constructor(strict: Strict, options: Omit<StrictCallOptions, "copyOf">) {
+  constructor(strict: StrictSentry, options: Omit<StrictCallOptions, "copyOf">) {
     this.#strict = strict;
-    this.#call = new StrictCall({ ...options, copyOf: (call, number) => strict.copyDescriptor(call, number) });
+    this.#call = new StrictCall({ ...options, copyOf: (call, number) => strict.descriptors.copy(call, number) });
   }
 
   serve(pid: number, contested: boolean, handle: Handle): void {
@@ -35,6 +35,6 @@ export class Strictly {
   lacks(pid: number): void {
     this.#call.forget(pid);
     this.#strict.waiting.forget(pid);
-    if (this.#there.delete(pid) && this.#there.size === 0) this.#strict.leave();
+    if (this.#there.delete(pid) && this.#there.size === 0) this.#strict.namespaces.leave();
   }
 }

@@ -7,7 +7,7 @@ import { answersUnder } from "../../strace-answer.ts";
 import { Strace, type Sink } from "../../strace.ts";
 import type { Tasks } from "../../tasks.ts";
 import { CONTINUE, type Handle } from "../platform.ts";
-import type { Strict } from "../../strict/strict.ts";
+import type { StrictSentry } from "../../strict/sentry.ts";
 import type { Batch } from "./batch.ts";
 import type { Lobby } from "./lobby.ts";
 import { Strictly } from "./strictly.ts";
@@ -47,7 +47,7 @@ export class Tracer {
   }
 
   /** Preconditions: nobody is followed yet. @param batch where stops may be that have not been handed to `take`. */
-  followStrictly(strict: Strict, lobby: Lobby, batch: Batch): void {
+  followStrictly(strict: StrictSentry, lobby: Lobby, batch: Batch): void {
     const processOf = (pid: number) => this.#tasks.kinOf(pid).process;
     const lost = (pid: number, status: number) => this.take(pid, status);
     this.#strictly = new Strictly(strict, { batch, lobby, processOf, lost, letGo: (pid) => this.#letGo(pid), letGoBehind: (pid) => this.#letGoBehind(pid) });

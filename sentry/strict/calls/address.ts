@@ -1,14 +1,14 @@
 /** The socket that a call's first argument is, and addresses in the guest's memory. */
 import { EBADF, EINVAL, ENOTSOCK } from "../../../linux/abi/errno.ts";
 import { ADDRESS_SIZE } from "../../../linux/abi/socket.ts";
-import { copyIn, copyOut, small } from "../guest/memory.ts";
+import { copyIn, copyOut, small } from "../memory.ts";
 import type { Strict } from "../strict.ts";
 import type { Trapped } from "../trapped.ts";
-import { Socket } from "../objects/sockets/socket.ts";
+import { Socket } from "../sockets/socket.ts";
 
 /** @returns the negative errno where it is none. */
 export function socketOf(call: Trapped, strict: Strict): Socket | number {
-  const file = strict.file(call, call.int(0));
+  const file = strict.descriptors.file(call, call.int(0));
   return file === undefined ? -EBADF : file instanceof Socket ? file : -ENOTSOCK;
 }
 

@@ -2,11 +2,11 @@
 import { EAGAIN, EALREADY, EINPROGRESS, EINVAL, ENOBUFS } from "../../../linux/abi/errno.ts";
 import { POLLIN, POLLOUT } from "../../../linux/abi/poll.ts";
 import { SOCK_CLOEXEC, SOCK_NONBLOCK } from "../../../linux/abi/socket.ts";
-import { copyIn, copyOut, small } from "../guest/memory.ts";
-import type { Strict } from "../strict.ts";
-import { ANSWERED, type Handler, type Trapped } from "../trapped.ts";
+import { copyIn, copyOut, small } from "../memory.ts";
+import type { Handler, Strict } from "../strict.ts";
+import { ANSWERED, type Trapped } from "../trapped.ts";
 import { copyAddress, socketOf, tellAddress } from "./address.ts";
-import { NOTHING, type Socket } from "../objects/sockets/socket.ts";
+import { NOTHING, type Socket } from "../sockets/socket.ts";
 
 export const bind: Handler = (call, strict) => {
   const socket = socketOf(call, strict);
@@ -28,8 +28,8 @@ export const connect: Handler = (call, strict) => {
   const result = socket.connect(call, strict, address);
   if (socket.nonBlocking) return result;
   // The kernel goes on connecting; made again, the call tells how that has ended.
-  if (result === -EINPROGRESS || result === -EALREADY) return strict.isOver ? -EINPROGRESS : strict.waitFor(call, [socket], POLLOUT, socket.sendTimeout);
-  return result === -EAGAIN && !strict.isOver ? strict.waitFor(call, [socket.blocker], POLLOUT, socket.sendTimeout) : result;
+  if (result === -EINPROGRESS || result === -EALREADY) return strict.waiting.isOver ? -EINPROGRESS : strict.waiting.waitFor(call, [socket], POLLOUT, socket.sendTimeout);
+  return result === -EAGAIN && !strict.waiting.isOver ? strict.waiting.waitFor(call, [socket.blocker], POLLOUT, socket.sendTimeout) : result;
 };
 
 function acceptWith(call: Trapped, strict: Strict, flags: number): number {
@@ -39,10 +39,10 @@ function acceptWith(call: Trapped, strict: Strict, flags: number): number {
   // A caller that has been interrupted would lose the connection.
   if (!call.isWaiting()) return ANSWERED;
   const accepted = socket.accept(strict, flags & SOCK_NONBLOCK);
-  if (accepted === -EAGAIN && !socket.nonBlocking && !strict.isOver) return strict.waitFor(call, [socket], POLLIN, socket.receiveTimeout);
+  if (accepted === -EAGAIN && !socket.nonBlocking && !strict.waiting.isOver) return strict.waiting.waitFor(call, [socket], POLLIN, socket.receiveTimeout);
   if (typeof accepted === "number") return accepted;
   const told = call.arg(1) === 0 ? 0 : tellAddress(call, call.arg(1), call.arg(2), addressOf(accepted));
-  if (told >= 0) return strict.give(call, accepted, (flags & SOCK_CLOEXEC) !== 0);
+  if (told >= 0) return strict.descriptors.give(call, accepted, (flags & SOCK_CLOEXEC) !== 0);
   accepted.close();
   return told;
 }

@@ -5,14 +5,15 @@ import { madeBy } from "../../../linux/made-by.ts";
 import * as kernel from "../../../linux/on-behalf.ts";
 import type { Description } from "../objects/description.ts";
 import { HostFile, HostStream } from "../objects/files.ts";
+import { controlTerminal } from "./terminals.ts";
 import { isBeyondLimit, tooLarge } from "./rlimit.ts";
-import { LOCK_COMMANDS } from "../objects/locks.ts";
+import { LOCK_COMMANDS } from "../guest/locks.ts";
 import { lendToWrite } from "./lend.ts";
 import { MemoryFile } from "../objects/memfd.ts";
-import { buffer, BUFFER_SIZE, copyIn, copyOut, small } from "../guest/memory.ts";
-import { Socket } from "../objects/sockets/socket.ts";
-import type { Strict } from "../strict.ts";
-import { ANSWERED, type Handler, type Trapped } from "../trapped.ts";
+import { buffer, BUFFER_SIZE, copyIn, copyOut, small } from "../memory.ts";
+import { Socket } from "../sockets/socket.ts";
+import type { Handler, Strict } from "../strict.ts";
+import { ANSWERED, type Trapped } from "../trapped.ts";
 
 const ESPIPE = 29;
 /** What the kernel rounds to no size. Source: Linux fs/pipe.c, round_pipe_size. */
@@ -21,13 +22,13 @@ const LAST_ERRNO = 4095;
 
 /** A file with a position. */
 function seekable(call: Trapped, strict: Strict, otherwise: number): HostFile | number {
-  const file = strict.file(call, call.int(0));
+  const file = strict.descriptors.file(call, call.int(0));
   if (file === undefined) return -EBADF;
   return file instanceof HostFile && !(file instanceof HostStream) ? file : otherwise;
 }
 
 export const lseek: Handler = (call, strict) => {
-  const file = strict.file(call, call.int(0));
+  const file = strict.descriptors.file(call, call.int(0));
   if (file === undefined) return -EBADF;
   // Devices as /dev/null have positions; of terminals and pipes the kernel says that they have none.
   if (!(file instanceof HostFile)) return -ESPIPE;
@@ -75,11 +76,11 @@ const RETRY = 20;
 
 /** The sentry's open file is the description's alone, so its lock is the description's. */
 export const flock: Handler = (call, strict) => {
-  const file = strict.file(call, call.int(0));
+  const file = strict.descriptors.file(call, call.int(0));
   if (file === undefined) return -EBADF;
   if (!(file instanceof HostFile)) return -EINVAL;
   const result = kernel.lock(file.fd.number, call.int(1) | LOCK_NB);
-  return result === -EAGAIN && (call.int(1) & LOCK_NB) === 0 ? strict.retryIn(call, RETRY) : result;
+  return result === -EAGAIN && (call.int(1) & LOCK_NB) === 0 ? strict.waiting.retryIn(call, RETRY) : result;
 };
 
 const F = { getFlags: 3, setFlags: 4, setOwner: 8, getOwner: 9, setLease: 1024, getLease: 1025, setPipeSize: 1031, getPipeSize: 1032, addSeals: 1033, getSeals: 1034 } as const;
@@ -89,7 +90,7 @@ const NO_LEASE = 2;
 const CHANGEABLE = O_APPEND | O_NONBLOCK;
 
 export const fcntl: Handler = (call, strict) => {
-  const file = strict.file(call, call.int(0));
+  const file = strict.descriptors.file(call, call.int(0));
   if (file === undefined) return -EBADF;
   if (LOCK_COMMANDS.has(call.int(1))) {
     // They have more effects than system calls.
@@ -130,11 +131,11 @@ const FIONBIO = 0x5421;
 const NUMBER_FLAGS: readonly number[] = [0x5450, 0x5451];
 
 export const ioctl: Handler = (call, strict) => {
-  const file = strict.file(call, call.int(0));
+  const file = strict.descriptors.file(call, call.int(0));
   if (file === undefined) return -EBADF;
   const command = call.int(1);
   if (NUMBER_FLAGS.includes(command)) return -ENOTTY;
-  if (command !== FIONBIO) return file.control(call, strict, command);
+  if (command !== FIONBIO) return file instanceof HostStream ? controlTerminal(call, strict, file) : file.control(call, command);
   const copied = copyIn(call, call.arg(2), small, 4);
   if (copied < 0) return copied;
   file.flags = small.view.getInt32(0, true) === 0 ? file.flags & ~O_NONBLOCK : file.flags | O_NONBLOCK;

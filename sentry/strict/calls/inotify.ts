@@ -5,9 +5,9 @@ import { Fd } from "../../../linux/fd.ts";
 import type { Block } from "../../../linux/memory.unsafe.ts";
 import * as kernel from "../../../linux/on-behalf.ts";
 import { HostFile, HostStream } from "../objects/files.ts";
-import { name } from "../guest/paths.ts";
-import type { Strict } from "../strict.ts";
-import type { Handler, Trapped } from "../trapped.ts";
+import { name } from "../paths.ts";
+import type { Handler, Strict } from "../strict.ts";
+import type { Trapped } from "../trapped.ts";
 
 const AT_FDCWD = -100;
 const IN_ONLYDIR = 0x0100_0000;
@@ -33,15 +33,15 @@ function make(call: Trapped, strict: Strict, flags: number): number {
   const made = kernel.makeWatcher(O_CLOEXEC | O_NONBLOCK);
   if (made < 0) return made;
   const watches = new Watches(strict, new Fd(made), O_RDONLY | (flags & O_NONBLOCK));
-  strict.addStream(watches);
-  return strict.give(call, watches, (flags & O_CLOEXEC) !== 0);
+  strict.streams.add(watches);
+  return strict.descriptors.give(call, watches, (flags & O_CLOEXEC) !== 0);
 }
 
 export const inotify_init: Handler = (call, strict) => make(call, strict, 0);
 export const inotify_init1: Handler = (call, strict) => make(call, strict, call.int(0));
 
 function find(call: Trapped, strict: Strict): Watches | number {
-  const file = strict.file(call, call.int(0));
+  const file = strict.descriptors.file(call, call.int(0));
   return file === undefined ? -EBADF : file instanceof Watches ? file : -EINVAL;
 }
 
@@ -51,13 +51,13 @@ export const inotify_add_watch: Handler = (call, strict) => {
   if (call.arg(1) === 0) return -EFAULT;
   const taken = name.copy(call, strict, AT_FDCWD, call.arg(1));
   if (taken < 0) return taken;
-  strict.asCaller(call);
+  strict.callers.asCaller(call);
   const mask = call.int(2);
-  if (name.file instanceof HostFile) return kernel.watch(watches.fd.number, strict.pathOf(name.file.fd.number), mask & ~IN_DONT_FOLLOW);
+  if (name.file instanceof HostFile) return kernel.watch(watches.fd.number, strict.procfs.pathOf(name.file.fd.number), mask & ~IN_DONT_FOLLOW);
   const flags = O_PATH | ((mask & IN_DONT_FOLLOW) === 0 ? 0 : O_NOFOLLOW) | ((mask & IN_ONLYDIR) === 0 ? 0 : O_DIRECTORY);
   const fd = kernel.open(name.dir, name.path, flags, 0, 0);
   if (fd < 0) return fd;
-  const result = kernel.watch(watches.fd.number, strict.pathOf(fd), mask & ~IN_DONT_FOLLOW);
+  const result = kernel.watch(watches.fd.number, strict.procfs.pathOf(fd), mask & ~IN_DONT_FOLLOW);
   kernel.close(fd);
   return result;
 };

@@ -1,9 +1,9 @@
 /** struct msghdr of the guest's, which sendmsg(2) and recvmsg(2) take. */
 import { ENOBUFS } from "../../../linux/abi/errno.ts";
 import { MSGHDR } from "../../../linux/abi/socket.ts";
-import { copyIn, copyVectors, small, wide } from "../guest/memory.ts";
+import { copyIn, copyVectors, small, wide } from "../memory.ts";
 import type { Trapped } from "../trapped.ts";
-import { NOTHING } from "../objects/sockets/socket.ts";
+import { NOTHING } from "../sockets/socket.ts";
 
 export type Vectors = readonly (readonly [address: number, size: number])[];
 

@@ -5,10 +5,10 @@ import { permanentBlock } from "../../../linux/memory.unsafe.ts";
 import * as kernel from "../../../linux/on-behalf.ts";
 import { HostFile } from "../objects/files.ts";
 import { isBeyondLimit, tooLarge } from "./rlimit.ts";
-import { buffer, copyIn, copyOut, copyString, peekString, small } from "../guest/memory.ts";
-import { name, secondName } from "../guest/paths.ts";
-import type { Strict } from "../strict.ts";
-import type { Handler, Trapped } from "../trapped.ts";
+import { buffer, copyIn, copyOut, copyString, peekString, small } from "../memory.ts";
+import { name, secondName } from "../paths.ts";
+import type { Handler, Strict } from "../strict.ts";
+import type { Trapped } from "../trapped.ts";
 
 const AT_FDCWD = -100;
 const STAT_SIZE = 144;
@@ -22,7 +22,7 @@ type At = number | undefined;
 /** Copies the name, and becomes the caller. */
 function take(call: Trapped, strict: Strict, at: At, path: number, flags = 0, copy = copyString): number {
   const result = name.copy(call, strict, at === undefined ? AT_FDCWD : call.int(at), call.arg(path), flags, copy);
-  if (result === 0) strict.asCaller(call);
+  if (result === 0) strict.callers.asCaller(call);
   return result;
 }
 
@@ -45,7 +45,7 @@ export const lstat: Handler = (call, strict) => statInto(call, strict, undefined
 export const newfstatat: Handler = (call, strict) => statInto(call, strict, 0, 1, 2, call.int(3));
 
 export const fstat: Handler = (call, strict) => {
-  const file = strict.file(call, call.int(0));
+  const file = strict.descriptors.file(call, call.int(0));
   const result = file?.stat(small) ?? -EBADF;
   return result < 0 ? result : copyOut(call, call.arg(1), small, STAT_SIZE);
 };
@@ -85,7 +85,7 @@ function statxOf(result: number): number {
 function accessTo(call: Trapped, strict: Strict, at: At, path: number, mode: number, flags: number): number {
   const taken = take(call, strict, at, path, flags, peekString);
   if (taken < 0 || (name.file !== undefined && !(name.file instanceof HostFile))) return taken;
-  if ((flags & AT_EACCESS) === 0) strict.asRealCaller(call);
+  if ((flags & AT_EACCESS) === 0) strict.callers.asRealCaller(call);
   const how = name.orOpened(flags);
   return kernel.access(name.dir, name.path, mode, how | AT_EACCESS);
 }
@@ -99,7 +99,7 @@ function readLink(call: Trapped, strict: Strict, at: At, path: number): number {
   if (size <= 0) return -EINVAL;
   const taken = take(call, strict, at, path, at === undefined ? 0 : AT_EMPTY_PATH, peekString);
   if (taken < 0) return taken;
-  const result = name.file instanceof HostFile ? strict.nameOf(name.file, buffer) : kernel.readLink(name.dir, name.path, buffer.address, Math.min(size, PATH_MAX));
+  const result = name.file instanceof HostFile ? strict.procfs.nameOf(name.file, buffer) : kernel.readLink(name.dir, name.path, buffer.address, Math.min(size, PATH_MAX));
   if (result < 0) return result;
   const length = Math.min(result, size);
   const copied = copyOut(call, call.arg(path + 1), buffer, length);
@@ -111,7 +111,7 @@ export const readlinkat: Handler = (call, strict) => readLink(call, strict, 0, 1
 
 export const getcwd: Handler = (call, strict) => {
   const size = call.arg(1);
-  const length = strict.directoryOf(call, buffer);
+  const length = strict.procfs.directoryOf(call, buffer);
   if (length < 0) return length;
   if (length + 1 > size) return -ERANGE;
   if (isDeleted(call, strict, length)) return -ENOENT;
@@ -124,8 +124,8 @@ export const getcwd: Handler = (call, strict) => {
 function isDeleted(call: Trapped, strict: Strict, length: number): boolean {
   const mark = " (deleted)";
   if (Buffer.from(buffer.bytes.subarray(Math.max(length - mark.length, 0), length)).toString("latin1") !== mark) return false;
-  strict.asSentry();
-  const directory = strict.openDirectory(call);
+  strict.callers.asSentry();
+  const directory = strict.procfs.openDirectory(call);
   if (directory < 0) return true;
   const result = kernel.stat(directory, kernel.EMPTY_PATH, small.address, AT_EMPTY_PATH);
   kernel.close(directory);
@@ -136,7 +136,7 @@ function isDeleted(call: Trapped, strict: Strict, length: number): boolean {
 function makeDirectory(call: Trapped, strict: Strict, at: At, path: number): number {
   const taken = take(call, strict, at, path);
   if (taken < 0) return taken;
-  kernel.setMask(strict.umask(call));
+  kernel.setMask(strict.tasks.umask(call.pid));
   return kernel.makeDirectory(name.dir, name.path, call.int(path + 1));
 }
 
@@ -147,7 +147,7 @@ export const mkdirat: Handler = (call, strict) => makeDirectory(call, strict, 0,
 function makeNode(call: Trapped, strict: Strict, at: At, path: number): number {
   const taken = take(call, strict, at, path);
   if (taken < 0) return taken;
-  kernel.setMask(strict.umask(call));
+  kernel.setMask(strict.tasks.umask(call.pid));
   return kernel.makeNode(name.dir, name.path, call.int(path + 1) & 0xffff);
 }
 
@@ -167,7 +167,7 @@ export const unlinkat: Handler = (call, strict) => remove(call, strict, 0, 1, ca
 function takeTwo(call: Trapped, strict: Strict, from: readonly [at: At, path: number], to: readonly [at: At, path: number], flags = 0): number {
   const first = name.copy(call, strict, from[0] === undefined ? AT_FDCWD : call.int(from[0]), call.arg(from[1]), flags);
   const result = first < 0 ? first : secondName.copy(call, strict, to[0] === undefined ? AT_FDCWD : call.int(to[0]), call.arg(to[1]));
-  if (result === 0) strict.asCaller(call);
+  if (result === 0) strict.callers.asCaller(call);
   return result;
 }
 
@@ -180,7 +180,7 @@ export const renameat2: Handler = (call, strict) => renamed(takeTwo(call, strict
 function linked(strict: Strict, taken: number, flags: number): number {
   if (taken < 0) return taken;
   const AT_SYMLINK_FOLLOW = 0x400;
-  if (name.file instanceof HostFile && (flags & AT_SYMLINK_FOLLOW) !== 0) return strict.linkOpened(name.file, secondName.dir, secondName.path);
+  if (name.file instanceof HostFile && (flags & AT_SYMLINK_FOLLOW) !== 0) return strict.procfs.linkOpened(name.file, secondName.dir, secondName.path);
   return kernel.link(name.dir, name.path, secondName.dir, secondName.path, flags);
 }
 
@@ -220,8 +220,8 @@ export const fchownat: Handler = (call, strict) => changeOwner(call, strict, 0, 
 
 /** An open file, as the caller. */
 function own(call: Trapped, strict: Strict): HostFile | undefined {
-  const file = strict.file(call, call.int(0));
-  strict.asCaller(call);
+  const file = strict.descriptors.file(call, call.int(0));
+  strict.callers.asCaller(call);
   return file instanceof HostFile ? file : undefined;
 }
 
@@ -268,7 +268,7 @@ export const futimesat: Handler = (call, strict) => setOldTimes(call, strict, 0,
 export const truncate: Handler = (call, strict) => {
   const taken = take(call, strict, undefined, 0);
   if (taken < 0) return taken;
-  const fd = name.file instanceof HostFile ? strict.reopen(name.file.fd, WRITE_ONLY) : kernel.open(name.dir, name.path, WRITE_ONLY, 0, 0);
+  const fd = name.file instanceof HostFile ? strict.procfs.reopen(name.file.fd, WRITE_ONLY) : kernel.open(name.dir, name.path, WRITE_ONLY, 0, 0);
   if (fd < 0) return fd;
   const result = isBeyondLimit(call, strict, call.arg(1)) ? tooLarge(call, strict) : kernel.resize(fd, call.arg(1));
   kernel.close(fd);
@@ -282,7 +282,7 @@ export const statfs: Handler = (call, strict) => {
   const taken = take(call, strict, undefined, 0);
   if (taken < 0) return taken;
   const O_PATH = 0o10000000;
-  const fd = name.file instanceof HostFile ? strict.reopen(name.file.fd, O_PATH) : kernel.open(name.dir, name.path, O_PATH, 0, 0);
+  const fd = name.file instanceof HostFile ? strict.procfs.reopen(name.file.fd, O_PATH) : kernel.open(name.dir, name.path, O_PATH, 0, 0);
   if (fd < 0) return fd;
   const result = kernel.statFsOf(fd, small.address);
   kernel.close(fd);

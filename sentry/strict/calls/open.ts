@@ -9,12 +9,12 @@ import { statAt } from "../../../linux/file.ts";
 import * as kernel from "../../../linux/on-behalf.ts";
 import type { Description } from "../objects/description.ts";
 import { HostFile } from "../objects/files.ts";
-import { isWritableFifo, openFifo, OpeningFifo } from "../objects/fifo.ts";
-import { copyIn, copyString, peekString, small } from "../guest/memory.ts";
-import { name } from "../guest/paths.ts";
-import type { Strict } from "../strict.ts";
+import { isWritableFifo, openFifo, OpeningFifo } from "./fifo.ts";
+import { copyIn, copyString, peekString, small } from "../memory.ts";
+import { name } from "../paths.ts";
+import type { Handler, Strict } from "../strict.ts";
 import { isOwnTerminal, openControlling } from "./terminals.ts";
-import type { Handler, Trapped } from "../trapped.ts";
+import type { Trapped } from "../trapped.ts";
 
 const AT_FDCWD = -100;
 const O_TMPFILE = 0o20200000;
@@ -49,7 +49,7 @@ export const openat2: Handler = (call, strict) => {
 
 /** A device of a terminal must not become ours by being opened. */
 function openAt(call: Trapped, strict: Strict, at: number, path: number, flags: number, mode: number, resolve: number): number {
-  if (strict.held instanceof OpeningFifo) return strict.held.resume(call, strict, flags);
+  if (strict.waiting.held instanceof OpeningFifo) return strict.waiting.held.resume(call, strict, flags);
   if (path === 0) return -EFAULT;
   const copied = name.copy(call, strict, at, path, 0, (flags & CHANGING) === 0 ? peekString : copyString);
   return copied < 0 ? copied : openCopied(call, strict, flags, mode, resolve);
@@ -59,12 +59,12 @@ function openAt(call: Trapped, strict: Strict, at: number, path: number, flags: 
 function openCopied(call: Trapped, strict: Strict, flags: number, mode: number, resolve: number): number {
   const known = name.file;
   if ((known !== undefined || name.isMagic) && (resolve & (OWN_LINKS | fcntl.RESOLVE_NO_SYMLINKS)) !== 0) return -ELOOP;
-  if (known !== undefined && !(known instanceof HostFile)) return strict.give(call, known, (flags & fcntl.O_CLOEXEC) !== 0);
+  if (known !== undefined && !(known instanceof HostFile)) return strict.descriptors.give(call, known, (flags & fcntl.O_CLOEXEC) !== 0);
   const makes = (flags & fcntl.O_CREAT) !== 0 || (flags & O_TMPFILE) === O_TMPFILE;
-  if (makes) kernel.setMask(strict.umask(call));
-  strict.asCaller(call);
+  if (makes) kernel.setMask(strict.tasks.umask(call.pid));
+  strict.callers.asCaller(call);
   const wanted = (flags & fcntl.O_PATH) === 0 ? (flags & KNOWN) | fcntl.O_NOCTTY | fcntl.O_NONBLOCK : flags & WITH_PATH;
-  const opened = known === undefined ? openName(strict, call, wanted, makes ? mode & 0o7777 : 0, resolve) : strict.reopen(known.fd, wanted);
+  const opened = known === undefined ? openName(strict, call, wanted, makes ? mode & 0o7777 : 0, resolve) : strict.procfs.reopen(known.fd, wanted);
   const isElsewhere = (opened === -ENOENT || opened === -ELOOP) && known === undefined && (flags & fcntl.O_NOFOLLOW) === 0 && name.follow(call, strict);
   if (isElsewhere) return openCopied(call, strict, flags, mode, resolve);
   const isFifo = opened === -ENXIO && known === undefined && (flags & fcntl.O_ACCMODE) === fcntl.O_WRONLY;
@@ -81,14 +81,14 @@ function openCopied(call: Trapped, strict: Strict, flags: number, mode: number, 
   if ((type & fcntl.S_IFMT) === fcntl.S_IFIFO && (flags & fcntl.O_PATH) === 0) return openNode(call, strict, fd, flags);
   const file = describe(strict, fd, flags, type);
   if (file instanceof HostFile) {
-    file.opener = strict.task(call)?.leader;
+    file.opener = strict.callers.task(call)?.leader;
     file.desk = strict.volumes.ofDevice(looked.view.getUint32(STATX.major, true), looked.view.getUint32(STATX.minor, true));
   }
   if (typeof file === "number") {
     fd.close();
     return file;
   }
-  return strict.give(call, file, (flags & fcntl.O_CLOEXEC) !== 0);
+  return strict.descriptors.give(call, file, (flags & fcntl.O_CLOEXEC) !== 0);
 }
 
 /** struct statx: mode, and major and minor of the file system's device. */
@@ -122,23 +122,23 @@ function giveControlling(call: Trapped, strict: Strict, flags: number): number {
   const opened = openControlling(call, strict, (flags & KNOWN) | fcntl.O_NOCTTY | fcntl.O_NONBLOCK);
   if (opened < 0) return opened;
   const fd = new Fd(opened);
-  return strict.give(call, strict.stream(fd, (flags & ~CREATION) | O_LARGEFILE, statAt(fd).mode), (flags & fcntl.O_CLOEXEC) !== 0);
+  return strict.descriptors.give(call, strict.streams.make(fd, (flags & ~CREATION) | O_LARGEFILE, statAt(fd).mode), (flags & fcntl.O_CLOEXEC) !== 0);
 }
 
 /** The kernel's pipe is of no use; what stays is its name. */
 function openNode(call: Trapped, strict: Strict, fd: Fd, flags: number): number {
   using pipe = fd;
-  const node = strict.reopen(pipe, fcntl.O_PATH);
+  const node = strict.procfs.reopen(pipe, fcntl.O_PATH);
   return node < 0 ? node : openFifo(call, strict, new Fd(node), flags, (flags & ~CREATION) | O_LARGEFILE);
 }
 
 /** The kernel resolves; a relative name starts in the working directory, to which a link of /proc leads. */
 function openName(strict: Strict, call: Trapped, flags: number, mode: number, resolve: number): number {
   if (name.isMagic) return openBehindLink(strict, call, flags, mode, resolve);
-  const directory = name.isBelowDirectory ? strict.openDirectory(call) : undefined;
+  const directory = name.isBelowDirectory ? strict.procfs.openDirectory(call) : undefined;
   if (directory !== undefined && directory < 0) return directory;
   const result = kernel.open(directory ?? name.dir, name.ownPath, flags, mode, resolve | OWN_LINKS);
-  const isRefused = result >= 0 && strict.isProc(result, lookAt(result)) && !mayOpen(strict, call, directory ?? name.dir, flags);
+  const isRefused = result >= 0 && strict.procfs.isProc(result, lookAt(result)) && !mayOpen(strict, call, directory ?? name.dir, flags);
   if (directory !== undefined) kernel.close(directory);
   if (isRefused) kernel.close(result);
   return isRefused ? -EACCES : result;
@@ -146,17 +146,17 @@ function openName(strict: Strict, call: Trapped, flags: number, mode: number, re
 
 /** The kernel follows links to other tasks' files for whom it lets look into them: the caller, not us. */
 function openBehindLink(strict: Strict, call: Trapped, flags: number, mode: number, resolve: number): number {
-  strict.asCallerAlone(call);
+  strict.callers.asCallerAlone(call);
   const result = kernel.open(name.dir, name.path, flags, mode, resolve);
-  strict.asCaller(call);
+  strict.callers.asCaller(call);
   return result;
 }
 
 /** What a file of /proc tells of another task is that task's own and its tracers': the sentry may trace every task, the caller may not. */
 function mayOpen(strict: Strict, call: Trapped, directory: number, flags: number): boolean {
-  if (!strict.asCallerAlone(call)) return true;
+  if (!strict.callers.asCallerAlone(call)) return true;
   const again = kernel.open(directory, name.ownPath, flags & ~CREATION, 0, OWN_LINKS);
-  strict.asCaller(call);
+  strict.callers.asCaller(call);
   if (again >= 0) kernel.close(again);
   return again >= 0;
 }
@@ -170,7 +170,7 @@ function describe(strict: Strict, fd: Fd, flags: number, mode: number): Descript
     case fcntl.S_IFDIR:
       return new HostFile(fd, kept, mode);
     case fcntl.S_IFCHR:
-      return strict.stream(fd, kept, mode);
+      return strict.streams.make(fd, kept, mode);
     default:
       return -ENXIO;
   }

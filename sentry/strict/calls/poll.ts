@@ -4,9 +4,9 @@ import { POLLERR, POLLFD_SIZE, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI } fro
 import { Listener } from "../../../linux/seccomp-notify.ts";
 import { CONTINUE } from "../../platform/platform.ts";
 import type { Description } from "../objects/description.ts";
-import { buffer, copyIn, copyOut, signed, small, wide } from "../guest/memory.ts";
-import type { Strict } from "../strict.ts";
-import type { Handler, Trapped } from "../trapped.ts";
+import { buffer, copyIn, copyOut, signed, small, wide } from "../memory.ts";
+import type { Handler, Strict } from "../strict.ts";
+import type { Trapped } from "../trapped.ts";
 
 const ALWAYS = POLLERR | POLLHUP;
 const MAX_FDS = 65_536;
@@ -24,14 +24,14 @@ function pollSet(call: Trapped, strict: Strict, timeout: number, wait: Wait = wa
   for (let at = 0; at < count * POLLFD_SIZE; at += POLLFD_SIZE) {
     const number = view.getInt32(at, true);
     const wanted = view.getUint16(at + 4, true);
-    const file = number < 0 ? undefined : strict.file(call, number);
+    const file = number < 0 ? undefined : strict.descriptors.file(call, number);
     const found = number < 0 ? 0 : file === undefined ? POLLNVAL : file.ready() & (wanted | ALWAYS);
     view.setUint16(at + 6, found, true);
     if (found !== 0) ready++;
     if (file !== undefined) files.push(file);
     events |= wanted;
   }
-  if (ready === 0 && timeout > 0 && !strict.isOver) return wait(call, strict, files, events, timeout);
+  if (ready === 0 && timeout > 0 && !strict.waiting.isOver) return wait(call, strict, files, events, timeout);
   const told = count === 0 ? 0 : copyOut(call, call.arg(0), buffer, count * POLLFD_SIZE);
   return told < 0 ? told : ready;
 }
@@ -65,12 +65,12 @@ export const ppoll: Handler = (call, strict) => {
 /** How a call waits. @param events what for. */
 type Wait = (call: Trapped, strict: Strict, files: readonly Description[], events: number, timeout: number) => number;
 
-const waitHere: Wait = (call, strict, files, events, timeout) => strict.waitFor(call, files, events, timeout);
+const waitHere: Wait = (call, strict, files, events, timeout) => strict.waiting.waitFor(call, files, events, timeout);
 
 /** A placeholder cannot become writable. */
 const waitInKernel: Wait = (_call, strict, files, events) => {
   if ((events & POLLOUT) !== 0) return -ENOSYS;
-  strict.mirror(files);
+  strict.descriptors.mirror(files);
   return CONTINUE;
 };
 
@@ -81,7 +81,7 @@ function waitUnder(call: Trapped, strict: Strict, address: number): Wait | numbe
   }
   const copied = copyIn(call, address, small, 8);
   if (copied < 0) return copied;
-  return small.view.getBigUint64(0, true) === strict.blockedSignals(call) ? waitHere : waitInKernel;
+  return small.view.getBigUint64(0, true) === strict.tasks.blockedSignals(call.pid) ? waitHere : waitInKernel;
 }
 
 /** What select(2) asks of the three sets, as poll(2) knows it. Source: Linux fs/select.c. */
@@ -102,7 +102,7 @@ function selectSet(call: Trapped, strict: Strict, timeout: number, wait: Wait = 
   for (let number = 0; number < count; number++) {
     const asked = [0, 1, 2].filter((i) => isIn(given[i], number));
     if (asked.length === 0) continue;
-    const file = strict.file(call, number);
+    const file = strict.descriptors.file(call, number);
     if (file === undefined) return -EBADF;
     const state = file.ready();
     files.push(file);
@@ -114,7 +114,7 @@ function selectSet(call: Trapped, strict: Strict, timeout: number, wait: Wait = 
       ready++;
     }
   }
-  if (ready === 0 && timeout > 0 && !strict.isOver) return wait(call, strict, files, events, timeout);
+  if (ready === 0 && timeout > 0 && !strict.waiting.isOver) return wait(call, strict, files, events, timeout);
   for (const [i, set] of found.entries()) {
     if (set === undefined) continue;
     buffer.bytes.set(set);

@@ -7,16 +7,17 @@ import { HostFile, HostStream } from "../objects/files.ts";
 import { roomIn, tooLarge } from "./rlimit.ts";
 import { lendToWrite } from "./lend.ts";
 import { MemoryFile } from "../objects/memfd.ts";
-import { buffer, BUFFER_SIZE, copyIn, copyOut, copyVectors, gather } from "../guest/memory.ts";
+import { buffer, BUFFER_SIZE, copyIn, copyOut, copyVectors, gather } from "../memory.ts";
 import { ATOMIC, PipeEnd } from "../objects/pipe.ts";
+import { SignalFile } from "../objects/signalfd.ts";
 import { sizeOf } from "./message.ts";
 import { receiveInto } from "./receive.ts";
 import { sendFrom } from "./send.ts";
-import { SignalFile } from "../objects/signalfd.ts";
-import { Socket } from "../objects/sockets/socket.ts";
-import type { Strict } from "../strict.ts";
+import { readSignals } from "./signalfd.ts";
+import { Socket } from "../sockets/socket.ts";
+import type { Handler, Strict } from "../strict.ts";
 import * as terminals from "./terminals.ts";
-import type { Handler, Trapped } from "../trapped.ts";
+import type { Trapped } from "../trapped.ts";
 
 const ESPIPE = 29;
 
@@ -33,15 +34,15 @@ export function mayWrite({ flags }: Description): boolean {
   return (flags & O_PATH) === 0 && (flags & O_ACCMODE) !== O_RDONLY;
 }
 
-/** What is asked of a volume is kept until the call is answered (errands.ts): it is done in parts. */
+/** What is asked of a volume is kept until the call is answered (volumes/errands.ts): it is done in parts. */
 const isEnoughAtOnce = (file: Description, done: number): boolean => file instanceof HostFile && file.desk !== undefined && done >= BUFFER_SIZE;
 
 export function readInto(call: Trapped, strict: Strict, vectors: Vectors, position: number): number {
-  const file = strict.file(call, call.int(0));
+  const file = strict.descriptors.file(call, call.int(0));
   if (file === undefined || !mayRead(file)) return -EBADF;
   if (position !== HERE && !(file instanceof HostFile)) return -ESPIPE;
   if (file instanceof Socket) return receiveInto(call, strict, file, vectors, 0);
-  if (file instanceof SignalFile) return file.readBy(call);
+  if (file instanceof SignalFile) return readSignals(call, strict, file);
   const background = file instanceof HostStream ? terminals.mayRead(call, strict, file) : 0;
   if (background !== 0) return background;
   let done = 0;
@@ -53,7 +54,7 @@ export function readInto(call: Trapped, strict: Strict, vectors: Vectors, positi
     for (let at = 0; at < Math.min(size, LONGEST); at += last) {
       const wanted = Math.min(size - at, BUFFER_SIZE);
       last = file.read(buffer, wanted, position === HERE ? HERE : position + done);
-      if (last <= 0) return done > 0 || last === 0 ? strict.undoable(done, undo) : last === -EAGAIN ? strict.wait(call, file, POLLIN) : last;
+      if (last <= 0) return done > 0 || last === 0 ? strict.undoable(done, undo) : last === -EAGAIN ? strict.waiting.wait(call, file, POLLIN) : last;
       const copied = copyOut(call, address + at, buffer, last);
       if (copied < 0) {
         if (position === HERE) file.unread(last, buffer.bytes.slice(0, last));
@@ -67,7 +68,7 @@ export function readInto(call: Trapped, strict: Strict, vectors: Vectors, positi
 }
 
 export function writeFrom(call: Trapped, strict: Strict, vectors: Vectors, position: number): number {
-  const file = strict.file(call, call.int(0));
+  const file = strict.descriptors.file(call, call.int(0));
   if (file === undefined || !mayWrite(file)) return -EBADF;
   if (position !== HERE && !(file instanceof HostFile)) return -ESPIPE;
   if (file instanceof Socket) return sendFrom(call, strict, file, vectors, 0);
@@ -111,7 +112,7 @@ function writeToPipe(call: Trapped, strict: Strict, pipe: PipeEnd, vectors: Vect
     const written = size < 0 ? size : pipe.write(buffer, size);
     if (written === -EAGAIN && !pipe.nonBlocking) {
       pipe.progress.keep(call, done);
-      return strict.wait(call, pipe, POLLOUT);
+      return strict.waiting.wait(call, pipe, POLLOUT);
     }
     if (written < 0) return done > 0 ? strict.undoable(done, undo) : refused(call, strict, pipe, written);
     done += written;
@@ -120,8 +121,8 @@ function writeToPipe(call: Trapped, strict: Strict, pipe: PipeEnd, vectors: Vect
 }
 
 export function refused(call: Trapped, strict: Strict, file: Description, errno: number): number {
-  if (errno === -EAGAIN) return strict.wait(call, file, POLLOUT);
-  return errno === -EPIPE ? strict.brokenPipe(call) : errno;
+  if (errno === -EAGAIN) return strict.waiting.wait(call, file, POLLOUT);
+  return errno === -EPIPE ? strict.callers.brokenPipe(call) : errno;
 }
 
 const one = (call: Trapped): Vectors => [[call.arg(1), call.arg(2)]];

@@ -2,13 +2,13 @@
 import { EAGAIN, ENOENT } from "../../../linux/abi/errno.ts";
 import { POLLIN } from "../../../linux/abi/poll.ts";
 import * as abi from "../../../linux/abi/socket.ts";
-import { buffer, BUFFER_SIZE, copyIn, copyOut, part, small } from "../guest/memory.ts";
-import type { Strict } from "../strict.ts";
-import { ANSWERED, type Handler, type Trapped } from "../trapped.ts";
+import { buffer, BUFFER_SIZE, copyIn, copyOut, part, small } from "../memory.ts";
+import type { Handler, Strict } from "../strict.ts";
+import { ANSWERED, type Trapped } from "../trapped.ts";
 import { socketOf, tellAddress } from "./address.ts";
 import { copyHeader, sizeOf, type Header, type Vectors } from "./message.ts";
 import { MMSGHDR, MOST_MESSAGES } from "./send.ts";
-import type { Incoming, Socket } from "../objects/sockets/socket.ts";
+import type { Incoming, Socket } from "../sockets/socket.ts";
 
 const SYS_RECVMMSG = 299;
 
@@ -68,9 +68,9 @@ function end(call: Trapped, strict: Strict, socket: Socket, message: Incoming, f
 }
 
 function nothing(call: Trapped, strict: Strict, socket: Socket, flags: number, done: number): number {
-  if (socket.nonBlocking || (flags & abi.MSG_DONTWAIT) !== 0 || strict.isOver) return done > 0 ? done : -EAGAIN;
+  if (socket.nonBlocking || (flags & abi.MSG_DONTWAIT) !== 0 || strict.waiting.isOver) return done > 0 ? done : -EAGAIN;
   socket.progress.keep(call, done);
-  return strict.waitFor(call, [socket], POLLIN, socket.receiveTimeout);
+  return strict.waiting.waitFor(call, [socket], POLLIN, socket.receiveTimeout);
 }
 
 export const recvfrom: Handler = (call, strict) => {

@@ -4,8 +4,8 @@ import { O_APPEND } from "../../../linux/abi/fcntl.ts";
 import { CONTINUE } from "../../platform/platform.ts";
 import { HERE, type Description } from "../objects/description.ts";
 import { HostFile } from "../objects/files.ts";
-import type { Strict } from "../strict.ts";
-import type { Handler, Trapped } from "../trapped.ts";
+import type { Handler, Strict } from "../strict.ts";
+import type { Trapped } from "../trapped.ts";
 
 const RLIMIT_FSIZE = 1;
 const SIGXFSZ = 25;
@@ -19,14 +19,14 @@ export function roomIn(call: Trapped, strict: Strict, file: Description, positio
   return Math.max(limit - at, 0);
 }
 
-export const tooLarge = (call: Trapped, strict: Strict): number => strict.failWith(call, EFBIG, SIGXFSZ);
+export const tooLarge = (call: Trapped, strict: Strict): number => strict.callers.failWith(call, EFBIG, SIGXFSZ);
 
 /** Whether a file may not be made so large. */
 export const isBeyondLimit = (call: Trapped, { tasks }: Strict, size: number): boolean => tasks.limitsFileSizes && size > tasks.fileSizeLimit(call.pid);
 
 /** The kernel goes on. @param resource which argument has it. @param value which one has the new limit. */
 const limiting = (resource: number, value: number): Handler => (call, strict) => {
-  strict.becomes(call);
+  strict.callers.becomes(call);
   if (call.int(resource) === RLIMIT_FSIZE && call.arg(value) !== 0) strict.tasks.limitsFileSizes = true;
   return CONTINUE;
 };

@@ -2,12 +2,12 @@
 import { EAGAIN, EMSGSIZE, EPIPE } from "../../../linux/abi/errno.ts";
 import { POLLOUT } from "../../../linux/abi/poll.ts";
 import { MSG_DONTWAIT, MSG_NOSIGNAL } from "../../../linux/abi/socket.ts";
-import { BUFFER_SIZE, copyOut, gather, small } from "../guest/memory.ts";
-import type { Strict } from "../strict.ts";
-import { WAITS, type Handler, type Trapped } from "../trapped.ts";
+import { BUFFER_SIZE, copyOut, gather, small } from "../memory.ts";
+import type { Handler, Strict } from "../strict.ts";
+import { WAITS, type Trapped } from "../trapped.ts";
 import { copyAddress, socketOf } from "./address.ts";
 import { copyControl, copyHeader, sizeOf, type Vectors } from "./message.ts";
-import { NOTHING, type Outgoing, type Socket } from "../objects/sockets/socket.ts";
+import { NOTHING, type Outgoing, type Socket } from "../sockets/socket.ts";
 
 /** What is sent besides data. */
 type Besides = Pick<Outgoing, "to" | "control">;
@@ -50,13 +50,13 @@ function told(call: Trapped, strict: Strict, socket: Socket, done: number): numb
 }
 
 function full(call: Trapped, strict: Strict, socket: Socket, flags: number, done: number): number {
-  if (socket.nonBlocking || (flags & MSG_DONTWAIT) !== 0 || strict.isOver) return done > 0 ? told(call, strict, socket, done) : -EAGAIN;
+  if (socket.nonBlocking || (flags & MSG_DONTWAIT) !== 0 || strict.waiting.isOver) return done > 0 ? told(call, strict, socket, done) : -EAGAIN;
   socket.progress.keep(call, done);
-  return strict.waitFor(call, [socket.blocker], POLLOUT, socket.sendTimeout);
+  return strict.waiting.waitFor(call, [socket.blocker], POLLOUT, socket.sendTimeout);
 }
 
 function refused(call: Trapped, strict: Strict, socket: Socket, flags: number, errno: number): number {
-  return errno === -EPIPE && socket.isStream && (flags & MSG_NOSIGNAL) === 0 ? strict.brokenPipe(call) : errno;
+  return errno === -EPIPE && socket.isStream && (flags & MSG_NOSIGNAL) === 0 ? strict.callers.brokenPipe(call) : errno;
 }
 
 export const sendto: Handler = (call, strict) => {

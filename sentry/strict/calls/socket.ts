@@ -3,11 +3,10 @@ import { EAFNOSUPPORT, EINVAL, ESOCKTNOSUPPORT } from "../../../linux/abi/errno.
 import { AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_SEQPACKET, SOCK_STREAM } from "../../../linux/abi/socket.ts";
 import { Fd } from "../../../linux/fd.ts";
 import * as kernel from "../../../linux/on-behalf.ts";
-import type { Strict } from "../strict.ts";
-import type { Handler } from "../trapped.ts";
-import { HostSocket } from "../objects/sockets/host.ts";
-import { UnixConnection } from "../objects/sockets/unix-connection.ts";
-import { UnixDatagram } from "../objects/sockets/unix-datagram.ts";
+import type { Handler, Strict } from "../strict.ts";
+import { HostSocket } from "../sockets/host.ts";
+import { UnixConnection } from "../sockets/unix-connection.ts";
+import { UnixDatagram } from "../sockets/unix-datagram.ts";
 
 const FLAGS = SOCK_CLOEXEC | SOCK_NONBLOCK;
 const OF_THE_HOST: readonly number[] = [AF_INET, AF_INET6, AF_NETLINK];
@@ -22,12 +21,12 @@ export const socket: Handler = (call, strict) => {
   const closes = (flags & SOCK_CLOEXEC) !== 0;
   if (family === AF_UNIX) {
     const made = makeUnix(strict, type, flags);
-    return typeof made === "number" ? made : strict.give(call, made, closes);
+    return typeof made === "number" ? made : strict.descriptors.give(call, made, closes);
   }
   if (!OF_THE_HOST.includes(family)) return -EAFNOSUPPORT;
-  strict.asCaller(call);
+  strict.callers.asCaller(call);
   const made = kernel.makeSocket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, call.int(2));
-  return made < 0 ? made : strict.give(call, new HostSocket(strict, new Fd(made), family, type, flags), closes);
+  return made < 0 ? made : strict.descriptors.give(call, new HostSocket(strict, new Fd(made), family, type, flags), closes);
 };
 
 export const socketpair: Handler = (call, strict) => {
@@ -35,11 +34,11 @@ export const socketpair: Handler = (call, strict) => {
   if (call.int(0) !== AF_UNIX) return -EAFNOSUPPORT;
   const [one, other] = [makeUnix(strict, type, flags), makeUnix(strict, type, flags)];
   if (one instanceof UnixConnection && other instanceof UnixConnection) {
-    const credentials = strict.credentials(call);
+    const credentials = strict.callers.credentials(call);
     UnixConnection.join(one, other, credentials, credentials);
   } else if (one instanceof UnixDatagram && other instanceof UnixDatagram) {
     one.connectTo(other);
     other.connectTo(one);
   } else return -EINVAL;
-  return strict.giveTwo(call, one, other, (flags & SOCK_CLOEXEC) !== 0, call.arg(3));
+  return strict.descriptors.giveTwo(call, one, other, (flags & SOCK_CLOEXEC) !== 0, call.arg(3));
 };

@@ -3,16 +3,15 @@ import { EAGAIN, EBADF, EINVAL, EISDIR } from "../../../linux/abi/errno.ts";
 import { O_APPEND, S_IFDIR, S_IFMT } from "../../../linux/abi/fcntl.ts";
 import { POLLIN, POLLOUT } from "../../../linux/abi/poll.ts";
 import { HERE, type Description } from "../objects/description.ts";
-import { HostFile, HostStream } from "../objects/files.ts";
+import { HostFile, HostStream, inodeOf } from "../objects/files.ts";
 import { roomIn, tooLarge } from "./rlimit.ts";
-import { inodeOf } from "../objects/locks.ts";
 import { lendToCopy } from "./lend.ts";
 import { MemoryFile } from "../objects/memfd.ts";
-import { buffer, BUFFER_SIZE, copyIn, copyOut, copyVectors, signed, small } from "../guest/memory.ts";
+import { buffer, BUFFER_SIZE, copyIn, copyOut, copyVectors, signed, small } from "../memory.ts";
 import { PipeEnd } from "../objects/pipe.ts";
-import type { Strict } from "../strict.ts";
+import type { Handler, Strict } from "../strict.ts";
 import { mayRead, mayWrite, readInto, refused, writeFrom } from "./read-write.ts";
-import type { Handler, Trapped } from "../trapped.ts";
+import type { Trapped } from "../trapped.ts";
 
 const ESPIPE = 29;
 const SPLICE_F_NONBLOCK = 2;
@@ -29,7 +28,7 @@ interface End {
 
 /** @param descriptor the argument that has it. @param offset the argument that points to the position, of calls that have one. */
 function end(call: Trapped, strict: Strict, descriptor: number, offset: number | undefined, isFit: (file: Description) => boolean): End | number {
-  const file = strict.file(call, call.int(descriptor));
+  const file = strict.descriptors.file(call, call.int(descriptor));
   if (file === undefined || !isFit(file)) return -EBADF;
   const address = offset === undefined ? 0 : call.arg(offset);
   if (address === 0) return { file, position: HERE, address };
@@ -40,18 +39,18 @@ function end(call: Trapped, strict: Strict, descriptor: number, offset: number |
   return position < 0 ? -EINVAL : { file, position, address };
 }
 
-/** On a file system that may not answer: the handler is run again from the start when it has (errands.ts). */
+/** On a file system that may not answer: the handler is run again from the start when it has (volumes/errands.ts). */
 const isAsked = (file: Description): boolean => file instanceof HostFile && file.desk !== undefined;
 
 /** At most one buffer a call: the caller asks again for the rest, as it must where a socket is full. @returns as handlers do. */
 function move(call: Trapped, strict: Strict, from: End, to: End, size: number, isNonBlocking = false): number {
-  // Its pages are to be the guest's (memfd.ts): programs then read and write.
+  // Its pages are to be the guest's (objects/memfd.ts): programs then read and write.
   if (to.file instanceof MemoryFile) return -EINVAL;
   // Read once, whatever the pipe has room for when it has been.
   const room = to.file instanceof PipeEnd && !isAsked(from.file) ? to.file.room : roomIn(call, strict, to.file, to.position);
   if (size > 0 && room === 0) return to.file instanceof HostFile ? tooLarge(call, strict) : full(call, strict, to, isNonBlocking);
   const read = from.file.read(buffer, Math.min(size, room, BUFFER_SIZE), from.position);
-  if (read === -EAGAIN && !isNonBlocking) return strict.wait(call, from.file, POLLIN);
+  if (read === -EAGAIN && !isNonBlocking) return strict.waiting.wait(call, from.file, POLLIN);
   if (read <= 0) return read;
   const bytes = buffer.bytes.slice(0, read);
   const written = to.file.write(buffer, read, to.position);
@@ -68,7 +67,7 @@ function move(call: Trapped, strict: Strict, from: End, to: End, size: number, i
 function full(call: Trapped, strict: Strict, { file }: End, isNonBlocking: boolean): number {
   const written = file instanceof PipeEnd ? file.write(buffer, 1) : -EAGAIN;
   if (written !== -EAGAIN) return refused(call, strict, file, written);
-  return isNonBlocking ? -EAGAIN : strict.wait(call, file, POLLOUT);
+  return isNonBlocking ? -EAGAIN : strict.waiting.wait(call, file, POLLOUT);
 }
 
 function tell(call: Trapped, { position, address }: End, moved: number): number {
@@ -131,7 +130,7 @@ const isSamePipe = (one: Description, other: Description): boolean => one instan
 
 /** What is copied stays where it is. */
 export const tee: Handler = (call, strict) => {
-  const [from, to, flags] = [strict.file(call, call.int(0)), strict.file(call, call.int(1)), call.int(3)];
+  const [from, to, flags] = [strict.descriptors.file(call, call.int(0)), strict.descriptors.file(call, call.int(1)), call.int(3)];
   if ((flags & ~SPLICE_FLAGS) !== 0) return -EINVAL;
   if (from === undefined || to === undefined || !mayRead(from) || !mayWrite(to)) return -EBADF;
   if (!(from instanceof PipeEnd) || !(to instanceof PipeEnd) || isSamePipe(from, to)) return -EINVAL;
@@ -142,7 +141,7 @@ export const tee: Handler = (call, strict) => {
 
 /** As writev(2) and readv(2) of a pipe. */
 export const vmsplice: Handler = (call, strict) => {
-  const file = strict.file(call, call.int(0));
+  const file = strict.descriptors.file(call, call.int(0));
   if ((call.int(3) & ~SPLICE_FLAGS) !== 0) return -EINVAL;
   if (!(file instanceof PipeEnd)) return -EBADF;
   const vectors = copyVectors(call, call.arg(1), call.int(2));

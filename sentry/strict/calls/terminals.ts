@@ -8,13 +8,16 @@ import { O_CLOEXEC, O_NOCTTY, O_NONBLOCK, S_IFCHR, S_IFMT } from "../../../linux
 import { SIGNALS } from "../../../linux/abi/signal.ts";
 import { Fd } from "../../../linux/fd.ts";
 import { statAt } from "../../../linux/file.ts";
+import { scratch } from "../../../linux/memory.unsafe.ts";
 import * as kernel from "../../../linux/on-behalf.ts";
 import { kill } from "../../../linux/process.ts";
 import type { HostStream } from "../objects/files.ts";
-import { copyIn, copyOut, small } from "../guest/memory.ts";
+import { copyIn, copyOut, small } from "../memory.ts";
 import type { Strict } from "../strict.ts";
+import type { Job } from "../tasks/tasks.ts";
 import { WAITS, type Trapped } from "../trapped.ts";
 
+const AT_FDCWD = -100;
 const TCGETS = 0x5401;
 const TIOCGPTPEER = 0x5441;
 /** In `c_lflag` of struct termios: background processes do not write. */
@@ -58,7 +61,7 @@ const REFUSED: ReadonlySet<number> = new Set([0x5412, 0x541c, 0x541d, 0x5423, 0x
 
 export function controlTerminal(call: Trapped, strict: Strict, file: HostStream): number {
   const command = call.int(1) >>> 0;
-  if (SESSION.has(command)) return isCharacterDevice(file) ? strict.lendFor(call, file, call.int(0)) : -ENOTTY;
+  if (SESSION.has(command)) return isCharacterDevice(file) ? strict.descriptors.lendFor(call, file, call.int(0)) : -ENOTTY;
   if (REFUSED.has(command)) return isCharacterDevice(file) ? -EPERM : -ENOTTY;
   if (command === TIOCGPTPEER) return openPeer(call, strict, file);
   const known = COMMANDS.get(command);
@@ -79,16 +82,17 @@ function openPeer(call: Trapped, strict: Strict, file: HostStream): number {
   const opened = kernel.control(file.fd.number, TIOCGPTPEER, (flags & ~O_CLOEXEC) | O_NOCTTY | O_NONBLOCK);
   if (opened < 0) return opened;
   const fd = new Fd(opened);
-  return strict.give(call, strict.stream(fd, flags & ~(O_NOCTTY | O_CLOEXEC), statAt(fd).mode), (flags & O_CLOEXEC) !== 0);
+  return strict.descriptors.give(call, strict.streams.make(fd, flags & ~(O_NOCTTY | O_CLOEXEC), statAt(fd).mode), (flags & O_CLOEXEC) !== 0);
 }
 
 /** What /dev/tty means to the caller. @returns a descriptor or the negative errno. */
 export function openControlling(call: Trapped, strict: Strict, flags: number): number {
-  const terminal = strict.jobOf(call.pid)?.terminal ?? 0;
+  const terminal = strict.callers.jobOf(call.pid)?.terminal ?? 0;
   if (terminal === 0) return -ENXIO;
-  strict.asSentry();
+  strict.callers.asSentry();
   const [major, minor] = [(terminal >> 8) & 0xfff, (terminal & 0xff) | ((terminal >> 12) & 0xfff00)];
-  const opened = strict.openPath(`/dev/pts/${minor + (major - FIRST_PTY) * 256}`, flags);
+  using s = scratch();
+  const opened = kernel.open(AT_FDCWD, s.cstr(`/dev/pts/${minor + (major - FIRST_PTY) * 256}`), flags, 0, 0);
   if (opened < 0) return -ENXIO;
   if (deviceOf(opened) === terminal) return opened;
   kernel.close(opened);
@@ -122,39 +126,24 @@ export function mayWrite(call: Trapped, strict: Strict, file: HostStream): numbe
 
 /** Stops the caller's process group where the terminal is its own and another group is in the foreground. */
 function inBackground(call: Trapped, strict: Strict, file: HostStream, signal: number): number {
-  const job = strict.jobOf(call.pid);
+  const job = strict.callers.jobOf(call.pid);
   if (job === undefined || job.terminal === 0 || job.group === job.foreground || job.foreground <= 0 || deviceOf(file.fd.number) !== job.terminal) return 0;
-  if (strict.ignores(call, signal)) return signal === SIGNALS.SIGTTIN ? -EIO : 0;
+  if (strict.tasks.isDeaf(call.pid, signal)) return signal === SIGNALS.SIGTTIN ? -EIO : 0;
   if (isOrphaned(strict, job)) return -EIO;
-  strict.asSentry();
+  strict.callers.asSentry();
   kill(-job.group, signal);
   // It stops, and makes the call again when it goes on.
-  strict.waitFor(call, [], 0, Infinity);
+  strict.waiting.waitFor(call, [], 0, Infinity);
   return WAITS;
 }
 
 /** Nobody would have it go on: no process of the session's other groups is a parent in this one. Source: setpgid(2), "orphaned". */
 function isOrphaned(strict: Strict, { group, session, parent }: Job): boolean {
   for (let at = parent, left = 64; at > 1 && left > 0; left--) {
-    const job = strict.jobOf(at);
+    const job = strict.callers.jobOf(at);
     if (job === undefined || job.session !== session) return true;
     if (job.group !== group) return false;
     at = job.parent;
   }
   return true;
-}
-
-/** Ids as the sentry counts; `terminal` is its device, 0 for none. Source: proc_pid_stat(5). */
-export interface Job {
-  readonly parent: number;
-  readonly group: number;
-  readonly session: number;
-  readonly terminal: number;
-  readonly foreground: number;
-}
-
-export function parseJob(stat: string): Job {
-  // The command's name, in parentheses, may hold anything.
-  const [, parent = 0, group = 0, session = 0, terminal = 0, foreground = 0] = stat.slice(stat.lastIndexOf(")") + 2).split(" ").map(Number);
-  return { parent, group, session, terminal, foreground };
 }

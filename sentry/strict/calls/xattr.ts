@@ -5,10 +5,10 @@ import { XATTR_LIST_MAX, XATTR_SIZE_MAX } from "../../../linux/abi/xattr.ts";
 import { permanentBlock } from "../../../linux/memory.unsafe.ts";
 import * as kernel from "../../../linux/on-behalf.ts";
 import { HostFile } from "../objects/files.ts";
-import { buffer, copyIn, copyOut, copyString } from "../guest/memory.ts";
-import { name } from "../guest/paths.ts";
-import type { Strict } from "../strict.ts";
-import type { Handler, Trapped } from "../trapped.ts";
+import { buffer, copyIn, copyOut, copyString } from "../memory.ts";
+import { name } from "../paths.ts";
+import type { Handler, Strict } from "../strict.ts";
+import type { Trapped } from "../trapped.ts";
 
 const AT_FDCWD = -100;
 const XATTR_NAME_MAX = 255;
@@ -20,13 +20,13 @@ type Kind = "path" | "link" | "descriptor";
 
 function withFile(call: Trapped, strict: Strict, kind: Kind, act: Act): number {
   if (kind === "descriptor") {
-    const file = strict.file(call, call.int(0));
-    strict.asCaller(call);
+    const file = strict.descriptors.file(call, call.int(0));
+    strict.callers.asCaller(call);
     return file instanceof HostFile && (file.flags & O_PATH) === 0 ? act(call, strict, file.fd.number) : -EBADF;
   }
   const taken = name.copy(call, strict, AT_FDCWD, call.arg(0));
   if (taken < 0) return taken;
-  strict.asCaller(call);
+  strict.callers.asCaller(call);
   if (name.file instanceof HostFile) return act(call, strict, name.file.fd.number);
   const fd = kernel.open(name.dir, name.path, O_PATH | (kind === "link" ? O_NOFOLLOW : 0), 0, 0);
   if (fd < 0) return fd;
@@ -52,7 +52,7 @@ const get: Act = (call, strict, fd) => {
   const length = copyName(call);
   if (length < 0) return length;
   const size = Math.min(call.arg(3), XATTR_SIZE_MAX);
-  return told(call, kernel.attribute("getxattr", strict.pathOf(fd), attribute.address, buffer.address, size), 2);
+  return told(call, kernel.attribute("getxattr", strict.procfs.pathOf(fd), attribute.address, buffer.address, size), 2);
 };
 
 const set: Act = (call, strict, fd) => {
@@ -61,14 +61,14 @@ const set: Act = (call, strict, fd) => {
   const size = call.arg(3);
   if (size > XATTR_SIZE_MAX) return -E2BIG;
   const copied = size === 0 ? 0 : copyIn(call, call.arg(2), buffer, size);
-  return copied < 0 ? copied : kernel.attribute("setxattr", strict.pathOf(fd), attribute.address, buffer.address, size, call.int(4));
+  return copied < 0 ? copied : kernel.attribute("setxattr", strict.procfs.pathOf(fd), attribute.address, buffer.address, size, call.int(4));
 };
 
-const list: Act = (call, strict, fd) => told(call, kernel.attribute("listxattr", strict.pathOf(fd), buffer.address, Math.min(call.arg(2), XATTR_LIST_MAX)), 1);
+const list: Act = (call, strict, fd) => told(call, kernel.attribute("listxattr", strict.procfs.pathOf(fd), buffer.address, Math.min(call.arg(2), XATTR_LIST_MAX)), 1);
 
 const remove: Act = (call, strict, fd) => {
   const length = copyName(call);
-  return length < 0 ? length : kernel.attribute("removexattr", strict.pathOf(fd), attribute.address);
+  return length < 0 ? length : kernel.attribute("removexattr", strict.procfs.pathOf(fd), attribute.address);
 };
 
 const handler = (kind: Kind, act: Act): Handler => (call, strict) => withFile(call, strict, kind, act);

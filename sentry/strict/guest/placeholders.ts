@@ -4,7 +4,7 @@
  *
  *   guest's descriptors ---> read end === pipe === write end <--- the sentry, which the kernel tells (EPOLLERR) when the last one is closed
  *
- * Where a call must wait in the kernel itself (poll.ts), a byte in the pipe makes the guest's end readable.
+ * Where a call must wait in the kernel itself (calls/poll.ts), a byte in the pipe makes the guest's end readable.
  *
  * Which description a descriptor stands for is asked of the kernel as well: the pipe's inode number, through /proc/TASK/fd/NUMBER.
  */

@@ -5,12 +5,26 @@
 import { EBADF, EINVAL, ENOTTY } from "../../../linux/abi/errno.ts";
 import { O_NONBLOCK } from "../../../linux/abi/fcntl.ts";
 import type { Block } from "../../../linux/memory.unsafe.ts";
-import type { Strict } from "../strict.ts";
-import type { Trapped } from "../trapped.ts";
-import type { Waiting } from "./waiting.ts";
+import type { Held, Trapped } from "../trapped.ts";
 
 /** Where the description's own position counts. */
 export const HERE = -1;
+
+/** A call that waits for some of them (waiting.ts). */
+export interface Waiting {
+  readonly call: Trapped;
+  /** The call, to be resumed. */
+  readonly saved: Uint8Array;
+  readonly pid: number;
+  readonly files: readonly Description[];
+  /** POLL*. */
+  readonly events: number;
+  /** As `now` counts; Infinity for none. */
+  readonly deadline: number;
+  /** When it is looked at again, as `now` counts: at the deadline, or sooner. */
+  readonly next: number;
+  readonly held: Held | undefined;
+}
 
 /** Who waits for several descriptions at once. */
 export interface Watcher {
@@ -73,7 +87,7 @@ export abstract class Description {
   abstract stat(into: Block): number;
 
   /** @param command of ioctl(2). */
-  control(_call: Trapped, _strict: Strict, _command: number): number {
+  control(_call: Trapped, _command: number): number {
     return -ENOTTY;
   }
 

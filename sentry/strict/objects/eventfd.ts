@@ -1,30 +1,26 @@
 /** eventfd(2): a counter. */
 import { EAGAIN, EINVAL } from "../../../linux/abi/errno.ts";
-import { O_CLOEXEC, O_NONBLOCK, O_RDWR } from "../../../linux/abi/fcntl.ts";
 import { POLLIN, POLLOUT } from "../../../linux/abi/poll.ts";
 import type { Block } from "../../../linux/memory.unsafe.ts";
 import { Description } from "./description.ts";
-import { putStat } from "./stat.ts";
-import type { Strict } from "../strict.ts";
-import type { Handler, Trapped } from "../trapped.ts";
+import { nextInode, putStat } from "./stat.ts";
+import type { WaitingCalls } from "./waiting.ts";
 
-const EFD_SEMAPHORE = 1;
 const SIZE = 8;
 /** The value that no counter reaches. */
 const END = 0xffff_ffff_ffff_ffffn;
 
-class EventCounter extends Description {
-  readonly #strict: Strict;
+export class EventCounter extends Description {
+  readonly #waiting: WaitingCalls;
   readonly #isSemaphore: boolean;
-  readonly #inode: number;
+  readonly #inode = nextInode();
   #count: bigint;
   /** By how much the last read or write has changed it. */
   #last = 0n;
 
-  constructor(strict: Strict, flags: number, count: number, isSemaphore: boolean) {
+  constructor(waiting: WaitingCalls, flags: number, count: number, isSemaphore: boolean) {
     super(flags);
-    this.#strict = strict;
-    this.#inode = strict.nextInode();
+    this.#waiting = waiting;
     this.#count = BigInt(count);
     this.#isSemaphore = isSemaphore;
   }
@@ -61,7 +57,7 @@ class EventCounter extends Description {
   #change(by: bigint): void {
     this.#last = by;
     this.#count += by;
-    this.#strict.waiting.wake(this);
+    this.#waiting.wake(this);
   }
 
   stat(into: Block): number {
@@ -70,12 +66,3 @@ class EventCounter extends Description {
 
   close(): void {}
 }
-
-function make(call: Trapped, strict: Strict, flags: number): number {
-  if ((flags & ~(EFD_SEMAPHORE | O_CLOEXEC | O_NONBLOCK)) !== 0) return -EINVAL;
-  const counter = new EventCounter(strict, O_RDWR | (flags & O_NONBLOCK), call.int(0) >>> 0, (flags & EFD_SEMAPHORE) !== 0);
-  return strict.give(call, counter, (flags & O_CLOEXEC) !== 0);
-}
-
-export const eventfd: Handler = (call, strict) => make(call, strict, 0);
-export const eventfd2: Handler = (call, strict) => make(call, strict, call.int(1));

@@ -1,6 +1,6 @@
 /** Files and directories of the guest's mounts, and what the guest was born with: an open file of the kernel's, which is the sentry's alone. */
 import { EAGAIN, EINTR, EPERM } from "../../../linux/abi/errno.ts";
-import { O_APPEND, S_IFMT, S_IFREG } from "../../../linux/abi/fcntl.ts";
+import { AT_EMPTY_PATH, O_APPEND, S_IFMT, S_IFREG } from "../../../linux/abi/fcntl.ts";
 import { POLLIN, POLLOUT } from "../../../linux/abi/poll.ts";
 import type { Epoll } from "../../../linux/epoll.ts";
 import { isErrno } from "../../../linux/errors.ts";
@@ -8,14 +8,10 @@ import type { Fd } from "../../../linux/fd.ts";
 import type { Block } from "../../../linux/memory.unsafe.ts";
 import { EMPTY_PATH, read, readAt, seek, stat, write, writeAt } from "../../../linux/on-behalf.ts";
 import { poll } from "../../../linux/poll.ts";
-import { AT_EMPTY_PATH } from "../../../linux/abi/fcntl.ts";
 import { statAt } from "../../../linux/file.ts";
 import { Description, HERE } from "./description.ts";
 import type { Desk } from "../volumes/errands.ts";
-import type { Strict } from "../strict.ts";
-import { small } from "../guest/memory.ts";
-import { controlTerminal } from "../calls/terminals.ts";
-import type { Trapped } from "../trapped.ts";
+import { small } from "../memory.ts";
 
 const SEEK_CUR = 1;
 
@@ -126,10 +122,6 @@ export class HostStream extends HostFile {
 
   override unwrite(): void {}
 
-  override control(call: Trapped, strict: Strict): number {
-    return controlTerminal(call, strict, this);
-  }
-
   override watch(events: number): void {
     if (events === this.#watched || this.#isSilent) return;
     if (this.#watched === 0) this.#begin(events);
@@ -154,4 +146,10 @@ export class HostStream extends HostFile {
       this.#isSilent = true;
     }
   }
+}
+
+/** Device and number, for whoever looks for the same inode. */
+export function inodeOf(fd: Fd): string {
+  const { dev, ino } = statAt(fd);
+  return `${dev.major}:${dev.minor}:${ino}`;
 }

@@ -1,14 +1,13 @@
 /** pipe(2), in the sentry's memory. */
-import { EAGAIN, EBUSY, EINVAL, EPERM, EPIPE } from "../../../linux/abi/errno.ts";
-import { O_ACCMODE, O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_WRONLY } from "../../../linux/abi/fcntl.ts";
+import { EAGAIN, EBUSY, EPERM, EPIPE } from "../../../linux/abi/errno.ts";
+import { O_ACCMODE, O_RDONLY, O_WRONLY } from "../../../linux/abi/fcntl.ts";
 import { POLLERR, POLLHUP, POLLIN, POLLOUT } from "../../../linux/abi/poll.ts";
 import type { Block } from "../../../linux/memory.unsafe.ts";
 import { Description } from "./description.ts";
-import { copyOut, small } from "../guest/memory.ts";
+import { copyOut, small } from "../memory.ts";
 import { Progress } from "./progress.ts";
-import { putStat } from "./stat.ts";
-import type { Strict } from "../strict.ts";
-import type { Handler, Trapped } from "../trapped.ts";
+import type { Trapped } from "../trapped.ts";
+import type { WaitingCalls } from "./waiting.ts";
 
 /** Bytes, as Linux has it. */
 const CAPACITY = 65_536;
@@ -18,7 +17,7 @@ const PAGE = 4096;
 /** /proc/sys/fs/pipe-max-size, and what all pipes of a sandbox may have beyond the usual, as pipe-user-pages-soft. Bytes. */
 const MOST_CAPACITY = 1 << 20;
 const MOST_GROWTH = 64 << 20;
-const S_IFIFO = 0o010000;
+let growth = 0;
 const FIONREAD = 0x541b;
 
 type Bytes = Pick<Block, "bytes">;
@@ -87,21 +86,21 @@ export class Pipe {
 }
 
 /** Has struct stat of a pipe be filled in. */
-type Stat = (into: Block) => number;
+export type Stat = (into: Block) => number;
 
 export class PipeEnd extends Description {
   readonly #pipe: Pipe;
-  readonly #strict: Strict;
+  readonly #waiting: WaitingCalls;
   readonly #stat: Stat;
   readonly #onClose: () => void;
   readonly progress = new Progress();
   /** Writers that had been there before a named pipe was opened: their end is not this reader's. */
   readonly #writersBefore: number;
 
-  constructor(pipe: Pipe, strict: Strict, flags: number, stat: Stat, onClose: () => void = () => {}) {
+  constructor(pipe: Pipe, waiting: WaitingCalls, flags: number, stat: Stat, onClose: () => void = () => {}) {
     super(flags);
     this.#pipe = pipe;
-    this.#strict = strict;
+    this.#waiting = waiting;
     this.#stat = stat;
     this.#onClose = onClose;
     this.#writersBefore = pipe.writers.size > 0 ? -1 : pipe.opened.writers;
@@ -118,7 +117,7 @@ export class PipeEnd extends Description {
   }
 
   #wakeAll(ends: ReadonlySet<PipeEnd>): void {
-    for (const end of ends) if (end !== this) this.#strict.waiting.wake(end);
+    for (const end of ends) if (end !== this) this.#waiting.wake(end);
   }
 
   get room(): number {
@@ -137,10 +136,10 @@ export class PipeEnd extends Description {
   override resize(wanted: number): number {
     const pipe = this.#pipe;
     const capacity = Math.max(PAGE, 2 ** Math.ceil(Math.log2(wanted)));
-    const growth = capacity - pipe.capacity;
-    if (growth > 0 && (capacity > MOST_CAPACITY || this.#strict.pipeGrowth + growth > MOST_GROWTH)) return -EPERM;
+    const more = capacity - pipe.capacity;
+    if (more > 0 && (capacity > MOST_CAPACITY || growth + more > MOST_GROWTH)) return -EPERM;
     if (capacity < pipe.size) return -EBUSY;
-    this.#strict.pipeGrowth += growth;
+    growth += more;
     pipe.capacity = capacity;
     this.#wakeAll(pipe.writers);
     return capacity;
@@ -167,7 +166,7 @@ export class PipeEnd extends Description {
     const count = Math.min(size, pipe.size);
     if (count === 0 && size > 0) return pipe.writers.size === 0 ? 0 : -EAGAIN;
     pipe.take(into, count);
-    for (const writer of pipe.writers) this.#strict.waiting.wake(writer);
+    for (const writer of pipe.writers) this.#waiting.wake(writer);
     return count;
   }
 
@@ -182,7 +181,7 @@ export class PipeEnd extends Description {
     if (pipe.room === 0 || (size <= ATOMIC && size > pipe.room)) return -EAGAIN;
     const count = Math.min(size, pipe.room);
     pipe.put(from, count);
-    for (const reader of pipe.readers) this.#strict.waiting.wake(reader);
+    for (const reader of pipe.readers) this.#waiting.wake(reader);
     return count;
   }
 
@@ -194,8 +193,8 @@ export class PipeEnd extends Description {
     return this.#stat(into);
   }
 
-  override control(call: Trapped, _strict: Strict, command: number): number {
-    if (command !== FIONREAD) return super.control(call, _strict, command);
+  override control(call: Trapped, command: number): number {
+    if (command !== FIONREAD) return super.control(call, command);
     small.view.setInt32(0, this.#pipe.size, true);
     return copyOut(call, call.arg(2), small, 4);
   }
@@ -205,20 +204,7 @@ export class PipeEnd extends Description {
     this.#pipe.writers.delete(this);
     this.#wakeAll(this.#pipe.readers);
     this.#wakeAll(this.#pipe.writers);
-    if (this.#pipe.readers.size + this.#pipe.writers.size === 0) this.#strict.pipeGrowth -= this.#pipe.capacity - CAPACITY;
+    if (this.#pipe.readers.size + this.#pipe.writers.size === 0) growth -= this.#pipe.capacity - CAPACITY;
     this.#onClose();
   }
 }
-
-function makePipe(call: Trapped, strict: Strict, flags: number): number {
-  if ((flags & ~(O_CLOEXEC | O_NONBLOCK)) !== 0) return -EINVAL;
-  const both = new Pipe();
-  const inode = strict.nextInode();
-  const stat: Stat = (into) => putStat(into, { mode: S_IFIFO | 0o600, inode });
-  const writer = new PipeEnd(both, strict, O_WRONLY | (flags & O_NONBLOCK), stat);
-  const reader = new PipeEnd(both, strict, O_RDONLY | (flags & O_NONBLOCK), stat);
-  return strict.giveTwo(call, reader, writer, (flags & O_CLOEXEC) !== 0, call.arg(0));
-}
-
-export const pipe: Handler = (call, strict) => makePipe(call, strict, 0);
-export const pipe2: Handler = (call, strict) => makePipe(call, strict, call.int(1));

@@ -6,6 +6,10 @@ const OFFSET = { dev: 0, ino: 8, nlink: 16, mode: 24, blockSize: 56 } as const;
 /** A device number that no file system of the guest's has. */
 const DEVICE = 0xff;
 
+let inodes = 0;
+/** A number for one. */
+export const nextInode = (): number => ++inodes;
+
 /** Owned by the guest's root. @returns 0. */
 export function putStat({ bytes, view }: Block, { mode, inode }: { readonly mode: number; readonly inode: number }): number {
   bytes.fill(0, 0, SIZE);

@@ -2,44 +2,62 @@
  * Calls that cannot be answered yet. The kernel keeps the caller waiting for as long as there is no answer, and lets signals end that: the
  * call is then made again, or fails with EINTR, as the signal's handler has it (signal(7)); its notification is no longer valid.
  */
-import { createTimer, setTimer } from "../../../linux/timerfd.ts";
+import { EAGAIN } from "../../../linux/abi/errno.ts";
 import { POLLIN } from "../../../linux/abi/poll.ts";
 import { now } from "../../../linux/sleep.ts";
-import type { Description } from "./description.ts";
-import type { Trapped } from "../trapped.ts";
+import { createTimer, setTimer } from "../../../linux/timerfd.ts";
+import { WAITS, type Held, type Trapped } from "../trapped.ts";
+import type { Description, Waiting } from "./description.ts";
 
 /** Milliseconds; for what changes without anybody's telling. */
 const LOOK_EVERY = 10;
-
-export interface Waiting {
-  readonly call: Trapped;
-  /** The call, to be resumed. */
-  readonly saved: Uint8Array;
-  readonly pid: number;
-  readonly files: readonly Description[];
-  /** POLL*. */
-  readonly events: number;
-  /** As `now` counts; Infinity for none. */
-  readonly deadline: number;
-  /** When it is looked at again, as `now` counts: at the deadline, or sooner. */
-  readonly next: number;
-  readonly held: Held | undefined;
-}
-
-/** What a call has begun, and goes on with when it is handled again. */
-export interface Held {
-  /** It will not be: it was interrupted. */
-  abandon(): void;
-}
 
 export class WaitingCalls {
   readonly timer = createTimer();
   readonly #byPid = new Map<number, Waiting>();
   readonly #woken = new Set<Waiting>();
   #next = Infinity;
-  /** Descriptions for which calls wait in the kernel (Strict.mirror), and those among them that have changed. */
+  #deadline: number | undefined;
+  #held: Held | undefined;
+  /** Descriptions for which calls wait in the kernel (Descriptors.mirror), and those among them that have changed. */
   readonly mirrored = new Set<Description>();
   readonly mirroredWoken = new Set<Description>();
+
+  /** A call is about to be handled: for the first time, or since it has waited. */
+  begin({ deadline, held }: { readonly deadline?: number | undefined; readonly held?: Held | undefined }): void {
+    this.#deadline = deadline;
+    this.#held = held;
+  }
+
+  /** What the call that is being handled has given `waitFor` when it was handled before. */
+  get held(): Held | undefined {
+    return this.#held;
+  }
+
+  /** Whether it has waited for as long as it wanted to. */
+  get isOver(): boolean {
+    return this.#deadline !== undefined && this.#deadline <= now();
+  }
+
+  /** The call waits until the description may be ready, unless it does not want to. */
+  wait(call: Trapped, file: Description, events: number): number {
+    return file.nonBlocking ? -EAGAIN : this.waitFor(call, [file], events, Infinity);
+  }
+
+  /** @param timeout milliseconds, from when the call was first handled. */
+  waitFor(call: Trapped, files: readonly Description[], events: number, timeout: number, held?: Held): number {
+    return this.#add(call, files, events, this.#deadline ?? now() + timeout, held);
+  }
+
+  /** The call is made again after so many milliseconds. */
+  retryIn(call: Trapped, milliseconds: number): number {
+    return this.#add(call, [], 0, now() + milliseconds);
+  }
+
+  /** The call is made again when what it holds is done (`wakeHolder`). */
+  waitForHeld(call: Trapped, held: Held | undefined): number {
+    return this.#add(call, [], 0, Infinity, held);
+  }
 
   /** Has the description learn of what is waited for. */
   watch(file: Description): void {
@@ -50,7 +68,7 @@ export class WaitingCalls {
   }
 
   /** Keeps the call until one of `files` may have become ready, or the deadline has passed. */
-  add(call: Trapped, files: readonly Description[], events: number, deadline: number, held?: Held): void {
+  #add(call: Trapped, files: readonly Description[], events: number, deadline: number, held?: Held): number {
     const next = files.some(({ changesUntold }) => changesUntold) ? Math.min(deadline, now() + LOOK_EVERY) : deadline;
     const waiting = { call, saved: call.save(), pid: call.pid, files, events, deadline, next, held };
     this.#byPid.set(waiting.pid, waiting);
@@ -59,6 +77,7 @@ export class WaitingCalls {
       this.watch(file);
     }
     if (next < this.#next) this.#setTimer(next);
+    return WAITS;
   }
 
   /** A task makes another call, or is gone: what it waited for has been interrupted. */
@@ -74,6 +93,14 @@ export class WaitingCalls {
     for (const waiting of file.waiting) this.#woken.add(waiting);
     for (const watcher of file.watchers) watcher.changed(file);
     if (this.mirrored.has(file)) this.mirroredWoken.add(file);
+  }
+
+  /** The last of the guest's descriptors is closed. */
+  closed(file: Description): void {
+    for (const watcher of file.watchers) watcher.closed(file);
+    file.watchers.clear();
+    this.mirrored.delete(file);
+    this.mirroredWoken.delete(file);
   }
 
   /** What it has begun is done. */

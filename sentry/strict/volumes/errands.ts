@@ -16,11 +16,10 @@ import { madeBy, type Maker } from "../../../linux/made-by.ts";
 import { bytesAt, permanentBlock } from "../../../linux/memory.unsafe.ts";
 import { Runner, type CallArgs } from "../../../linux/runner.unsafe.ts";
 import { syscall } from "../../../linux/syscall.unsafe.ts";
-import type { Acting, Powers } from "../guest/acting.ts";
-import { BUFFER_SIZE } from "../guest/memory.ts";
+import type { Acting, Powers } from "../tasks/acting.ts";
+import { BUFFER_SIZE } from "../memory.ts";
+import type { Held, Trapped } from "../trapped.ts";
 import { pack, type Packed } from "./signatures.ts";
-import type { Trapped } from "../trapped.ts";
-import type { Held } from "../objects/waiting.ts";
 
 /** Thrown through a handler whose call waits for an errand. */
 export const SENT = Symbol("sent");
@@ -205,7 +204,7 @@ export class Desk {
     this.runner.run(made);
   }
 
-  /** As whom it acts: the sentry's identity of when the errand was sent (acting.ts). */
+  /** As whom it acts: the sentry's identity of when the errand was sent (tasks/acting.ts). */
   #become(powers: Powers, mask: number | undefined): CallArgs[] {
     const calls: CallArgs[] = mask === undefined || mask === this.#mask ? [] : [[SYS.umask, mask]];
     this.#mask = mask ?? this.#mask;
@@ -228,7 +227,7 @@ export class Desk {
     this.#running = undefined;
     if (running === undefined) return;
     const failed = results.findIndex((result) => result < 0n);
-    // Its user namespace may know no other groups (acting.ts).
+    // Its user namespace may know no other groups (tasks/acting.ts).
     if (failed >= 0 && running.made[failed]?.[0] === SYS.setgroups && results[failed] === BigInt(-EPERM)) {
       this.#mayTakeGroups = false;
       this.#powers = undefined;

@@ -2,16 +2,16 @@
  * What unix sockets are bound to (unix(7)): a name of the guest's file systems, where a socket's inode stands for it, or an abstract one, of this
  * sandbox's. Sockets of the host that were lent with a directory are inodes that nobody here is bound to: ECONNREFUSED.
  */
-import { EACCES, EADDRINUSE, ECONNREFUSED, EEXIST, EINVAL, EPROTOTYPE } from "../../../../linux/abi/errno.ts";
-import { AT_EMPTY_PATH, O_NOFOLLOW, O_PATH, S_IFMT } from "../../../../linux/abi/fcntl.ts";
-import { AF_UNIX } from "../../../../linux/abi/socket.ts";
-import { Fd } from "../../../../linux/fd.ts";
-import * as kernel from "../../../../linux/on-behalf.ts";
-import { small } from "../../guest/memory.ts";
-import { name } from "../../guest/paths.ts";
-import type { Strict } from "../../strict.ts";
-import type { Trapped } from "../../trapped.ts";
-import type { UnixSocket } from "./unix.ts";
+import { EACCES, EADDRINUSE, ECONNREFUSED, EEXIST, EINVAL, EPROTOTYPE } from "../../../linux/abi/errno.ts";
+import { AT_EMPTY_PATH, O_NOFOLLOW, O_PATH, S_IFMT } from "../../../linux/abi/fcntl.ts";
+import { AF_UNIX } from "../../../linux/abi/socket.ts";
+import { Fd } from "../../../linux/fd.ts";
+import * as kernel from "../../../linux/on-behalf.ts";
+import { small } from "../memory.ts";
+import { name } from "../paths.ts";
+import type { Strict } from "../strict.ts";
+import type { Trapped } from "../trapped.ts";
+import type { Socket } from "./socket.ts";
 
 const FAMILY_SIZE = 2;
 /** struct sockaddr_un. */
@@ -24,12 +24,12 @@ const AT_EACCESS = 0x200;
 export const UNNAMED = Uint8Array.of(AF_UNIX, 0);
 
 interface Bound {
-  readonly socket: UnixSocket;
+  readonly socket: Socket;
   /** Keeps its inode, and so the inode's number, from being somebody else's. */
   readonly inode: Fd;
 }
 
-const abstract = new Map<string, UnixSocket>();
+const abstract = new Map<string, Socket>();
 const files = new Map<string, Bound>();
 
 const keyOf = (address: Uint8Array): string => Buffer.from(address).toString("latin1");
@@ -49,14 +49,14 @@ export function checkUnixAddress(address: Uint8Array): number {
 }
 
 /** Preconditions: the socket is not bound. @returns the name that it has now, or the negative errno. */
-export function bindUnix(call: Trapped, strict: Strict, socket: UnixSocket, address: Uint8Array): Uint8Array | number {
+export function bindUnix(call: Trapped, strict: Strict, socket: Socket, address: Uint8Array): Uint8Array | number {
   const checked = checkUnixAddress(address);
   if (checked < 0) return checked;
   if (address.length === FAMILY_SIZE) return bindAbstract(socket, freeName());
   return address[FAMILY_SIZE] === 0 ? bindAbstract(socket, address) : bindFile(call, strict, socket, pathIn(address));
 }
 
-function bindAbstract(socket: UnixSocket, address: Uint8Array): Uint8Array | number {
+function bindAbstract(socket: Socket, address: Uint8Array): Uint8Array | number {
   const key = keyOf(address);
   if (abstract.has(key)) return -EADDRINUSE;
   abstract.set(key, socket);
@@ -71,11 +71,11 @@ function freeName(): Uint8Array {
   }
 }
 
-function bindFile(call: Trapped, strict: Strict, socket: UnixSocket, path: Uint8Array): Uint8Array | number {
+function bindFile(call: Trapped, strict: Strict, socket: Socket, path: Uint8Array): Uint8Array | number {
   const taken = name.take(call, strict, path);
   if (taken < 0) return taken;
-  kernel.setMask(strict.umask(call));
-  strict.asCaller(call);
+  kernel.setMask(strict.tasks.umask(call.pid));
+  strict.callers.asCaller(call);
   const made = kernel.makeNode(name.dir, name.path, S_IFSOCK | 0o777);
   if (made < 0) return made === -EEXIST ? -EADDRINUSE : made;
   const opened = kernel.open(name.dir, name.path, O_PATH | O_NOFOLLOW, 0, 0);
@@ -87,7 +87,7 @@ function bindFile(call: Trapped, strict: Strict, socket: UnixSocket, path: Uint8
 }
 
 /** The socket is no more. */
-export function unbindUnix(socket: UnixSocket, address: Uint8Array): void {
+export function unbindUnix(socket: Socket, address: Uint8Array): void {
   if (abstract.get(keyOf(address)) === socket) abstract.delete(keyOf(address));
   for (const [key, bound] of files) {
     if (bound.socket !== socket) continue;
@@ -97,7 +97,7 @@ export function unbindUnix(socket: UnixSocket, address: Uint8Array): void {
 }
 
 /** The socket that an address leads to. */
-export function findUnix(call: Trapped, strict: Strict, address: Uint8Array, type: number): UnixSocket | number {
+export function findUnix(call: Trapped, strict: Strict, address: Uint8Array, type: number): Socket | number {
   const checked = checkUnixAddress(address);
   if (checked < 0 || address.length === FAMILY_SIZE) return -EINVAL;
   const found = address[FAMILY_SIZE] === 0 ? abstract.get(keyOf(address)) : findFile(call, strict, pathIn(address));
@@ -107,10 +107,10 @@ export function findUnix(call: Trapped, strict: Strict, address: Uint8Array, typ
 }
 
 /** Who may write to the inode may connect. */
-function findFile(call: Trapped, strict: Strict, path: Uint8Array): UnixSocket | number | undefined {
+function findFile(call: Trapped, strict: Strict, path: Uint8Array): Socket | number | undefined {
   const taken = name.take(call, strict, path);
   if (taken < 0) return taken;
-  strict.asCaller(call);
+  strict.callers.asCaller(call);
   const result = kernel.stat(name.dir, name.path, small.address, 0);
   if (result < 0) return result;
   const MODE = 24;

@@ -5,13 +5,15 @@ import { POLLIN, POLLOUT } from "../../../linux/abi/poll.ts";
 import type { Fd } from "../../../linux/fd.ts";
 import { statAt } from "../../../linux/file.ts";
 import * as kernel from "../../../linux/on-behalf.ts";
-import { inodeOf } from "./locks.ts";
-import { Pipe, PipeEnd } from "./pipe.ts";
+import { inodeOf } from "../objects/files.ts";
+import { Pipe, PipeEnd } from "../objects/pipe.ts";
 import type { Strict } from "../strict.ts";
-import type { Trapped } from "../trapped.ts";
-import type { Held } from "./waiting.ts";
+import type { Held, Trapped } from "../trapped.ts";
 
 const W_OK = 2;
+
+/** Those that are open, by inode. */
+const pipes = new Map<string, Pipe>();
 
 /** An end that waits for the other one. */
 export class OpeningFifo implements Held {
@@ -32,8 +34,8 @@ export class OpeningFifo implements Held {
 
   /** Gives the caller its descriptor, or has it go on waiting. */
   resume(call: Trapped, strict: Strict, flags: number): number {
-    if (this.#others === this.#before) return strict.waitFor(call, [this.#end], POLLIN | POLLOUT, Infinity, this);
-    return strict.give(call, this.#end, (flags & O_CLOEXEC) !== 0);
+    if (this.#others === this.#before) return strict.waiting.waitFor(call, [this.#end], POLLIN | POLLOUT, Infinity, this);
+    return strict.descriptors.give(call, this.#end, (flags & O_CLOEXEC) !== 0);
   }
 
   abandon(): void {
@@ -49,20 +51,20 @@ export function isWritableFifo(fd: number): boolean {
 /** @param node the pipe's file, of O_PATH; it is the description's from here on. @param flags as `kept` of it. */
 export function openFifo(call: Trapped, strict: Strict, node: Fd, flags: number, kept: number): number {
   const key = inodeOf(node);
-  const pipe = strict.pipes.get(key) ?? new Pipe();
+  const pipe = pipes.get(key) ?? new Pipe();
   const mode = flags & O_ACCMODE;
   const isWaiting = (flags & O_NONBLOCK) === 0;
   if (mode === O_WRONLY && !isWaiting && pipe.readers.size === 0) {
     node.close();
     return -ENXIO;
   }
-  strict.pipes.set(key, pipe);
+  pipes.set(key, pipe);
   const forget = () => {
     node.close();
-    if (pipe.readers.size + pipe.writers.size === 0 && strict.pipes.get(key) === pipe) strict.pipes.delete(key);
+    if (pipe.readers.size + pipe.writers.size === 0 && pipes.get(key) === pipe) pipes.delete(key);
   };
-  const end = new PipeEnd(pipe, strict, kept, (into) => kernel.stat(node.number, kernel.EMPTY_PATH, into.address, AT_EMPTY_PATH), forget);
+  const end = new PipeEnd(pipe, strict.waiting, kept, (into) => kernel.stat(node.number, kernel.EMPTY_PATH, into.address, AT_EMPTY_PATH), forget);
   const others = mode === O_RDONLY ? pipe.writers : pipe.readers;
   if (isWaiting && others.size === 0) return new OpeningFifo(pipe, end).resume(call, strict, flags);
-  return strict.give(call, end, (flags & O_CLOEXEC) !== 0);
+  return strict.descriptors.give(call, end, (flags & O_CLOEXEC) !== 0);
 }

@@ -1,14 +1,15 @@
 /** Sockets of AF_UNIX: what streams, packets and datagrams have in common (unix(7)): a queue of messages, a name, options. */
-import { EINVAL, ENOPROTOOPT, ENOTCONN } from "../../../../linux/abi/errno.ts";
-import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRNORM } from "../../../../linux/abi/poll.ts";
-import { AF_UNIX, MSG_PEEK, MSG_TRUNC, SHUT, SOL_SOCKET, UCRED } from "../../../../linux/abi/socket.ts";
-import type { Block } from "../../../../linux/memory.unsafe.ts";
-import { copyOut, small } from "../../guest/memory.ts";
-import type { Strict } from "../../strict.ts";
-import type { Trapped } from "../../trapped.ts";
+import { EINVAL, ENOPROTOOPT, ENOTCONN } from "../../../linux/abi/errno.ts";
+import { POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRNORM } from "../../../linux/abi/poll.ts";
+import { AF_UNIX, MSG_PEEK, MSG_TRUNC, SHUT, SOL_SOCKET, UCRED } from "../../../linux/abi/socket.ts";
+import type { Block } from "../../../linux/memory.unsafe.ts";
+import { copyOut, small } from "../memory.ts";
+import type { Strict } from "../strict.ts";
+import type { Trapped } from "../trapped.ts";
 import { askInterfaces } from "./interfaces.ts";
 import { takeAncillary, type Rights } from "./rights.ts";
-import { NOTHING, Socket, type Credentials, type Incoming, type Outgoing } from "./socket.ts";
+import { NOTHING, Socket, type Incoming, type Outgoing } from "./socket.ts";
+import type { Credentials } from "../tasks/tasks.ts";
 import { bindUnix, unbindUnix, UNNAMED } from "./unix-names.ts";
 
 /** Bytes that may be under way from one socket. Source: net.core.wmem_default. */
@@ -63,7 +64,7 @@ export abstract class UnixSocket extends Socket {
   readonly #options = new Map<number, Uint8Array>();
 
   constructor(strict: Strict, type: number, flags: number) {
-    super(strict, AF_UNIX, type, flags);
+    super(AF_UNIX, type, flags);
     this.strict = strict;
   }
 
@@ -133,7 +134,7 @@ export abstract class UnixSocket extends Socket {
   protected makeMessage(call: Trapped, bytes: Uint8Array, { control }: Outgoing, to: UnixSocket): Message | number {
     const ancillary = control.length === 0 ? undefined : takeAncillary(call, this.strict, control);
     if (typeof ancillary === "number") return ancillary;
-    const credentials = to.#passesCredentials || this.#passesCredentials ? (ancillary?.credentials ?? this.strict.credentials(call)) : undefined;
+    const credentials = to.#passesCredentials || this.#passesCredentials ? (ancillary?.credentials ?? this.strict.callers.credentials(call)) : undefined;
     return { bytes: bytes.slice(), start: 0, rights: ancillary?.rights, credentials, from: this.#name ?? NOTHING, sender: this };
   }
 
@@ -262,7 +263,7 @@ export abstract class UnixSocket extends Socket {
     return 0;
   }
 
-  protected controlSocket(call: Trapped, _strict: Strict, command: number): number {
+  protected controlSocket(call: Trapped, command: number): number {
     if (command !== SIOCINQ && command !== SIOCOUTQ) return askInterfaces(call, command);
     const waiting = this.isStream ? this.queue.reduce((sum, { bytes, start }) => sum + bytes.length - start, 0) : (this.queue[0]?.bytes.length ?? 0);
     small.view.setInt32(0, command === SIOCINQ ? waiting : this.#used, true);

@@ -1,9 +1,9 @@
 /** Guest memory, of which nothing is looked at twice. */
-import { EFAULT, ENAMETOOLONG, ESRCH } from "../../../linux/abi/errno.ts";
-import { permanentBlock, type Block } from "../../../linux/memory.unsafe.ts";
-import { readProcess } from "../../../linux/process-vm.ts";
-import { copyIn, copyOut } from "../../memory.ts";
-import type { Trapped } from "../trapped.ts";
+import { EFAULT, ENAMETOOLONG, ESRCH } from "../../linux/abi/errno.ts";
+import { permanentBlock, type Block } from "../../linux/memory.unsafe.ts";
+import { readProcess } from "../../linux/process-vm.ts";
+import { copyIn, copyOut } from "../memory.ts";
+import type { Trapped } from "./trapped.ts";
 
 export { copyIn, copyOut };
 

@@ -1,6 +1,6 @@
 /** What a guest may ask of netlink's routes: to be told. Source: rtnetlink(7), netlink(7). */
-import { EPERM } from "../../../../linux/abi/errno.ts";
-import type { Block } from "../../../../linux/memory.unsafe.ts";
+import { EPERM } from "../../../linux/abi/errno.ts";
+import type { Block } from "../../../linux/memory.unsafe.ts";
 
 /** struct nlmsghdr. */
 const HEADER = { length: 0, type: 4, size: 16 } as const;

@@ -1,12 +1,12 @@
 /** What programs ask any socket about the interfaces of its network namespace. Source: netdevice(7). Nothing is changed by these. */
-import { EFAULT, ENOTTY } from "../../../../linux/abi/errno.ts";
-import { AF_INET, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK } from "../../../../linux/abi/socket.ts";
-import { Fd } from "../../../../linux/fd.ts";
-import { INTERFACE_COMMANDS, SIOCGIFCONF } from "../../../../linux/abi/socket.ts";
-import * as kernel from "../../../../linux/on-behalf.ts";
-import { permanentBlock } from "../../../../linux/memory.unsafe.ts";
-import { buffer, copyIn, copyOut, small, wide } from "../../guest/memory.ts";
-import type { Trapped } from "../../trapped.ts";
+import { EFAULT, ENOTTY } from "../../../linux/abi/errno.ts";
+import { AF_INET, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK } from "../../../linux/abi/socket.ts";
+import { Fd } from "../../../linux/fd.ts";
+import { INTERFACE_COMMANDS, SIOCGIFCONF } from "../../../linux/abi/socket.ts";
+import * as kernel from "../../../linux/on-behalf.ts";
+import { permanentBlock } from "../../../linux/memory.unsafe.ts";
+import { buffer, copyIn, copyOut, small, wide } from "../memory.ts";
+import type { Trapped } from "../trapped.ts";
 
 /** struct ifreq. */
 const REQUEST_SIZE = 40;

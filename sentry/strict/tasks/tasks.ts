@@ -1,12 +1,11 @@
 /** What the sentry remembers of the guest's tasks, by thread id: who they are. */
+import { ENOENT, ESRCH } from "../../../linux/abi/errno.ts";
 import { O_RDONLY } from "../../../linux/abi/fcntl.ts";
 import { isErrno } from "../../../linux/errors.ts";
-import { ENOENT, ESRCH } from "../../../linux/abi/errno.ts";
 import type { Epoll } from "../../../linux/epoll.ts";
 import type { Fd } from "../../../linux/fd.ts";
 import { openAt, read } from "../../../linux/file.ts";
 import { POLLIN } from "../../../linux/abi/poll.ts";
-import { parseJob, type Job } from "../calls/terminals.ts";
 import { openThread } from "../../../linux/pidfd.ts";
 
 /** Ids as the guest's user namespace counts. */
@@ -30,6 +29,22 @@ export interface Task {
   real: Identity;
   /** Something that changes the identity was going on when we last heard of it. */
   isStale: boolean;
+}
+
+/** Ids as the sentry counts; `terminal` is its device, 0 for none. Source: proc_pid_stat(5). */
+export interface Job {
+  readonly parent: number;
+  readonly group: number;
+  readonly session: number;
+  readonly terminal: number;
+  readonly foreground: number;
+}
+
+/** SCM_CREDENTIALS, as the guest counts. */
+export interface Credentials {
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
 }
 
 const LONGEST_STATUS = 8192;
@@ -178,4 +193,10 @@ function identityIn(status: string): Identity {
 function realIn(status: string, { groups }: Identity): Identity {
   const uid = numbersIn(status, "Uid")[0] ?? 65534;
   return { uid, gid: numbersIn(status, "Gid")[0] ?? 65534, groups, capabilities: uid === 0 ? setIn(status, "CapPrm") : 0n };
+}
+
+function parseJob(stat: string): Job {
+  // The command's name, in parentheses, may hold anything.
+  const [, parent = 0, group = 0, session = 0, terminal = 0, foreground = 0] = stat.slice(stat.lastIndexOf(")") + 2).split(" ").map(Number);
+  return { parent, group, session, terminal, foreground };
 }

@@ -3,17 +3,17 @@
  * mounts, symbolic links, `..` and permissions are as the guest's own would be. What differs is who asks: `/proc/self` is the sentry, and
  * /proc/TASK/fd/NUMBER would be a placeholder. Both are replaced by what the guest means.
  */
-import { EBADF, EINVAL, ENOENT, ENOTDIR } from "../../../linux/abi/errno.ts";
-import { AT_EMPTY_PATH } from "../../../linux/abi/fcntl.ts";
-import { madeBy } from "../../../linux/made-by.ts";
-import { permanentBlock, type Addr, type Block } from "../../../linux/memory.unsafe.ts";
-import { EMPTY_PATH, readLink } from "../../../linux/on-behalf.ts";
-import type { Description } from "../objects/description.ts";
-import type { Desk } from "../volumes/errands.ts";
-import { HostFile } from "../objects/files.ts";
+import { EBADF, EINVAL, ENOENT, ENOTDIR } from "../../linux/abi/errno.ts";
+import { AT_EMPTY_PATH } from "../../linux/abi/fcntl.ts";
+import { madeBy } from "../../linux/made-by.ts";
+import { permanentBlock, type Addr, type Block } from "../../linux/memory.unsafe.ts";
+import { EMPTY_PATH, readLink } from "../../linux/on-behalf.ts";
+import type { Description } from "./objects/description.ts";
+import type { Desk } from "./volumes/errands.ts";
+import { HostFile } from "./objects/files.ts";
 import { copyString, small } from "./memory.ts";
-import type { Strict } from "../strict.ts";
-import type { Trapped } from "../trapped.ts";
+import type { Strict } from "./strict.ts";
+import type { Trapped } from "./trapped.ts";
 
 const PATH_MAX = 4096;
 /** For what comes before the guest's own text. */
@@ -55,11 +55,11 @@ export class Name {
   /** Who asks for it: for the place that its text says. */
   #desk(call: Trapped, strict: Strict): Desk | undefined {
     // Only then it is known where volumes are.
-    strict.task(call);
+    strict.callers.task(call);
     if (this.file !== undefined) return this.file instanceof HostFile ? this.file.desk : undefined;
     if (this.path === EMPTY_PATH) return strict.volumes.of(this.dir);
     if (this.dir === AT_FDCWD) return strict.volumes.at(this.text);
-    const length = this.dir === strict.proc.number ? strict.directoryOf(call, base) : strict.nameOf({ fd: { number: this.dir } }, base);
+    const length = this.dir === strict.procfs.fd.number ? strict.procfs.directoryOf(call, base) : strict.procfs.nameOf({ fd: { number: this.dir } }, base);
     return length < 0 ? undefined : strict.volumes.at(`${textOf(base, length)}/${this.#ownText}`);
   }
 
@@ -78,8 +78,8 @@ export class Name {
     if (length === 0) return (flags & AT_EMPTY_PATH) === 0 ? -ENOENT : this.#isDescriptor(call, strict, at);
     if (this.#block.bytes[ROOM] === SLASH) return this.#absolute(call, strict, length);
     this.isBelowDirectory = at === AT_FDCWD;
-    if (at === AT_FDCWD) return this.#prefix(strict.proc.number, `${call.pid}/cwd/`, ROOM);
-    const directory = strict.file(call, at);
+    if (at === AT_FDCWD) return this.#prefix(strict.procfs.fd.number, `${call.pid}/cwd/`, ROOM);
+    const directory = strict.descriptors.file(call, at);
     if (directory === undefined) return -EBADF;
     if (!(directory instanceof HostFile)) return -ENOTDIR;
     return this.#prefix(directory.fd.number, "", ROOM);
@@ -95,7 +95,7 @@ export class Name {
     this.#block.bytes[ROOM + text.length] = 0;
     if (text[0] === SLASH) return this.#absolute(call, strict, text.length);
     this.isBelowDirectory = true;
-    return this.#prefix(strict.proc.number, `${call.pid}/cwd/`, ROOM);
+    return this.#prefix(strict.procfs.fd.number, `${call.pid}/cwd/`, ROOM);
   }
 
   /** An open file of the sentry's in its place: itself. @param flags of the call. @returns them, as the call then needs them. */
@@ -116,9 +116,9 @@ export class Name {
   #isDescriptor(call: Trapped, strict: Strict, at: number): number {
     if (at === AT_FDCWD) {
       this.#block.bytes[ROOM] = 0;
-      return this.#prefix(strict.proc.number, `${call.pid}/cwd`, ROOM);
+      return this.#prefix(strict.procfs.fd.number, `${call.pid}/cwd`, ROOM);
     }
-    this.file = strict.file(call, at);
+    this.file = strict.descriptors.file(call, at);
     if (this.file instanceof HostFile) {
       this.dir = this.file.fd.number;
       this.path = EMPTY_PATH;
@@ -143,13 +143,13 @@ export class Name {
     const process = /^\/+(?:\.\/+)*(?:proc\/+(self|thread-self|\d+)(?=\/|$)|dev\/+(?:(fd)|(stdin|stdout|stderr)$)(?=\/|$))/.exec(text);
     if (process === null) return 0;
     const [whole, proc, fd, stream] = process;
-    const task = strict.task(call);
+    const task = strict.callers.task(call);
     const isOwn = proc === undefined || !/^\d/.test(proc);
     const guestPid = isOwn ? (task?.guestPid ?? 0) : Number(proc);
     const rest = fd === undefined ? (stream === undefined ? text.slice(whole.length) : `/fd/${["stdin", "stdout", "stderr"].indexOf(stream)}`) : `/fd${text.slice(whole.length)}`;
     const descriptor = /^\/+fd\/+(\d+)\/*$/.exec(rest);
     if (descriptor !== null && guestPid === task?.guestPid) {
-      this.file = strict.file(call, Number(descriptor[1]));
+      this.file = strict.descriptors.file(call, Number(descriptor[1]));
       if (this.file === undefined) return -ENOENT;
     }
     const below = guestPid === task?.guestPid ? this.#belowDescriptor(call, strict, rest) : undefined;
@@ -162,7 +162,7 @@ export class Name {
   #belowDescriptor(call: Trapped, strict: Strict, rest: string): number | undefined {
     const [, number, below] = /^\/+fd\/+(\d+)\/+([^/].*)$/.exec(rest) ?? [];
     if (number === undefined || below === undefined) return undefined;
-    const directory = strict.file(call, Number(number));
+    const directory = strict.descriptors.file(call, Number(number));
     if (!(directory instanceof HostFile)) return -ENOENT;
     this.dir = directory.fd.number;
     return this.#put(below);
@@ -180,7 +180,7 @@ export class Name {
     this.#block.bytes.set(Buffer.from(`${target}\0`, "latin1"), ROOM);
     this.isBelowDirectory = false;
     const found = this.#absolute(call, strict, target.length) === 0;
-    strict.asCaller(call);
+    strict.callers.asCaller(call);
     return found;
   }
 

@@ -7,13 +7,18 @@
 import { EAGAIN, EBADF } from "../../../linux/abi/errno.ts";
 import { O_ACCMODE, O_NOCTTY, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } from "../../../linux/abi/fcntl.ts";
 import { POLLIN } from "../../../linux/abi/poll.ts";
+import type { Epoll } from "../../../linux/epoll.ts";
 import { Fd } from "../../../linux/fd.ts";
-import { statAt } from "../../../linux/file.ts";
 import * as kernel from "../../../linux/on-behalf.ts";
-import type { HostFile } from "./files.ts";
-import { copyIn, copyOut, small } from "../guest/memory.ts";
-import type { Strict } from "../strict.ts";
+
+import { copyIn, copyOut, small } from "../memory.ts";
+import { inodeOf, type HostFile } from "../objects/files.ts";
+import type { WaitingCalls } from "../objects/waiting.ts";
+import type { GuestTasks } from "../tasks/tasks.ts";
 import type { Trapped } from "../trapped.ts";
+import type { Callers } from "./callers.ts";
+import type { Descriptors } from "./descriptors.ts";
+import type { Procfs } from "./procfs.ts";
 
 const EDEADLK = 35;
 const F = { getLock: 5, setLock: 6, setLockWaiting: 7, getOpenFileLock: 36, setOpenFileLock: 37, setOpenFileLockWaiting: 38 } as const;
@@ -27,6 +32,18 @@ export const LOCK_COMMANDS: ReadonlySet<number> = new Set(Object.values(F));
 /** How often a lock that another has is tried again, in milliseconds: the kernel tells nobody when it is free. */
 const RETRY = 20;
 
+/** What locks take of the sentry. */
+interface Sentry {
+  readonly epoll: Epoll;
+  readonly waiting: WaitingCalls;
+  readonly tasks: GuestTasks;
+  readonly callers: Callers;
+  readonly descriptors: Descriptors;
+  readonly procfs: Procfs;
+  /** Has `closed` be told of what the guest has closed before the call that is being handled. */
+  noticeClosed(): void;
+}
+
 /** The locks that a process has of an inode. */
 interface Holder {
   readonly inode: string;
@@ -39,14 +56,14 @@ interface Holder {
 }
 
 export class Locks {
-  readonly #strict: Strict;
+  readonly #sentry: Sentry;
   readonly #byInode = new Map<string, Map<number, Holder>>();
   readonly #byPidfd = new Map<number, Holder>();
   /** Processes that wait, and for which others. */
   readonly #waitsFor = new Map<number, number>();
 
-  constructor(strict: Strict) {
-    this.#strict = strict;
+  constructor(sentry: Sentry) {
+    this.#sentry = sentry;
   }
 
   control(call: Trapped, file: HostFile, command: number): number {
@@ -58,9 +75,9 @@ export class Locks {
     if (!isQuestion && !mayLock(file, type)) return -EBADF;
     if (command >= F.getOpenFileLock) return this.#ofOpenFile(call, file, command);
     if (view.getInt16(FLOCK.whence, true) === SEEK_CUR) startFromPosition(file);
-    const process = this.#strict.task(call)?.leader;
+    const process = this.#sentry.callers.task(call)?.leader;
     if (process === undefined) return -EBADF;
-    this.#strict.noticeClosed();
+    this.#sentry.noticeClosed();
     const wanted = small.bytes.slice(0, FLOCK.size);
     const holder = this.#holder(file, process);
     if (typeof holder === "number") return holder;
@@ -94,7 +111,7 @@ export class Locks {
       if (other !== undefined && this.#isRing(own.process, other)) return -EDEADLK;
       if (other !== undefined) this.#waitsFor.set(own.process, other);
     }
-    return this.#strict.retryIn(call, RETRY);
+    return this.#sentry.waiting.retryIn(call, RETRY);
   }
 
   #isRing(start: number, next: number | undefined): boolean {
@@ -117,7 +134,7 @@ export class Locks {
     small.bytes.set(asked);
     const other = this.#inTheWay(own);
     small.bytes.set(found);
-    const pid = other === undefined ? undefined : this.#strict.guestPidOf(other);
+    const pid = other === undefined ? undefined : this.#sentry.tasks.get(other)?.guestPid;
     if (pid !== undefined && small.view.getInt16(FLOCK.type, true) !== TYPE.none) small.view.setInt32(FLOCK.pid, pid, true);
     return copyOut(call, call.arg(2), small, FLOCK.size);
   }
@@ -141,7 +158,7 @@ export class Locks {
     const known = others.get(process);
     if (known !== undefined && this.#isHeld(known)) return known;
     if (known !== undefined) this.#drop(known);
-    this.#strict.asSentry();
+    this.#sentry.callers.asSentry();
     const opened = this.#reopen(file);
     const pidfd = opened < 0 ? opened : kernel.pidfd(process);
     if (pidfd < 0) {
@@ -151,18 +168,18 @@ export class Locks {
     const holder: Holder = { inode, process, file: new Fd(opened), pidfd: new Fd(pidfd), numbers: new Set() };
     this.#byInode.set(inode, others.set(process, holder));
     this.#byPidfd.set(pidfd, holder);
-    this.#strict.epoll.add(holder.pidfd, POLLIN);
+    this.#sentry.epoll.add(holder.pidfd, POLLIN);
     return holder;
   }
 
   /** For both kinds of locks, which ask for both kinds of rights. */
   #reopen({ fd, flags }: HostFile): number {
-    const opened = this.#strict.reopen(fd, O_RDWR | O_NOCTTY | O_NONBLOCK);
-    return opened >= 0 ? opened : this.#strict.reopen(fd, (flags & O_ACCMODE) | O_NOCTTY | O_NONBLOCK);
+    const opened = this.#sentry.procfs.reopen(fd, O_RDWR | O_NOCTTY | O_NONBLOCK);
+    return opened >= 0 ? opened : this.#sentry.procfs.reopen(fd, (flags & O_ACCMODE) | O_NOCTTY | O_NONBLOCK);
   }
 
   #isHeld({ process, numbers, inode }: Holder): boolean {
-    for (const number of numbers) if (this.#strict.inodeAt(process, number) !== inode) return false;
+    for (const number of numbers) if (this.#sentry.descriptors.inodeAt(process, number) !== inode) return false;
     return true;
   }
 
@@ -204,11 +221,6 @@ export class Locks {
     const holder = this.#byInode.get(inodeOf(file.fd))?.get(file.opener);
     if (holder !== undefined) this.#drop(holder);
   }
-}
-
-export function inodeOf(fd: Fd): string {
-  const { dev, ino } = statAt(fd);
-  return `${dev.major}:${dev.minor}:${ino}`;
 }
 
 function mayLock({ flags }: HostFile, type: number): boolean {

@@ -3,14 +3,15 @@
  *
  *   connect: a new socket, which the client has for its peer, waits at the listening one until accept(2) takes it
  */
-import { EAGAIN, ECONNREFUSED, ECONNRESET, EINVAL, EISCONN, EMSGSIZE, ENOBUFS, ENOTCONN, EOPNOTSUPP, EPIPE } from "../../../../linux/abi/errno.ts";
-import { POLLHUP, POLLIN, POLLRDNORM } from "../../../../linux/abi/poll.ts";
-import { MSG_OOB, MSG_PEEK } from "../../../../linux/abi/socket.ts";
-import type { Block } from "../../../../linux/memory.unsafe.ts";
-import { buffer } from "../../guest/memory.ts";
-import type { Strict } from "../../strict.ts";
-import type { Trapped } from "../../trapped.ts";
-import { NOTHING, type Credentials, type Incoming, type Outgoing } from "./socket.ts";
+import { EAGAIN, ECONNREFUSED, ECONNRESET, EINVAL, EISCONN, EMSGSIZE, ENOBUFS, ENOTCONN, EOPNOTSUPP, EPIPE } from "../../../linux/abi/errno.ts";
+import { POLLHUP, POLLIN, POLLRDNORM } from "../../../linux/abi/poll.ts";
+import { MSG_OOB, MSG_PEEK } from "../../../linux/abi/socket.ts";
+import type { Block } from "../../../linux/memory.unsafe.ts";
+import { buffer } from "../memory.ts";
+import type { Strict } from "../strict.ts";
+import type { Trapped } from "../trapped.ts";
+import { NOTHING, type Incoming, type Outgoing } from "./socket.ts";
+import type { Credentials } from "../tasks/tasks.ts";
 import { READ, UnixSocket, WRITE, type Message } from "./unix.ts";
 import { findUnix } from "./unix-names.ts";
 
@@ -46,7 +47,7 @@ export class UnixConnection extends UnixSocket {
     const longest = Math.min(backlog < 0 ? LONGEST_BACKLOG : backlog, LONGEST_BACKLOG);
     if (this.#state.kind === "listening") return ((this.#state.backlog = longest), this.strict.waiting.wake(this), 0);
     if (this.#state.kind === "connected" || this.name().length <= 2) return -EINVAL;
-    this.#state = { kind: "listening", backlog: longest, pending: [], credentials: strict.credentials(call) };
+    this.#state = { kind: "listening", backlog: longest, pending: [], credentials: strict.callers.credentials(call) };
     this.strict.waiting.wake(this);
     return 0;
   }
@@ -55,12 +56,12 @@ export class UnixConnection extends UnixSocket {
     if (this.#state.kind !== "new") return this.#state.kind === "connected" ? -EISCONN : -EINVAL;
     const target = findUnix(call, strict, address, this.type);
     if (typeof target === "number") return target;
-    const listening = target instanceof UnixConnection && target.isReadable ? target.#state : undefined;
-    if (listening?.kind !== "listening") return -ECONNREFUSED;
+    if (!(target instanceof UnixConnection) || !target.isReadable || target.#state.kind !== "listening") return -ECONNREFUSED;
+    const listening = target.#state;
     if (listening.pending.length > listening.backlog) return ((this.blocker = target), -EAGAIN);
     const accepted = new UnixConnection(strict, this.type, 0);
     accepted.takeName(target.name());
-    UnixConnection.join(this, accepted, strict.credentials(call), listening.credentials);
+    UnixConnection.join(this, accepted, strict.callers.credentials(call), listening.credentials);
     listening.pending.push(accepted);
     strict.waiting.wake(target);
     strict.waiting.wake(this);

@@ -2,24 +2,17 @@
  * What all sockets of the guest's have in common. The sentry plays those of AF_UNIX itself (unix*.ts); of the others it holds one of the
  * kernel's, in the guest's network namespace (host.ts).
  */
-
-import { O_NONBLOCK, O_RDWR } from "../../../../linux/abi/fcntl.ts";
-import { SOCK_STREAM, SOL_SOCKET } from "../../../../linux/abi/socket.ts";
-import type { Block } from "../../../../linux/memory.unsafe.ts";
-import { Description } from "../description.ts";
-import { signed, small } from "../../guest/memory.ts";
-import { Progress } from "../progress.ts";
-import { putStat } from "../stat.ts";
-import type { Strict } from "../../strict.ts";
-import type { Trapped } from "../../trapped.ts";
+import { O_NONBLOCK, O_RDWR } from "../../../linux/abi/fcntl.ts";
+import { SOCK_STREAM, SOL_SOCKET } from "../../../linux/abi/socket.ts";
+import type { Block } from "../../../linux/memory.unsafe.ts";
+import { Description } from "../objects/description.ts";
+import { signed, small } from "../memory.ts";
+import { Progress } from "../objects/progress.ts";
+import { nextInode, putStat } from "../objects/stat.ts";
+import type { Strict } from "../strict.ts";
+import type { Credentials } from "../tasks/tasks.ts";
+import type { Trapped } from "../trapped.ts";
 import type { Rights } from "./rights.ts";
-
-/** SCM_CREDENTIALS, as the guest counts. */
-export interface Credentials {
-  readonly pid: number;
-  readonly uid: number;
-  readonly gid: number;
-}
 
 export interface Outgoing {
   /** Bytes at the start of `buffer`. */
@@ -60,7 +53,7 @@ const TIMEVAL_SIZE = 16;
 export abstract class Socket extends Description {
   readonly family: number;
   readonly type: number;
-  readonly #inode: number;
+  readonly #inode = nextInode();
   readonly progress = new Progress();
   #owner = 0;
   /** Milliseconds; Infinity for none. */
@@ -69,11 +62,10 @@ export abstract class Socket extends Description {
   /** Whose change is worth another try after -EAGAIN of `send` or `connect`. */
   blocker: Description = this;
 
-  constructor(strict: Strict, family: number, type: number, flags: number) {
+  constructor(family: number, type: number, flags: number) {
     super(O_RDWR | (flags & O_NONBLOCK));
     this.family = family;
     this.type = type;
-    this.#inode = strict.nextInode();
   }
 
   /** F_SETOWN, F_GETOWN: whom SIGIO is for, which is not sent here. @param owner the new one. */
@@ -84,11 +76,11 @@ export abstract class Socket extends Description {
   }
 
   /** That SIGIO is wanted is taken note of: nginx does not start a worker without. */
-  override control(call: Trapped, strict: Strict, command: number): number {
-    return command === FIOASYNC ? 0 : this.controlSocket(call, strict, command);
+  override control(call: Trapped, command: number): number {
+    return command === FIOASYNC ? 0 : this.controlSocket(call, command);
   }
 
-  protected abstract controlSocket(call: Trapped, strict: Strict, command: number): number;
+  protected abstract controlSocket(call: Trapped, command: number): number;
 
   get isStream(): boolean {
     return this.type === SOCK_STREAM;

@@ -2,12 +2,12 @@
  * Descriptors on their way: SCM_RIGHTS of unix(7). What is kept is a copy of the placeholder that the sender has, by which its description stays
  * open; the receiver gets a copy of that.
  */
-import { EBADF, EINVAL, ETOOMANYREFS } from "../../../../linux/abi/errno.ts";
-import { CMSG, SCM_CREDENTIALS, SCM_RIGHTS, SOL_SOCKET, UCRED } from "../../../../linux/abi/socket.ts";
-import { Fd } from "../../../../linux/fd.ts";
-import type { Strict } from "../../strict.ts";
-import type { Trapped } from "../../trapped.ts";
-import type { Credentials } from "./socket.ts";
+import { EBADF, EINVAL, ETOOMANYREFS } from "../../../linux/abi/errno.ts";
+import { CMSG, SCM_CREDENTIALS, SCM_RIGHTS, SOL_SOCKET, UCRED } from "../../../linux/abi/socket.ts";
+import { Fd } from "../../../linux/fd.ts";
+import type { Strict } from "../strict.ts";
+import type { Trapped } from "../trapped.ts";
+import type { Credentials } from "../tasks/tasks.ts";
 
 /** SCM_MAX_FD: in one message. Source: Linux include/net/scm.h. */
 const MOST = 253;
@@ -53,7 +53,7 @@ export function takeAncillary(call: Trapped, strict: Strict, control: Uint8Array
     at += (length + 7) & ~7;
   }
   if (credentials !== undefined) {
-    const allowed = strict.mayClaim(call, credentials);
+    const allowed = strict.callers.mayClaim(call, credentials);
     if (allowed < 0) return allowed;
   }
   const rights = copyAll(call, strict, numbers);
@@ -67,7 +67,7 @@ function copyAll(call: Trapped, strict: Strict, numbers: readonly number[]): Rig
   const copies: Fd[] = [];
   for (const number of numbers) {
     // It is a placeholder then, whatever it was.
-    const copy = strict.file(call, number) === undefined ? -EBADF : strict.copyDescriptor(call, number);
+    const copy = strict.descriptors.file(call, number) === undefined ? -EBADF : strict.descriptors.copy(call, number);
     if (copy < 0) {
       for (const fd of copies) fd.close();
       return -EBADF;

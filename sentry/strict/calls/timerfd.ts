@@ -3,10 +3,10 @@ import { EBADF, EINVAL } from "../../../linux/abi/errno.ts";
 import { O_CLOEXEC, O_NONBLOCK, O_RDWR } from "../../../linux/abi/fcntl.ts";
 import { Fd } from "../../../linux/fd.ts";
 import * as kernel from "../../../linux/on-behalf.ts";
-import { HostStream } from "./files.ts";
-import { copyIn, copyOut, signed, small } from "../guest/memory.ts";
-import type { Strict } from "../strict.ts";
-import type { Handler, Trapped } from "../trapped.ts";
+import { HostStream } from "../objects/files.ts";
+import { copyIn, copyOut, signed, small } from "../memory.ts";
+import type { Handler, Strict } from "../strict.ts";
+import type { Trapped } from "../trapped.ts";
 
 const CLOCK_REALTIME = 0;
 const CLOCK_MONOTONIC = 1;
@@ -20,8 +20,8 @@ const VALUE = 16;
 class Timer extends HostStream {
   readonly clock: number;
 
-  constructor(strict: Strict, fd: Fd, flags: number, clock: number) {
-    super(fd, flags, 0o600, strict.epoll);
+  constructor({ epoll }: Strict, fd: Fd, flags: number, clock: number) {
+    super(fd, flags, 0o600, epoll);
     this.clock = clock;
   }
 }
@@ -32,12 +32,12 @@ export const timerfd_create: Handler = (call, strict) => {
   const made = kernel.makeTimer(clock, O_CLOEXEC | O_NONBLOCK);
   if (made < 0) return made;
   const timer = new Timer(strict, new Fd(made), O_RDWR | (flags & O_NONBLOCK), clock);
-  strict.addStream(timer);
-  return strict.give(call, timer, (flags & O_CLOEXEC) !== 0);
+  strict.streams.add(timer);
+  return strict.descriptors.give(call, timer, (flags & O_CLOEXEC) !== 0);
 };
 
 function find(call: Trapped, strict: Strict): Timer | number {
-  const file = strict.file(call, call.int(0));
+  const file = strict.descriptors.file(call, call.int(0));
   return file === undefined ? -EBADF : file instanceof Timer ? file : -EINVAL;
 }
 
@@ -49,7 +49,7 @@ export const timerfd_settime: Handler = (call, strict) => {
   const copied = copyIn(call, call.arg(2), small, SIZE);
   if (copied < 0) return copied;
   const isSet = signed(small, VALUE) !== 0 || signed(small, VALUE + 8) !== 0;
-  if (flags !== 0 && isSet && timer.clock !== CLOCK_REALTIME) toHost(strict.clockOffset(timer.clock === CLOCK_MONOTONIC ? "monotonic" : "boottime"));
+  if (flags !== 0 && isSet && timer.clock !== CLOCK_REALTIME) toHost(strict.namespaces.clockOffset(timer.clock === CLOCK_MONOTONIC ? "monotonic" : "boottime"));
   const result = kernel.setTimer(timer.fd.number, flags, small.address, call.arg(3) === 0 ? 0 : small.address + SIZE);
   if (result < 0 || call.arg(3) === 0) return result;
   small.bytes.copyWithin(0, SIZE, 2 * SIZE);

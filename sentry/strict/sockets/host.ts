@@ -3,15 +3,16 @@
  * calls on the guest's behalf, of which none waits. So it is with a socket of whatever family that the guest was born with, except that
  * nothing is done with names, or with descriptors in messages, of that.
  */
-import { EAGAIN, EINVAL, ENOTTY, EOPNOTSUPP } from "../../../../linux/abi/errno.ts";
-import { POLLIN, POLLOUT, POLLPRI, POLLRDHUP, POLLRDNORM, POLLWRNORM } from "../../../../linux/abi/poll.ts";
-import * as abi from "../../../../linux/abi/socket.ts";
-import { Fd } from "../../../../linux/fd.ts";
-import { permanentBlock, type Block } from "../../../../linux/memory.unsafe.ts";
-import * as kernel from "../../../../linux/on-behalf.ts";
-import { buffer, copyOut, small } from "../../guest/memory.ts";
-import type { Strict } from "../../strict.ts";
-import type { Trapped } from "../../trapped.ts";
+import { EAGAIN, EINVAL, ENOTTY, EOPNOTSUPP } from "../../../linux/abi/errno.ts";
+import { POLLIN, POLLOUT, POLLPRI, POLLRDHUP, POLLRDNORM, POLLWRNORM } from "../../../linux/abi/poll.ts";
+import * as abi from "../../../linux/abi/socket.ts";
+import { Fd } from "../../../linux/fd.ts";
+import { permanentBlock, type Block } from "../../../linux/memory.unsafe.ts";
+import * as kernel from "../../../linux/on-behalf.ts";
+import { buffer, copyOut, small } from "../memory.ts";
+import type { Streams } from "../objects/streams.ts";
+import type { Strict } from "../strict.ts";
+import type { Trapped } from "../trapped.ts";
 import { interfaceControl } from "./interfaces.ts";
 import { checkRouteRequests } from "./netlink.ts";
 import { NOTHING, Socket, type Incoming, type Outgoing } from "./socket.ts";
@@ -51,7 +52,7 @@ function describe(data: Block, size: number, nameSize: number, controlSize: numb
 
 export class HostSocket extends Socket {
   readonly fd: Fd;
-  readonly #strict: Strict;
+  readonly #streams: Streams;
   /** The runtime's caller has it as well. */
   readonly #isShared: boolean;
   /** What a receiver was given and did not get. */
@@ -60,11 +61,11 @@ export class HostSocket extends Socket {
 
   /** @param flags O_NONBLOCK for the guest; the socket itself is never waited for. */
   constructor(strict: Strict, fd: Fd, family: number, type: number, flags: number, isShared = false) {
-    super(strict, family, type, flags);
+    super(family, type, flags);
     this.fd = fd;
-    this.#strict = strict;
+    this.#streams = strict.streams;
     this.#isShared = isShared;
-    strict.follow(fd, this);
+    this.#streams.follow(fd, this);
   }
 
   /** With a name of a unix socket the kernel would look for a file, and not for the guest. */
@@ -85,13 +86,13 @@ export class HostSocket extends Socket {
 
   bind(call: Trapped, strict: Strict, to: Uint8Array): number {
     const refused = this.#putAddress(to);
-    strict.asCaller(call);
+    strict.callers.asCaller(call);
     return refused < 0 ? refused : kernel.bind(this.fd.number, address.address, to.length);
   }
 
   connect(call: Trapped, strict: Strict, to: Uint8Array): number {
     const refused = this.#putAddress(to);
-    strict.asCaller(call);
+    strict.callers.asCaller(call);
     return refused < 0 ? refused : kernel.connect(this.fd.number, address.address, to.length);
   }
 
@@ -183,7 +184,7 @@ export class HostSocket extends Socket {
   }
 
   setOption(call: Trapped, strict: Strict, level: number, option: number, size: number): number {
-    strict.asCaller(call);
+    strict.callers.asCaller(call);
     const result = kernel.setOption(this.fd.number, level, option, small.address, size);
     if (result < 0) return result;
     this.keepTimeout(level, option, size);
@@ -191,7 +192,7 @@ export class HostSocket extends Socket {
     return result;
   }
 
-  protected controlSocket(call: Trapped, _strict: Strict, command: number): number {
+  protected controlSocket(call: Trapped, command: number): number {
     if (TELLING.includes(command)) {
       const result = kernel.control(this.fd.number, command, small.address);
       return result < 0 ? result : copyOut(call, call.arg(2), small, 4);
@@ -205,7 +206,7 @@ export class HostSocket extends Socket {
       small.bytes.fill(0, 0, 8);
       kernel.setOption(this.fd.number, abi.SOL_SOCKET, SO_LINGER, small.address, 8);
     }
-    this.#strict.unfollow(this.fd);
+    this.#streams.unfollow(this.fd);
     this.fd.close();
   }
 }

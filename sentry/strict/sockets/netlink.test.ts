@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { EPERM } from "../../../../linux/abi/errno.ts";
+import { EPERM } from "../../../linux/abi/errno.ts";
 import { checkRouteRequests } from "./netlink.ts";
 
 const NEWADDR = 20;

@@ -1,11 +1,11 @@
 /** Unix sockets of SOCK_DGRAM: reliable, in order. Source: Linux net/unix/af_unix.c. */
-import { EAGAIN, ECONNREFUSED, EMSGSIZE, ENOBUFS, ENOTCONN, EOPNOTSUPP, EPERM, EPIPE } from "../../../../linux/abi/errno.ts";
-import { POLLOUT, POLLWRNORM } from "../../../../linux/abi/poll.ts";
-import { AF_UNSPEC, MSG_OOB } from "../../../../linux/abi/socket.ts";
-import type { Block } from "../../../../linux/memory.unsafe.ts";
-import { buffer } from "../../guest/memory.ts";
-import type { Strict } from "../../strict.ts";
-import type { Trapped } from "../../trapped.ts";
+import { EAGAIN, ECONNREFUSED, EMSGSIZE, ENOBUFS, ENOTCONN, EOPNOTSUPP, EPERM, EPIPE } from "../../../linux/abi/errno.ts";
+import { POLLOUT, POLLWRNORM } from "../../../linux/abi/poll.ts";
+import { AF_UNSPEC, MSG_OOB } from "../../../linux/abi/socket.ts";
+import type { Block } from "../../../linux/memory.unsafe.ts";
+import { buffer } from "../memory.ts";
+import type { Strict } from "../strict.ts";
+import type { Trapped } from "../trapped.ts";
 import { NOTHING, type Incoming, type Outgoing } from "./socket.ts";
 import { UnixSocket, type Message } from "./unix.ts";
 import { findUnix } from "./unix-names.ts";
