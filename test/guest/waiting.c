@@ -1,17 +1,8 @@
 // Calls that wait, and what ends that: data, signals, stops, a kill, an execve of another thread. Prints what it observes, which is the same on every Linux.
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
+#include "areas/tell.h"
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/select.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 enum { ROUNDS = 8, STORM = 40, MS = 1000 };
 
@@ -59,11 +50,15 @@ static void executions(void *(*in_thread)(void *), void *(*in_leader)(void *)) {
   printf("executed %d\n", good);
 }
 
-// A child signals us after a while, and writes a byte after another.
+// A child signals us once we wait, and writes a byte a while after.
 static pid_t later(int signal, int writes) {
+  nobody_waits_yet();
   pid_t pid = fork();
-  if (pid != 0) return pid;
-  usleep(100 * MS);
+  if (pid != 0) {
+    about_to_wait();
+    return pid;
+  }
+  until_it_waits(getppid());
   if (signal != 0) kill(getppid(), signal);
   usleep(100 * MS);
   if (writes) write(ends[1], "x", 1);

@@ -36,31 +36,33 @@ static int interrupted(void) {
   int fd = open(path, O_RDWR);
   struct flock lock = range(F_WRLCK, 0, 10);
   sigaction(SIGALRM, &(struct sigaction){.sa_handler = ring}, NULL);
-  ualarm(50000, 0);
-  TELL("interrupted", fcntl(fd, F_SETLKW, &lock));
-  ualarm(50000, 0);
-  TELL("flock interrupted", flock(fd, LOCK_EX));
+  ring_every(50);
+  TELL("interrupted", rung(fcntl(fd, F_SETLKW, &lock)));
+  ring_every(50);
+  TELL("flock interrupted", rung(flock(fd, LOCK_EX)));
   return 0;
 }
 
 /* EDEADLK, or, where nobody sees the ring of two, EINTR after a while. */
-static int waits_for(int fd, struct flock *lock) {
+static int waits_for(int fd, struct flock *lock, int milliseconds) {
   sigaction(SIGALRM, &(struct sigaction){.sa_handler = ring}, NULL);
-  ualarm(500000, 0);
-  return fcntl(fd, F_SETLKW, lock) < 0 && errno == EDEADLK;
+  ring_every(milliseconds);
+  about_to_wait();
+  return rung(fcntl(fd, F_SETLKW, lock)) < 0 && errno == EDEADLK;
 }
 
 static int dead_lock(int fd) {
   struct flock first = range(F_WRLCK, 200, 1), second = range(F_WRLCK, 300, 1), none = range(F_UNLCK, 200, 101);
   fcntl(fd, F_SETLK, &first);
   fflush(stdout);
+  nobody_waits_yet();
   pid_t pid = fork();
   if (pid == 0) {
     fcntl(fd, F_SETLK, &second);
-    _exit(waits_for(fd, &first));
+    _exit(waits_for(fd, &first, 20000));
   }
-  nap(100);
-  int told = waits_for(fd, &second);
+  until_it_waits(pid);
+  int told = waits_for(fd, &second, 700);
   fcntl(fd, F_SETLK, &none);
   return told + ended(pid);
 }

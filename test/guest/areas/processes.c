@@ -14,7 +14,7 @@
 static int child_of_child(void) {
   pid_t pid = fork();
   if (pid == 0) {
-    nap(50);
+    for (int i = 0; i < 2000 && getppid() != 1; i++) nap(5);
     _exit(getppid() == 1 ? 11 : 12);
   }
   _exit(0);

@@ -84,13 +84,15 @@ static void interrupts(int flags, const char *what) {
   if (pipe(ends) < 0) return;
   handle(SIGALRM, note, flags);
   fflush(stdout);
+  nobody_waits_yet();
   pid_t pid = fork();
   if (pid == 0) {
-    nap(50);
+    until_it_waits(getppid());
     kill(getppid(), SIGALRM);
     nap(100);
     _exit(write(ends[1], "x", 1) == 1 ? 0 : 1);
   }
+  about_to_wait();
   TELL(what, read(ends[0], &byte, 1));
   NOTED("handler");
   VALUE("child", "%d", ended(pid));

@@ -42,7 +42,7 @@ static int in_session(int slave) {
   signal(SIGWINCH, note);
   TELL("TIOCSTI", ioctl(terminal, TIOCSTI, "x"));
   if (write(slave, "!", 1) != 1) return 9;
-  for (int i = 0; i < 200 && caught != SIGINT; i++) nap(10);
+  for (int i = 0; i < 2000 && caught != SIGINT; i++) nap(10);
   VALUE("interrupted", "%d", caught == SIGINT);
   TELL("resized", ioctl(terminal, TIOCSWINSZ, &(struct winsize){10, 20, 0, 0}));
   VALUE("told of it", "%d", caught == SIGWINCH);

@@ -138,7 +138,7 @@ static void handler(int signal) {
 
 static void *sleeper(void *argument) {
   *(volatile pid_t *)argument = gettid();
-  nap(300);
+  for (int i = 0; i < 2000 && handled_by == 0; i++) nap(10);
   return NULL;
 }
 

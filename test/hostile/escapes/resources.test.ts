@@ -46,7 +46,7 @@ test("one process that takes too much memory is killed, and events tell of it; t
   await c.mustBegin();
   const record = sandboxOf(c);
   const events = c.call("events", [c.id], { flags: ["--interval", "1s"] });
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await until("the first event", () => events.stdout !== "");
   const result = await c.exec(["sh", "-c", `${TAKE_200_MIB}; echo survived`]);
   expect({ survived: result.stdout.includes("survived"), failed: result.code !== 0 }).toEqual({ survived: false, failed: true });
   await until("an event", () => /"type":"oom"/.test(events.stdout));

@@ -106,11 +106,14 @@ describeCallers("do: --timeout", (scene) => {
 });
 
 /** Runs `do` on a terminal of its own. */
-function onTerminal(scene: Scene, command: string, keys: readonly (string | number)[] = [], size = "rows 31 cols 97"): Running {
-  const typing = keys.map((key) => (typeof key === "number" ? `sleep ${key / 1000}` : `printf '${key}'`)).join("; ");
-  const inner = `stty ${size}; ${binary} do -- ${command}; echo "[code $?]"`;
-  return new Running(scene.caller, ["sh", "-c", `(${typing || "true"}; sleep 3) | SHELL=/bin/sh script -qec '${inner}' /dev/null`], scene.directory, {});
+function onTerminal(scene: Scene, command: string): Running {
+  const inner = `stty rows 31 cols 97; ${binary} do -- ${command}; echo "[code $?]"`;
+  return new Running(scene.caller, ["sh", "-c", `SHELL=/bin/sh exec script -qec '${inner}' /dev/null`], scene.directory, { input: null });
 }
+
+const PROMPT = "[#$] $";
+/** In quotes, so that what is typed does not look like what is written. */
+const BEGIN = (seconds: number) => `sh -c "echo be''gun; exec sleep ${seconds}"`;
 
 describeCallers("do: a terminal", (scene) => {
   test("is one inside as well, with the size, and nobody else's", async () => {
@@ -120,15 +123,20 @@ describeCallers("do: a terminal", (scene) => {
   });
 
   test("Ctrl-C interrupts the command in the foreground, not the shell; Ctrl-Z stops it", async () => {
-    const keys = ["sleep 44\\n", 700, "\\003", 300, "echo after-$?\\n", 300, "sleep 45\\n", 300, "\\032", 300, "jobs\\n", 300, "exit 6\\n", 300, "exit 6\\n"];
-    const { stdout } = await onTerminal(scene(), "bash --norc -i", [700, ...keys]).result;
-    expect(stdout).toContain("after-130");
-    expect(stdout).toMatch(/Stopped\s+sleep 45/);
+    const { stdout } = await onTerminal(scene(), "bash --norc -i").converse([
+      [new RegExp(PROMPT), `${BEGIN(44)}\n`],
+      [/begun\r\n$/, "\x03"],
+      [new RegExp(PROMPT), "echo after-$?\n"],
+      [new RegExp(`after-130[^]*${PROMPT}`), `${BEGIN(45)}\n`],
+      [/begun\r\n$/, "\x1a"],
+      [new RegExp(`Stopped[^]*${PROMPT}`), "jobs\n"],
+      [new RegExp(`Stopped +sh -c [^]*sleep 45[^]*${PROMPT}`), "exit 6\n"],
+    ]);
     expect(stdout).toContain("[code 6]");
   });
 
   test("Ctrl-C ends a plain program", async () => {
-    const { stdout } = await onTerminal(scene(), "sleep 40", [1200, "\\003"]).result;
+    const { stdout } = await onTerminal(scene(), 'sh -c "echo begun; exec sleep 40"').converse([[/begun\r\n$/, "\x03"]]);
     expect(stdout).toContain("[code 130]");
   });
 

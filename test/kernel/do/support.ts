@@ -30,7 +30,8 @@ export interface RunOptions {
   /** Default: the caller's directory. */
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
-  readonly input?: string;
+  /** Default: none, and its end; null leaves it open, for `converse`. */
+  readonly input?: string | null;
 }
 
 /** A `do` that has been started. */
@@ -46,7 +47,8 @@ export class Running {
     this.child = spawn(line[0] ?? "", line.slice(1), { cwd, env, uid, gid, stdio: ["pipe", "pipe", "pipe"] });
     this.child.stdout?.setEncoding("utf8").on("data", (text: string) => (this.stdout += text));
     this.child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.stderr += text));
-    this.child.stdin?.on("error", () => {}).end(options.input ?? "");
+    this.child.stdin?.on("error", () => {});
+    if (options.input !== null) this.child.stdin?.end(options.input ?? "");
     this.result = new Promise((resolve, reject) => {
       this.child.on("error", reject);
       this.child.on("close", (code, signal) => resolve({ code, signal, stdout: this.stdout, stderr: this.stderr }));
@@ -57,8 +59,22 @@ export class Running {
     return this.child.pid ?? 0;
   }
 
+  /** Types each text once its pattern has appeared behind the one before. */
+  async converse(dialogue: readonly (readonly [pattern: RegExp, text: string])[]): Promise<Result> {
+    let seen = 0;
+    for (const [pattern, text] of dialogue) {
+      const find = () => pattern.exec(this.stdout.slice(seen)) ?? false;
+      const match = await until(`${pattern} on the terminal`, find).catch((error: unknown) => {
+        throw new Error(`${String(error)}; there is ${JSON.stringify(this.stdout.slice(seen))}`);
+      });
+      seen += match.index + match[0].length;
+      this.child.stdin?.write(text);
+    }
+    return await this.result;
+  }
+
   async said(pattern: RegExp): Promise<void> {
-    await until(`output ${pattern}`, () => pattern.test(this.stdout), 10_000).catch((error: unknown) => {
+    await until(`output ${pattern}`, () => pattern.test(this.stdout)).catch((error: unknown) => {
       throw new Error(`${String(error)}\nstdout: ${this.stdout}\nstderr: ${this.stderr}`);
     });
   }
