@@ -117,6 +117,7 @@ export const trappedNumbers: Readonly<Record<StrictlyTrapped | TrappedSyscall, n
   mlockall: 151,
   munlockall: 152,
   setrlimit: 160,
+  chroot: 161,
   sync: 162,
   setxattr: 188,
   lsetxattr: 189,

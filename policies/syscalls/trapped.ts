@@ -12,7 +12,7 @@ export type TrappedSyscall = (typeof trappedSyscalls)[number];
 
 /** Those that trap under `strict` and that the kernel goes on with, with nothing to be looked at but what the sentry remembers of the caller. */
 export const strictlyContinued = [
-  "capget", "capset", "chdir", "execve", "execveat", "getcpu", "getgroups", "getitimer", "getpgid", "getpgrp", "getpriority", "getresgid", "getresuid", "getrlimit", "getrusage",
+  "capget", "capset", "chdir", "chroot", "execve", "execveat", "getcpu", "getgroups", "getitimer", "getpgid", "getpgrp", "getpriority", "getresgid", "getresuid", "getrlimit", "getrusage",
   "getsid", "ioprio_get", "ioprio_set", "mincore", "mlock", "mlock2", "mlockall", "msgctl", "msgget", "msgrcv", "msgsnd", "munlock", "munlockall", "personality", "pidfd_open", "pkey_alloc", "pkey_free", "pkey_mprotect", "prlimit64", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "sched_get_priority_max", "sched_get_priority_min", "sched_getparam", "sched_getscheduler",
   "sched_rr_get_interval", "sched_setaffinity", "sched_setparam", "sched_setscheduler", "seccomp", "semctl", "semget", "semop", "semtimedop", "setfsgid", "setfsuid", "setgid", "setgroups", "setpgid", "setpriority", "setregid",
   "setresgid", "setresuid", "setreuid", "setrlimit", "setsid", "setuid", "shmat", "shmctl", "shmdt", "shmget", "timer_create", "timer_delete", "timer_getoverrun", "timer_gettime", "timer_settime", "times", "tkill",

@@ -14,6 +14,7 @@ import { memfd_create } from "./calls/memfd.ts";
 import { poll, ppoll, pselect6, select } from "./calls/poll.ts";
 import { signalfd, signalfd4 } from "./calls/signalfd.ts";
 import { timerfd_create, timerfd_gettime, timerfd_settime } from "./calls/timerfd.ts";
+import { chroot } from "./calls/chroot.ts";
 import * as connections from "./calls/connect.ts";
 import { socket, socketpair } from "./calls/socket.ts";
 import { recvfrom, recvmmsg, recvmsg } from "./calls/receive.ts";
@@ -57,4 +58,4 @@ const becomeAndGoOn: Handler = (call, strict) => {
 
 const continued = strictlyContinued.map((name) => [name, IDENTITY.has(name) ? becomeAndGoOn : goOn] as const);
 
-export const strictHandlers: Readonly<Record<string, Handler>> = { ...Object.fromEntries(continued), ...answered, execveat, prlimit64, setrlimit };
+export const strictHandlers: Readonly<Record<string, Handler>> = { ...Object.fromEntries(continued), ...answered, chroot, execveat, prlimit64, setrlimit };

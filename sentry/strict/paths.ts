@@ -58,6 +58,8 @@ export class Name {
     strict.callers.task(call);
     if (this.file !== undefined) return this.file instanceof HostFile ? this.file.desk : undefined;
     if (this.path === EMPTY_PATH) return strict.volumes.of(this.dir);
+    // A desk's root is the guest's first.
+    if (strict.namespaces.roots.isElsewhere) return undefined;
     if (this.dir === AT_FDCWD) return strict.volumes.at(this.text);
     const length = this.dir === strict.procfs.fd.number ? strict.procfs.directoryOf(call, base) : strict.procfs.nameOf({ fd: { number: this.dir } }, base);
     return length < 0 ? undefined : strict.volumes.at(`${textOf(base, length)}/${this.#ownText}`);
@@ -133,7 +135,7 @@ export class Name {
     this.path = this.#block.address + ROOM;
     // The first bytes that matter: `/p` and `/d`.
     const second = this.#block.bytes[ROOM + 1];
-    if (second !== 0x70 && second !== 0x64 && second !== SLASH && second !== 0x2e) return 0;
+    if (second !== 0x70 && second !== 0x64 && second !== SLASH && second !== 0x2e || !strict.namespaces.roots.hasProc) return 0;
     return this.#ownFiles(call, strict, length);
   }
 

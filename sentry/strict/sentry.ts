@@ -83,6 +83,7 @@ export class StrictSentry implements Platform, Strict {
   /** What the kernel refuses us where we had not thought of it, it refuses the caller: a guest that has found such a place is not to end the sandbox by it. */
   #handle(handler: Handler, call: Trapped): number {
     try {
+      this.namespaces.roots.follow(call.pid);
       return handler(call, this);
     } catch (error) {
       if (error === SENT) return this.waiting.waitForHeld(call, this.#errands.end(true));

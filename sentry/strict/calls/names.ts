@@ -3,6 +3,7 @@ import { EBADF, EINVAL, ENOENT, ERANGE } from "../../../linux/abi/errno.ts";
 import { AT_EACCESS, AT_EMPTY_PATH, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW } from "../../../linux/abi/fcntl.ts";
 import { permanentBlock } from "../../../linux/memory.unsafe.ts";
 import * as kernel from "../../../linux/on-behalf.ts";
+import { CONTINUE } from "../../platform/platform.ts";
 import { HostFile } from "../objects/files.ts";
 import { isBeyondLimit, tooLarge } from "./rlimit.ts";
 import { buffer, copyIn, copyOut, copyString, peekString, small } from "../memory.ts";
@@ -109,7 +110,9 @@ function readLink(call: Trapped, strict: Strict, at: At, path: number): number {
 export const readlink: Handler = (call, strict) => readLink(call, strict, undefined, 0);
 export const readlinkat: Handler = (call, strict) => readLink(call, strict, 0, 1);
 
+/** One outside of the caller's root has no name that the sentry could tell from one inside. */
 export const getcwd: Handler = (call, strict) => {
+  if (strict.namespaces.roots.isElsewhere) return CONTINUE;
   const size = call.arg(1);
   const length = strict.procfs.directoryOf(call, buffer);
   if (length < 0) return length;

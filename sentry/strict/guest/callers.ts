@@ -7,7 +7,9 @@ import { ANSWERED, type Trapped } from "../trapped.ts";
 import type { Namespaces } from "./namespaces.ts";
 
 /** CAP_*. */
-const CAP = { setgid: 6, setuid: 7, sysAdmin: 21 } as const;
+const CAP = { setgid: 6, setuid: 7, sysChroot: 18, sysAdmin: 21 } as const;
+
+const can = (task: Task | undefined, capability: number): boolean => ((task?.identity.capabilities ?? 0n) & (1n << BigInt(capability))) !== 0n;
 
 export class Callers {
   readonly #namespaces: Namespaces;
@@ -68,6 +70,11 @@ export class Callers {
     return this.#tasks.pendingSignals(this.#current);
   }
 
+  /** Source: chroot(2). */
+  mayChangeRoot(call: Trapped): boolean {
+    return can(this.task(call), CAP.sysChroot);
+  }
+
   /** Who the caller is to those who get messages of it: its process. */
   credentials(call: Trapped): Credentials {
     const task = this.task(call);
@@ -78,8 +85,8 @@ export class Callers {
   /** Whether the caller may say that it is that one. @returns 0 or -EPERM. Source: Linux net/core/scm.c, scm_check_creds. */
   mayClaim(call: Trapped, claimed: Credentials): number {
     const own = this.credentials(call);
-    const can = (capability: number) => ((this.task(call)?.identity.capabilities ?? 0n) & (1n << BigInt(capability))) !== 0n;
-    const isOwn = (claimed.pid === own.pid || can(CAP.sysAdmin)) && (claimed.uid === own.uid || can(CAP.setuid)) && (claimed.gid === own.gid || can(CAP.setgid));
+    const task = this.task(call);
+    const isOwn = (claimed.pid === own.pid || can(task, CAP.sysAdmin)) && (claimed.uid === own.uid || can(task, CAP.setuid)) && (claimed.gid === own.gid || can(task, CAP.setgid));
     return isOwn ? 0 : -EPERM;
   }
 

@@ -6,11 +6,11 @@ import { Fd } from "../../../linux/fd.ts";
 import { open, openAt, read } from "../../../linux/file.ts";
 import { CLONE_NEW, setNamespace } from "../../../linux/namespace.ts";
 import * as kernel from "../../../linux/on-behalf.ts";
-import { changeDirectoryTo, changeRoot } from "../../../linux/process.ts";
 import type { Acting } from "../tasks/acting.ts";
 import type { GuestTasks } from "../tasks/tasks.ts";
 import type { Errands } from "../volumes/errands.ts";
 import type { Volumes } from "../volumes/volumes.ts";
+import { Roots } from "./roots.ts";
 
 /** Where the guest's network namespace is: its own, which it has made, or one that the sentry is in already, as the guest is. */
 export type Network = "guest's own" | "joined";
@@ -26,6 +26,7 @@ export interface NamespacesOptions {
 }
 
 export class Namespaces {
+  readonly roots: Roots;
   readonly #options: NamespacesOptions;
   #hasEntered = false;
   #ownRoot: Fd | undefined;
@@ -33,6 +34,7 @@ export class Namespaces {
 
   constructor(options: NamespacesOptions) {
     this.#options = options;
+    this.roots = new Roots(options.proc, () => options.acting.asSentry());
   }
 
   get hasEntered(): boolean {
@@ -59,10 +61,8 @@ export class Namespaces {
       this.#ownRoot = own;
     }
     acting.asSentry();
-    using root = openAt(proc, `${task}/root`, O_PATH | O_DIRECTORY);
     if (!volumes.isEmpty) this.#sendDesks(task, isFirst);
-    changeRoot(root);
-    changeDirectoryTo(proc);
+    this.roots.enter(task);
     this.#hasEntered = true;
     using offsets = openAt(proc, `${task}/timens_offsets`, 0);
     this.#offsets = Buffer.from(read(offsets, 256)).toString("latin1");
@@ -86,7 +86,7 @@ export class Namespaces {
     const { proc, acting, errands } = this.#options;
     acting.asSentry();
     for (const desk of errands.desks) desk.enter(this.#ownRoot.number, proc, undefined);
-    changeRoot(this.#ownRoot);
+    this.roots.leave(this.#ownRoot);
     this.#hasEntered = false;
   }
 

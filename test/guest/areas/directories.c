@@ -59,6 +59,50 @@ static int confined(void) {
   return setgid(1) | setuid(1) | (chroot("/root") == 0);
 }
 
+static int holds(const char *path, char wanted) {
+  char found = 0;
+  int fd = open(path, O_RDONLY);
+  if (fd < 0 || read(fd, &found, 1) != 1) found = 0;
+  close(fd);
+  return found == wanted;
+}
+
+static void put(const char *path, char content) {
+  int fd = open(path, O_CREAT | O_WRONLY | O_TRUNC, 0644);
+  TELL(path, write(fd, &content, 1));
+  close(fd);
+}
+
+/* A name, one through an absolute link, one of /proc, by turns from two roots. */
+static int in_turns(int from, int to, char content, int first) {
+  int right = 0;
+  char turn;
+  for (int i = 0; i < 20; i++) {
+    if (i > 0 || !first) read(from, &turn, 1);
+    right += holds("/root/name", content) + holds("/root/link", content) + holds("/../root/../root/name", content) + (access("/proc/self/only", F_OK) == 0);
+    write(to, "x", 1);
+  }
+  return right;
+}
+
+static void two_roots(void) {
+  int there[2], back[2];
+  put("/root/name", 'o');
+  TELL("link", symlink("/root/name", "/root/link"));
+  TELL("jail", mkdir("/root/other", 0755) | mkdir("/root/other/root", 0755) | mkdir("/root/other/proc", 0755) | mkdir("/root/other/proc/self", 0755));
+  put("/root/other/root/name", 'i');
+  put("/root/other/proc/self/only", 'p');
+  TELL("link", symlink("/root/name", "/root/other/root/link"));
+  if (pipe(there) < 0 || pipe(back) < 0) return;
+  fflush(stdout);
+  pid_t pid = fork();
+  if (pid == 0) _exit(chroot("/root/other") < 0 || chdir("/") < 0 ? 1 : in_turns(there[0], back[1], 'i', 0));
+  VALUE("from the old root", "%d", in_turns(back[0], there[1], 'o', 1));
+  VALUE("from the new", "%d", ended(pid));
+  VALUE("a child's root leads", "%d", holds("/root/other/root/link", 'o'));
+  TELL("cleaned", unlink("/root/link") | unlink("/root/name"));
+}
+
 static int how(const char *path, uint64_t resolve) {
   struct open_how how = {.flags = O_RDONLY, .resolve = resolve};
   return (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
@@ -143,6 +187,7 @@ int main(void) {
   moves("/volume");
   many("/volume");
   VALUE("jail", "%d", inside(confined));
+  two_roots();
   links();
   systems();
   return 0;
