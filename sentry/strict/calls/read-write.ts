@@ -1,7 +1,8 @@
-/** read(2), write(2) and their kin: data between guest memory and a description, by way of the sentry's. */
+/** read(2), write(2) and their kin, lseek(2): data between guest memory and a description, by way of the sentry's. */
 import { EAGAIN, EBADF, EINVAL, EOPNOTSUPP, EPIPE } from "../../../linux/abi/errno.ts";
 import { O_ACCMODE, O_PATH, O_RDONLY, O_WRONLY } from "../../../linux/abi/fcntl.ts";
 import { POLLIN, POLLOUT } from "../../../linux/abi/poll.ts";
+import * as kernel from "../../../linux/on-behalf.ts";
 import { HERE, type Description } from "../objects/description.ts";
 import { HostFile, HostStream } from "../objects/files.ts";
 import { roomIn, tooLarge } from "./rlimit.ts";
@@ -17,7 +18,7 @@ import { readSignals } from "./signalfd.ts";
 import { Socket } from "../sockets/socket.ts";
 import type { Handler, Strict } from "../strict.ts";
 import * as terminals from "./terminals.ts";
-import type { Trapped } from "../trapped.ts";
+import { ANSWERED, type Trapped } from "../trapped.ts";
 
 const ESPIPE = 29;
 
@@ -164,3 +165,16 @@ function withFlags(call: Trapped, strict: Strict, move: typeof readInto): number
 
 export const preadv2: Handler = (call, strict) => withFlags(call, strict, readInto);
 export const pwritev2: Handler = (call, strict) => withFlags(call, strict, writeFrom);
+
+const LAST_ERRNO = 4095;
+
+export const lseek: Handler = (call, strict) => {
+  const file = strict.descriptors.file(call, call.int(0));
+  if (file === undefined) return -EBADF;
+  // Devices as /dev/null have positions; of terminals and pipes the kernel says that they have none.
+  if (!(file instanceof HostFile)) return -ESPIPE;
+  const result = kernel.seek(file.fd.number, call.wide(1), call.int(2));
+  if (typeof result === "number" && result >= -LAST_ERRNO) return result;
+  call.answerWide(BigInt(result));
+  return ANSWERED;
+};
