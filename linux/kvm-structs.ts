@@ -117,6 +117,14 @@ export function encodeMsrs(msrs: readonly Msr[]): Uint8Array {
   return new Uint8Array(view.buffer);
 }
 
+/** struct kvm_msrs with the entries from number `first` on. @returns nothing where there is none */
+export function msrsFrom(msrs: Uint8Array, first: number): Uint8Array {
+  const rest = msrs.slice(first * MSR_ENTRY_SIZE);
+  if (rest.length <= 8) return new Uint8Array(0);
+  new DataView(rest.buffer).setBigUint64(0, BigInt((rest.length - 8) / MSR_ENTRY_SIZE), true);
+  return rest;
+}
+
 /** The first `count` entries. */
 export function decodeMsrs(view: DataView, count: number): Msr[] {
   return Array.from({ length: count }, (_, i) => [

@@ -41,8 +41,13 @@ export function setCpuid(vcpu: FdLike, entries: readonly CpuidEntry[]): void {
 
 /** @returns how many were set, from the first on: KVM stops at one that it refuses. */
 export function setMsrs(vcpu: FdLike, msrs: readonly Msr[]): number {
+  return setMsrStruct(vcpu, encodeMsrs(msrs));
+}
+
+/** The same for a struct kvm_msrs. */
+export function setMsrStruct(vcpu: FdLike, msrs: Uint8Array): number {
   using s = scratch();
-  return check(retrying(SYS.ioctl, fdNumber(vcpu), kvm.KVM_SET_MSRS, s.copy(encodeMsrs(msrs))), "KVM_SET_MSRS");
+  return check(retrying(SYS.ioctl, fdNumber(vcpu), kvm.KVM_SET_MSRS, s.copy(msrs)), "KVM_SET_MSRS");
 }
 
 /** Those of `indices` that there are, up to the first that there is not. */

@@ -56,7 +56,7 @@ export interface MachineConfig {
 }
 
 export interface MachineState {
-  readonly vcpus: readonly { readonly state: VcpuState; readonly msrs: readonly (readonly [index: number, value: string])[] }[];
+  readonly vcpus: readonly { readonly state: VcpuState; readonly msrs: Uint8Array }[];
   readonly vm: VmState;
   readonly serial: readonly number[];
   readonly devices: readonly { readonly name: string; readonly state: TransportState }[];
@@ -183,7 +183,7 @@ export class Machine {
   saveState(): MachineState {
     const indices = msrIndices(this.vm.kvm);
     return {
-      vcpus: this.#vcpus.map(({ handle }) => ({ state: saveVcpuState(handle.fd), msrs: saveMsrs(handle.fd, indices).map(([index, value]) => [index, String(value)] as const) })),
+      vcpus: this.#vcpus.map(({ handle }) => ({ state: saveVcpuState(handle.fd), msrs: saveMsrs(handle.fd, indices) })),
       vm: saveVmState(this.vm.fd),
       serial: Array.from(this.#serial),
       devices: this.#transports.map((transport) => ({ name: transport.device.name, state: transport.save() })),
@@ -203,7 +203,7 @@ export class Machine {
       const saved = state.vcpus[i];
       if (saved === undefined) continue;
       restoreVcpuState(handle.fd, saved.state);
-      restoreMsrs(handle.fd, saved.msrs.map(([index, value]) => [index, BigInt(value)] as const));
+      restoreMsrs(handle.fd, saved.msrs);
     }
     this.#serial.set(state.serial);
     for (const [i, transport] of this.#transports.entries()) {

@@ -1,3 +1,5 @@
+import { now as passed } from "../threads/now.ts";
+
 /** A token bucket: `perSecond` on the average, `burst` at once. */
 export class RateLimit {
   readonly #perSecond: number;
@@ -7,7 +9,7 @@ export class RateLimit {
   #at: number;
 
   /** @param now milliseconds. */
-  constructor(perSecond: number, burst: number = perSecond, now: () => number = () => performance.now()) {
+  constructor(perSecond: number, burst: number = perSecond, now: () => number = passed) {
     this.#perSecond = perSecond;
     this.#burst = burst;
     this.#now = now;

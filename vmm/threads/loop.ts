@@ -3,6 +3,7 @@
  * nor promise the order in which things happen.
  */
 import { SlotSet } from "../../linux/slot-set.ts";
+import { now } from "./now.ts";
 
 /** As many as a VMM in its jail can have (jail/enter.ts). */
 const MAX_DESCRIPTORS = 2048;
@@ -50,7 +51,7 @@ export class Loop {
 
   /** Runs `action` once, in `milliseconds` or a little later. */
   after(milliseconds: number, action: () => void): void {
-    this.#timers.push({ due: performance.now() + milliseconds, action });
+    this.#timers.push({ due: now() + milliseconds, action });
     this.#timers.sort((a, b) => a.due - b.due);
   }
 
@@ -62,7 +63,7 @@ export class Loop {
   /** One turn: waits at most `limitMs` for something, and handles what there is. */
   turn(limitMs = Infinity): void {
     const timer = this.#timers[0];
-    const untilTimer = timer === undefined ? Infinity : Math.max(0, timer.due - performance.now());
+    const untilTimer = timer === undefined ? Infinity : Math.max(0, timer.due - now());
     if (this.#set.wait(this.#deferred.length > 0 ? 0 : Math.min(limitMs, untilTimer)) > 0) this.#handleReady();
     this.#runTimers();
     const deferred = this.#deferred;
@@ -87,7 +88,8 @@ export class Loop {
   }
 
   #runTimers(): void {
-    const now = performance.now();
-    while (this.#timers[0] !== undefined && this.#timers[0].due <= now) this.#timers.shift()?.action();
+    if (this.#timers.length === 0) return;
+    const time = now();
+    while (this.#timers[0] !== undefined && this.#timers[0].due <= time) this.#timers.shift()?.action();
   }
 }

@@ -56,7 +56,7 @@ test.for([
   ["a bit of the state", 4100, "the snapshot is damaged: its checksum is wrong"],
   ["a bit of the checksum", 41, "the snapshot is damaged: its checksum is wrong"],
   ["a bit of the magic", 0, "the file is no snapshot, or one that was not finished"],
-  ["a bit of the version", 8, /^a snapshot of format \d+; this program reads 2$/],
+  ["a bit of the version", 8, /^a snapshot of format \d+; this program reads 3$/],
   ["the length of the state", 15, /^a snapshot with \d+ bytes of state$/],
 ] as const)("%s is noticed", ([name, offset, message]) => {
   const path = saved(name.replaceAll(" ", "-"));
