@@ -7,7 +7,7 @@ import { cgroupsOf, hostState, ignoreGone, nothingLeft, processesOf, type HostSt
 import { parseProbe, type Probe } from "./probe.ts";
 import { Call, type CallOptions, type ExitStatus, type Result } from "./runtime.ts";
 import type { Process, Spec } from "./spec.ts";
-import { until } from "./until.ts";
+import { SLOWNESS, until } from "./until.ts";
 
 export type ContainerState = {
   ociVersion: string;
@@ -186,7 +186,7 @@ export class Container {
   async exitStatus(): Promise<ExitStatus> {
     const pid = this.pid;
     const late = new Promise<never>((_resolve, reject) => {
-      setTimeout(() => reject(new Error(`the container's process ${pid} has not ended`)), 15_000).unref();
+      setTimeout(() => reject(new Error(`the container's process ${pid} has not ended`)), 15_000 * SLOWNESS).unref();
     });
     const status = (await Promise.race([this.#created().orphans, late])).get(pid);
     if (status === undefined) throw new Error(`process ${pid} did not become a child of the caller of create`);

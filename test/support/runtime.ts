@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { guestProgram } from "./guest.ts";
 import { uniqueId, workDir } from "./paths.ts";
+import { SLOWNESS } from "./until.ts";
 
 export type ExitStatus = { readonly code: number | null; readonly signal: number | null };
 
@@ -17,7 +18,7 @@ export type CallOptions = {
   readonly extraFds?: readonly number[];
   /** Directory for the output files. */
   readonly dir?: string;
-  /** Milliseconds until the runtime is killed; default 45 s. */
+  /** Milliseconds until the runtime is killed, times `SLOWNESS`; default 45 s. */
   readonly timeout?: number;
 };
 
@@ -52,7 +53,7 @@ export class Call {
     this.stdin = child.stdin;
     const report = followReport(child, reportFd);
     this.pid = report.pid;
-    this.ended = withDeadline(report.main, this, command, options.timeout ?? 45_000);
+    this.ended = withDeadline(report.main, this, command, (options.timeout ?? 45_000) * SLOWNESS);
     this.orphans = report.orphans;
     for (const promise of [this.pid, this.ended, this.orphans]) promise.catch(() => {});
   }

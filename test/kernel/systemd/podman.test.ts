@@ -11,7 +11,7 @@ const name = `lane-${process.pid}`;
 let bundle: Bundle;
 
 function podman(...args: string[]): string {
-  const { status, stdout, stderr } = spawnSync("podman", ["--cgroup-manager", "systemd", "--runtime", join(projectRoot, "bin/tssandbox"), "--runtime-flag", "mode=namespace", ...args], { encoding: "utf8", timeout: 100_000 });
+  const { status, stdout, stderr } = spawnSync("podman", ["--cgroup-manager", "systemd", "--runtime", join(projectRoot, "bin/tssandbox"), "--runtime-flag", "mode=namespace", ...args], { encoding: "utf8", timeout: 280_000 });
   expect(status, `podman ${args.join(" ")}: ${stdout}${stderr}`).toBe(0);
   return stdout.trim();
 }

@@ -5,9 +5,12 @@ import { tmpdir } from "node:os";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { poll } from "../../../linux/poll.ts";
 import { createCgroup, openCgroup, planCgroup, readHost, statsJson, type Cgroup, type CgroupPlan } from "../../../runtime/cgroups/index.ts";
+import type { LinuxResources } from "../../../runtime/spec/config-resources.ts";
 
 const host = readHost();
 const sigkill = 9;
+/** For what a process that was just started comes to: the machine is emulated, and may be busy. */
+const PATIENCE = { timeout: 60_000 };
 const megabyte = 1 << 20;
 
 let plan: CgroupPlan;
@@ -23,6 +26,25 @@ function start(command: string, ...args: string[]): number {
   const child = spawn(command, args, { stdio: "ignore" });
   children.push(child);
   return child.pid as number;
+}
+
+/**
+ * By effective ids, which is what permissions go by (credentials(7)). Not in a Node of its own: that compiles WebAssembly to strip types, and frees its first tier's code
+ * when the second is there; in an emulated machine 1 in 30 was then found to run code that was freed already, and V8 ended it (Runtime_WasmTriggerTierUp: "Check failed:
+ * it->second.Size() > offset"). The processor's emulation seems to miss a jump that another processor has changed.
+ */
+function createdByNobody(cgroupsPath: string | undefined, resources: LinuxResources): Cgroup {
+  process.setegid?.(65534);
+  process.seteuid?.(65534);
+  try {
+    const created = createCgroup(planCgroup({ cgroupsPath, id: "box", systemd: false, rootless: true }), resources);
+    created.addProcess(process.pid);
+    created.set(resources);
+    return created;
+  } finally {
+    process.seteuid?.(0);
+    process.setegid?.(0);
+  }
 }
 
 const newPlan = (): CgroupPlan => planCgroup({ cgroupsPath: `/tssandbox-test-${process.pid}/case-${counter++}`, id: "unused", systemd: false, rootless: false });
@@ -85,10 +107,10 @@ describe("cgroup v2 alone", () => {
     expect(read("cpu.idle")).toBe("1");
   });
 
-  it("checks the usage before an update if told to", () => {
+  it("checks the usage before an update if told to", async () => {
     cgroup.create({});
     cgroup.addProcess(start("sh", "-c", "x=$(head -c 4m /dev/zero | tr '\\0' a); sleep 60"));
-    spawnSync("sleep", ["1"]);
+    await vi.waitFor(() => expect(Number(read("memory.current"))).toBeGreaterThan(megabyte), PATIENCE);
     expect(() => cgroup.update({ memory: { limit: 4096, checkBeforeUpdate: true } })).toThrow(/^linux.resources.memory.limit: 4096 is not above the current usage \d+$/);
     expect(read("memory.max")).toBe("max");
   });
@@ -99,14 +121,14 @@ describe("cgroup v2 alone", () => {
     expect(() => cgroup.set({ unified: { "memory.nonsense": "1" } })).toThrow(/memory.nonsense/);
   });
 
-  it("counts what the processes use", () => {
+  it("counts what the processes use", async () => {
     cgroup.create({});
     cgroup.set({ pids: { limit: 5 }, memory: { limit: 64 * megabyte } });
     cgroup.addProcess(start("sh", "-c", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; sleep 60"));
-    spawnSync("sleep", ["2"]);
-    const stats = JSON.parse(statsJson(cgroup.stats())) as ReturnType<Cgroup["stats"]>;
+    const now = () => JSON.parse(statsJson(cgroup.stats())) as ReturnType<Cgroup["stats"]>;
+    await vi.waitFor(() => expect(now().cpu.usage.total).toBeGreaterThan(1_000_000), PATIENCE);
+    const stats = now();
     expect(stats.pids).toMatchObject({ limit: 5 });
-    expect(stats.cpu.usage.total).toBeGreaterThan(1_000_000);
     expect(stats.memory.usage).toMatchObject({ limit: 64 * megabyte });
     expect(stats.memory.usage?.usage).toBeGreaterThan(0);
     expect(stats.memory.raw).toHaveProperty("anon");
@@ -123,7 +145,7 @@ describe("cgroup v2 alone", () => {
     expect(poll([source.request], 0)).toEqual([0]);
     const { status } = spawnSync("sh", ["-c", `echo $$ > ${path}/cgroup.procs; head -c 50m /dev/zero | tail`], { stdio: "ignore" });
     expect(status).toBe(128 + sigkill);
-    expect(poll([source.request], 1000)).not.toEqual([0]);
+    expect(poll([source.request], 30_000)).not.toEqual([0]);
     expect(source.take()).toBe("oom");
     expect(source.take()).toBe("none");
     cgroup.destroy();
@@ -138,7 +160,7 @@ describe("cgroup v2 alone", () => {
       cgroup.addProcess(start("sh", "-c", `while [ ! -e ${gate} ]; do sleep 0.02; done; f() { while [ -e ${gate} ]; do (sleep 0.01 & (f) &) 2>/dev/null; done; }; f; sleep 60`));
       expect(read("pids.max")).toBe("40");
       writeFileSync(gate, "");
-      await vi.waitFor(() => expect(read("pids.events"), "it never forked up to its limit").toMatch(/^max [1-9]/), { timeout: 30_000 });
+      await vi.waitFor(() => expect(read("pids.events"), "it never forked up to its limit").toMatch(/^max [1-9]/), PATIENCE);
       if (frozen) cgroup.freeze();
       cgroup.kill(sigkill);
       expect(cgroup.pids()).toEqual([]);
@@ -179,25 +201,9 @@ describe("cgroup v2 alone", () => {
   });
 
   it("runs without a cgroup for a user who may not make one and asks for no limit", () => {
-    const module = JSON.stringify(new URL("../../../runtime/cgroups/index.ts", import.meta.url).href);
-    const script = `
-      import { createCgroup, planCgroup } from ${module};
-      process.setgid(65534); process.setuid(65534);
-      const plan = planCgroup({ cgroupsPath: process.argv[1] || undefined, id: "box", systemd: false, rootless: true });
-      const resources = JSON.parse(process.argv[2]);
-      try {
-        const cgroup = createCgroup(plan, resources);
-        cgroup.addProcess(process.pid);
-        cgroup.set(resources);
-        console.log("paths", JSON.stringify(cgroup.paths));
-      } catch (error) { console.log(error.message); }`;
-    const run = (cgroupsPath: string, resources: object): string => {
-      const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script, cgroupsPath, JSON.stringify(resources)]);
-      return `${stdout}${stderr}`;
-    };
-    expect(run("", {})).toBe("paths {}\n");
-    expect(run("", { pids: { limit: 5 } })).toMatch(/^linux.resources: limits were asked for, and this user may not make a cgroup \(/);
-    expect(run("/named", {})).toMatch(/^cgroup: mkdir .*EACCES/);
+    expect(createdByNobody(undefined, {}).paths).toEqual({});
+    expect(() => createdByNobody(undefined, { pids: { limit: 5 } })).toThrow(/^linux.resources: limits were asked for, and this user may not make a cgroup \(/);
+    expect(() => createdByNobody("/named", {})).toThrow(/^cgroup: mkdir .*EACCES/);
   });
 
   it("is removed by its plan alone, whatever the runtime that made it came to", () => {
