@@ -27,4 +27,4 @@ const skips = {
 };
 
 await using machine = await bootMachine();
-await describeInside(machine, { files: [...files, ...contract].sort(), skips, seconds: 800 });
+await describeInside(machine, { files: [...files, ...contract].sort(), skips, seconds: 1800 });

@@ -39,7 +39,7 @@ const BOOT_MODULES = ["virtio_pci", "virtio_blk", "virtio_console"];
 const ROOT_MEGABYTES = 4096;
 
 /** Longest that building the images may take, in seconds. */
-const BUILD_SECONDS = 300;
+const BUILD_SECONDS = 1200;
 
 export interface Images {
   readonly kernel: string;

@@ -46,7 +46,7 @@ export interface Verdict {
 const REPORT = "/run/vitest.json";
 
 /** An emulated CPU is some ten times slower: what a test allows itself outside is not enough inside. */
-const TEST_SECONDS = 120;
+const TEST_SECONDS = 300;
 
 /** Runs the files in the machine, then declares one test for each inner test. Called while tests are collected. */
 export async function describeInside(machine: Machine, run: InnerRun): Promise<void> {

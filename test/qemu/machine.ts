@@ -33,12 +33,12 @@ export interface MachineOptions {
   readonly cpu?: string;
   /** The machine's clock counts instructions, a nanosecond each, and skips idle time: times do not depend on who else works on the host. It has one processor then. */
   readonly countsInstructions?: boolean;
-  /** Longest that booting may take, in seconds. Default 120: it takes about 10, and the machine may be busy. */
+  /** Longest that booting may take, in seconds. Default 300: it takes about 10, and the machine may be busy. */
   readonly bootSeconds?: number;
 }
 
 export interface CommandOptions {
-  /** Longest that the command may run, in seconds; then it ends with status 124. Default 60. */
+  /** Longest that the command may run, in seconds; then it ends with status 124. Default 300. */
   readonly seconds?: number;
   /** Environment variables on top of the agent's. */
   readonly env?: Readonly<Record<string, string>>;
@@ -65,9 +65,9 @@ export interface Machine extends AsyncDisposable {
 }
 
 /** Longest that QEMU itself may take to connect, in seconds: it does so before the guest runs. */
-const START_SECONDS = 60;
+const START_SECONDS = 120;
 /** How much longer than its command the machine may take to answer, in seconds. */
-const ANSWER_GRACE_SECONDS = 30;
+const ANSWER_GRACE_SECONDS = 120;
 /** A panic of the kernel takes about 60 lines. */
 const CONSOLE_TAIL_LINES = 100;
 
@@ -82,7 +82,7 @@ export async function bootMachine(options: MachineOptions = {}): Promise<Machine
   const folder = await mkdtemp(join(tmpdir(), "tssandbox-qemu-"));
   try {
     const repository = await packRepository(folder);
-    return await QemuMachine.start(folder, qemuArguments(images, repository, folder, options), options.bootSeconds ?? 120);
+    return await QemuMachine.start(folder, qemuArguments(images, repository, folder, options), options.bootSeconds ?? 300);
   } catch (error) {
     await rm(folder, { recursive: true, force: true });
     throw error;
@@ -187,7 +187,7 @@ class QemuMachine implements Machine {
   }
 
   runScript(script: string, options: CommandOptions = {}): Promise<CommandResult> {
-    const answer = this.#last.then(() => this.#ask(script, options.seconds ?? 60));
+    const answer = this.#last.then(() => this.#ask(script, options.seconds ?? 300));
     this.#last = answer.catch(() => undefined);
     return answer;
   }

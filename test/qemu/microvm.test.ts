@@ -8,7 +8,7 @@ type Values = Readonly<Record<string, number>>;
 let results: Readonly<Record<string, readonly Values[]>> = {};
 
 beforeAll(async () => {
-  const { stdout, stderr, status } = await measureMicrovms(["--rounds", "0", "--device-rounds", "0"], { countsInstructions: true, bootSeconds: 300 });
+  const { stdout, stderr, status } = await measureMicrovms(["--rounds", "0", "--device-rounds", "0"], { countsInstructions: true, bootSeconds: 600 });
   if (status !== 0) throw new Error(`the bench ended with ${status}:\n${stderr}`);
   results = JSON.parse(stdout) as typeof results;
   for (const [what, rounds] of Object.entries(results)) process.stdout.write(`${what}: ${JSON.stringify(rounds[0])}\n`);

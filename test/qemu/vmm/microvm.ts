@@ -12,7 +12,7 @@ import { REPOSITORY } from "../images.ts";
 const FOLDER = join(REPOSITORY, "dist/microvm");
 const PROGRAMS = ["/usr/bin/qemu-system-x86_64", "/usr/lib/qemu/virtiofsd"];
 const FIRMWARE = ["/usr/share/seabios/bios-microvm.bin", "/usr/share/qemu/bios-microvm.bin", "/usr/share/qemu/linuxboot_dma.bin", "/usr/share/qemu/pvh.bin"];
-const SECONDS = 1200;
+const SECONDS = 1500;
 
 /** The machine has neither QEMU nor a compiler. */
 async function fillFolder(): Promise<void> {
@@ -47,7 +47,7 @@ export async function measureMicrovms(args: readonly string[], machineOptions: M
 
 if (import.meta.main) {
   const args = process.argv.slice(2);
-  const { stdout, stderr, status } = await measureMicrovms(args.filter((arg) => arg !== "--instructions"), { countsInstructions: args.includes("--instructions"), bootSeconds: 180 });
+  const { stdout, stderr, status } = await measureMicrovms(args.filter((arg) => arg !== "--instructions"), { countsInstructions: args.includes("--instructions"), bootSeconds: 600 });
   process.stderr.write(stderr);
   process.stdout.write(stdout);
   process.exitCode = status;
