@@ -32,7 +32,7 @@ export interface Answer {
   readonly output: string;
 }
 
-/** The bundle that ../vmm.test.ts makes. Stripping types in an emulated CPU takes seconds, and has crashed V8 there. */
+/** The bundle that ../vmm.test.ts makes. Stripping types in an emulated CPU takes seconds, and has crashed V8 there (test/kernel/v2/cgroups.test.ts). */
 const VMM_COMMAND = ["dist/vmm/tssandbox.cjs"];
 const KERNEL = "/boot/vmlinuz";
 const QUIET = "console=ttyS0 panic=-1 quiet loglevel=4 pci=off memhp_default_state=online memory_hotplug.online_policy=auto-movable";
@@ -64,7 +64,8 @@ export class Guest {
     this.#input = openSync(this.path("input"), constants.O_RDWR);
     this.process = spawn(process.execPath, [...VMM_NODE_FLAGS, ...VMM_COMMAND, this.path("config")], { stdio: ["ignore", "ignore", "pipe"] });
     this.process.stderr?.on("data", (data: Buffer) => (this.#stderr += data.toString()));
-    this.ended = once(this.process, "exit").then(([code]) => code as number);
+    // Not "exit": what it has written on standard error may come later.
+    this.ended = once(this.process, "close").then(([code]) => code as number);
   }
 
   path(name: string): string {
@@ -79,13 +80,14 @@ export class Guest {
     return readFileSync(this.path("serial"), "utf8");
   }
 
+  /** @param text a whole line, as a regular expression. */
   async waitFor(text: string, seconds: number): Promise<string> {
     const end = performance.now() + seconds * 1000;
     for (;;) {
       const output = readFileSync(this.path("output"), "utf8").slice(this.#seen);
-      const match = new RegExp(`^${text}\\r?$`, "m").exec(output);
+      const match = new RegExp(`^${text}\\r?\\n`, "m").exec(output);
       if (match !== null) {
-        this.#seen += match.index + match[0].length + 1;
+        this.#seen += match.index + match[0].length;
         return output.slice(0, match.index + match[0].length);
       }
       if (performance.now() > end || this.process.exitCode !== null) {
@@ -96,14 +98,14 @@ export class Guest {
   }
 
   ready(): Promise<string> {
-    return this.waitFor("READY", 60);
+    return this.waitFor("READY", 300);
   }
 
-  async run(command: string, seconds = 30): Promise<Answer> {
+  async run(command: string, seconds = 180): Promise<Answer> {
     if (this.#input === undefined) throw new Error("the guest's console is closed");
     writeSync(this.#input, `${command}\n`);
     const text = await this.waitFor("END \\d+", seconds);
-    const [, output = "", status = ""] = /^([^]*?)END (\d+)\r?$/.exec(text) ?? [];
+    const [, output = "", status = ""] = /^([^]*?)END (\d+)\r?\n$/.exec(text) ?? [];
     return { status: Number(status), output: output.replaceAll("\r", "") };
   }
 
@@ -111,9 +113,11 @@ export class Guest {
   async control(command: object): Promise<unknown> {
     const socket = connect(this.path("control"));
     socket.write(`${JSON.stringify(command)}\n`);
-    const [answer] = (await once(socket, "data")) as [Buffer];
-    socket.destroy();
-    return JSON.parse(answer.toString());
+    let answer = "";
+    // Until the line is whole. A machine that ends before that closes the socket: an error, not a wait without end.
+    for await (const data of socket) if ((answer += String(data)).endsWith("\n")) break;
+    if (answer === "") throw new Error("the machine has not answered");
+    return JSON.parse(answer);
   }
 
   async stop(): Promise<number> {
