@@ -51,16 +51,15 @@ function printed(container: Container): boolean {
   }
 }
 
-/** Until the container stops. An OOM kill is told when it happens. */
+/** Until the container stops. An OOM kill is told when it happens; one that came with the end, or while statistics were taken, after that. */
 function follow(container: Container, interval: number): void {
   using oom = oomEventsOf(container);
-  for (let next = Date.now() + interval; statusOf(container) !== "stopped"; ) {
-    poll(oom === undefined ? [] : [oom.request], Math.max(0, next - Date.now()));
+  for (let next = Date.now() + interval; ; ) {
+    const ended = statusOf(container) === "stopped";
+    if (!ended) poll(oom === undefined ? [] : [oom.request], Math.max(0, next - Date.now()));
     const news = oom?.take() ?? "none";
-    if (news === "gone") return;
     if (news === "oom") print(JSON.stringify({ type: "oom", id: container.record.id }));
-    if (Date.now() < next) continue;
-    if (statusOf(container) === "stopped" || !printed(container)) return;
-    next += interval;
+    if (ended || news === "gone") return;
+    if (Date.now() >= next && statusOf(container) !== "stopped" && printed(container)) next += interval;
   }
 }
