@@ -92,9 +92,10 @@ async function expectAlike(runc: Endings, sandbox: Endings, modules: string, lis
   expect(known.map((difference) => ({ ...difference, count: found.filter((each) => explains(each)(difference)).length }))).toEqual(known);
 }
 
-/** Many of these tests measure time, on a machine that has other work: what differs only once does not count. */
-async function stillDifferent(found: readonly Found[], modules: string, policy: Policy): Promise<Found[]> {
-  if (found.length === 0) return [];
+/** Many of these tests measure time, on a machine that has other work: what is the same once, of `tries` more, does not count. */
+async function stillDifferent(found: Found[], modules: string, policy: Policy, tries = 2): Promise<Found[]> {
+  if (found.length === 0 || tries === 0) return found;
   const only = found.map(({ test: name }) => `test.${name}`);
-  return compare(endings(await runUnderRunc(suite(modules, only))), endings(await runInSandbox(suite(modules, only, policy))));
+  const again = compare(endings(await runUnderRunc(suite(modules, only))), endings(await runInSandbox(suite(modules, only, policy))));
+  return await stillDifferent(again, modules, policy, tries - 1);
 }

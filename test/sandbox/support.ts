@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
 import { inTerminal, RUNTIME } from "../engines/support.ts";
 import { Container } from "../support/container.ts";
 import { debianDevelopmentRoot } from "../support/debian.ts";
@@ -15,8 +16,8 @@ export const PLATFORM = process.env["TSSANDBOX_PLATFORM"] === "ptrace" ? "ptrace
 
 export interface Command {
   readonly args: readonly string[];
-  /** Runs on a terminal, of which this is typed: each text once its pattern has appeared. */
-  readonly dialogue?: readonly (readonly [pattern: RegExp, text: string])[];
+  /** Runs on a terminal, of which this is typed: each text once its pattern has appeared, or so many milliseconds after. */
+  readonly dialogue?: readonly (readonly [pattern: RegExp, text: string, after?: number])[];
   /** Directories of the host's, by their mount points. */
   readonly lend?: Readonly<Record<string, string>>;
   /** For the sandbox alone. */
@@ -91,12 +92,13 @@ async function launch(line: readonly string[], { dialogue = [], timeout = 150 }:
 
 async function converse(call: Call, dialogue: NonNullable<Command["dialogue"]>): Promise<void> {
   let seen = 0;
-  for (const [pattern, text] of dialogue) {
+  for (const [pattern, text, after = 0] of dialogue) {
     const rest = () => call.stdout.slice(seen);
-    const match = await until(`${pattern} on the terminal`, () => pattern.exec(rest()) ?? false, 20_000).catch((error: Error) => {
+    const match = await until(`${pattern} on the terminal`, () => pattern.exec(rest()) ?? false, 60_000).catch((error: Error) => {
       throw new Error(`${error.message}; there is ${JSON.stringify(rest())}`);
     });
     seen += match.index + match[0].length;
+    await sleep(after);
     call.stdin?.write(text);
   }
 }
