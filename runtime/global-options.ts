@@ -1,7 +1,6 @@
 /** The options before the command's name, as data: two readers of the command line go by them (quick-command.ts, full-cli.ts). */
 import { CONFIG_FILE } from "./config/config.ts";
-import { PLATFORMS, type PlatformName } from "../policies/syscalls/platform.ts";
-import { POLICY_NAMES, type PolicyName } from "../policies/syscalls/trapped.ts";
+import { PLATFORMS, POLICY_NAMES, type PlatformName, type PolicyName } from "../policies/syscalls/names.ts";
 import { MODES, type Mode } from "./sandbox/mode.ts";
 
 export interface GlobalOption {

@@ -1,6 +1,5 @@
 import type { Config } from "./config/schema.ts";
-import type { PolicyName } from "../policies/syscalls/trapped.ts";
-import type { PlatformName } from "../policies/syscalls/platform.ts";
+import type { PlatformName, PolicyName } from "../policies/syscalls/names.ts";
 import type { Logger } from "./log.ts";
 import type { Mode } from "./sandbox/mode.ts";
 

@@ -1,9 +1,9 @@
 /**
  * A program in several files, of which all but the first are loaded at first use, so that a start pays for nothing that it does not run.
  *
- * Each module is in one part only, in the first where several need it; there they take it by name. The entries of the other parts stand for
- * themselves, behind a proxy that loads their part when one of their exports is asked for. An entry must therefore not be used while its
- * importer is being set up.
+ * Each module is in one part only: in `main` where that needs it, else, where several parts do, in `shared`; there they take it by name. The entries
+ * of the other parts stand for themselves, behind a proxy that loads their part when one of their exports is asked for. An entry must therefore not be
+ * used while its importer is being set up.
  */
 import { readFileSync } from "node:fs";
 import { join, relative } from "node:path";
@@ -15,22 +15,27 @@ export interface Part {
   readonly entries: readonly string[];
 }
 
+/** What several parts need and `main` does not, and what a sandbox leaves behind for later commands to read. */
+const SHARED: Part = { name: "shared", entries: ["end", "failure", "log", "record", "stall"].map((name) => `runtime/sandbox/${name}.ts`) };
+
 /** What is not needed to create, start, run, exec, kill and delete a container in namespace mode. */
 export const PARTS: readonly Part[] = [
-  { name: "seccomp", entries: ["policies/seccomp-bpf-ts/src/index.ts"] },
+  { name: "seccomp", entries: ["policies/seccomp-bpf-ts/src/index.ts", "runtime/spec/check-seccomp.ts"] },
   {
     name: "sandbox",
     entries: [
       "runtime/sandbox/sandbox.ts", "runtime/sandbox/trap.ts", "runtime/sandbox/files.ts", "gofer/main.ts", "sentry/jail.ts", "sentry/debug-names.ts", "runtime/sandbox/ids.ts",
-      "runtime/sandbox/guest.ts", "linux/seccomp-notify.ts",
+      "runtime/sandbox/guest.ts", "runtime/sandbox/within.ts", "runtime/sandbox/memory-mounts.ts", "runtime/sandbox/platform.ts", "runtime/init/guest-files.ts",
+      "runtime/init/guest-system.ts", "linux/seccomp-notify.ts",
     ],
   },
   { name: "strict", entries: ["sentry/strict/sentry.ts"] },
-  { name: "network", entries: ["runtime/network/egress.ts", "runtime/network/ruleset.ts", "linux/netlink/nftables.ts", "linux/netlink/netfilter-socket.ts"] },
+  { name: "network", entries: ["runtime/network/egress.ts", "runtime/network/ruleset.ts", "linux/netlink/nftables.ts", "linux/netlink/netfilter-socket.ts", "linux/netlink/device.ts"] },
   { name: "policies", entries: ["policies/syscalls/policy.ts", "policies/syscalls/describe.ts", "policies/syscalls/filter.ts"] },
   // Who tells of calls on platform ptrace is its tracer.
   { name: "strace", entries: ["runtime/sandbox/strace.ts", "sentry/platform/ptrace/ptrace.ts"] },
-  { name: "usage", entries: ["runtime/full-cli.ts", "runtime/commander.ts"] },
+  { name: "usage", entries: ["runtime/full-cli.ts", "runtime/commander.ts", "runtime/spec/schema-error.ts"] },
+  { name: "exec", entries: ["runtime/container/exec.ts"] },
   { name: "bench", entries: ["bench/command.ts"] },
   { name: "vm", entries: ["runtime/commands/vm.ts", "runtime/vm/create.ts", "runtime/vm/exec.ts", "runtime/vm/control.ts", "runtime/vm/ask.ts", "runtime/vm/pause.ts"] },
   { name: "do", entries: ["runtime/commands/do.ts", "policies/profiles/namespace-default.ts"] },
@@ -41,7 +46,7 @@ export const PARTS: readonly Part[] = [
   { name: "systemd", entries: ["runtime/cgroups/systemd/cgroup.ts", "runtime/cgroups/systemd/bus.ts", "runtime/cgroups/systemd/slices.ts"] },
   {
     name: "commands",
-    entries: [...["list", "ps", "pause", "update", "events", "spec", "features", "syscalls", "debug"].map((name) => `runtime/commands/${name}.ts`), "runtime/sandbox/inspect.ts", "runtime/spec/template.ts"],
+    entries: [...["list", "ps", "pause", "update", "events", "spec", "features", "syscalls", "debug"].map((name) => `runtime/commands/${name}.ts`), "runtime/sandbox/inspect.ts", "runtime/spec/template.ts", "runtime/cgroups/stats.ts", "runtime/cgroups/oom.ts"],
   },
 ];
 
@@ -56,7 +61,7 @@ interface Layout {
  * @param options esbuild's, the same for all. @returns the text of each part by name, to be run as a CommonJS module whose `require` knows `part:NAME`.
  */
 export async function buildParts(root: string, entry: string, parts: readonly Part[], options: BuildOptions): Promise<Map<string, string>> {
-  const all: Part[] = [{ name: "main", entries: [relative(root, entry)] }, ...parts];
+  const all: Part[] = [{ name: "main", entries: [relative(root, entry)] }, ...(parts.length > 0 ? [SHARED] : []), ...parts];
   const layout: Layout = { owners: new Map(), taken: new Map(all.map(({ name }) => [name, new Set()])) };
   // Which module is where, and what is taken from whom, is known when no pass changes it any more.
   for (let before = ""; before !== describe(layout); ) {
@@ -115,15 +120,16 @@ function crossParts(root: string, part: Part, all: readonly Part[], { owners, ta
         if (lazy !== undefined && lazy !== part.name) return { path: file, namespace: "lazy-part", pluginData: lazy };
         if (owner === undefined || owner === part.name || isShakeable(file)) return undefined;
         // No part is loaded for something that it shares with another one.
-        owners.set(file, "main");
-        taken.get("main")?.add(file);
-        return { path: file, namespace: "taken" };
+        const from = owner === "main" ? owner : SHARED.name;
+        owners.set(file, from);
+        taken.get(from)?.add(file);
+        return { path: file, namespace: "taken", pluginData: from };
       });
       build.onLoad({ filter: /.*/, namespace: "lazy-part" }, ({ path, pluginData }) => ({
         contents: `let m; module.exports = Object.create(new Proxy({}, { get: (_, key) => (m ??= require("part:${pluginData}")[${JSON.stringify(path)}]())[key] }));`,
       }));
-      build.onLoad({ filter: /.*/, namespace: "taken" }, async ({ path }) => {
-        const from = `require("part:main")[${JSON.stringify(path)}]()`;
+      build.onLoad({ filter: /.*/, namespace: "taken" }, async ({ path, pluginData }) => {
+        const from = `require("part:${pluginData}")[${JSON.stringify(path)}]()`;
         if (!path.endsWith(".ts")) return { contents: `module.exports = ${from};` };
         // As constants they are as fast to use as the part's own.
         const constants = (await exportsOf(join(root, path))).map((name, i) => `const c${i} = m.${name}; export { c${i} as ${name} };`);

@@ -19,8 +19,7 @@ import { createEmptyDirectory, createMount, mount, replaceRoot } from "../linux/
 import { setDumpable, setNoNewPrivileges } from "../linux/prctl.ts";
 import { getResourceLimit, newSession, setResourceLimit } from "../linux/process.ts";
 import { setSeccompFilter } from "../linux/seccomp.ts";
-import type { PlatformName } from "../policies/syscalls/platform.ts";
-import type { PolicyName } from "../policies/syscalls/trapped.ts";
+import type { PlatformName, PolicyName } from "../policies/syscalls/names.ts";
 import { sentryFilter } from "./compiled.ts";
 import { tracingSentryFilter } from "./platform/ptrace/compiled.ts";
 import { strictSentryFilter } from "./strict/compiled.ts";

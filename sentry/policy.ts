@@ -10,7 +10,7 @@ import { NOTIFY_COMMANDS } from "../linux/seccomp-notify.ts";
 import { SO_PEERCRED, SOL_SOCKET } from "../linux/socket.ts";
 import { bits, int, named, when } from "../policies/syscalls/checks.ts";
 import { compileAllowList } from "../policies/syscalls/filter.ts";
-import type { PlatformName } from "../policies/syscalls/platform.ts";
+import type { PlatformName } from "../policies/syscalls/names.ts";
 import { denied, native, type Case, type Group } from "../policies/syscalls/row.ts";
 
 const MAP_SHARED = 1;

@@ -1,7 +1,8 @@
 /** From tables to filters: a policy's, which the guest's tasks carry, and the allow lists of our own processes. */
 import { compile } from "seccomp-bpf-ts";
 import type { ArgCheck, Outcome as FilterOutcome, Policy, Rule } from "seccomp-bpf-ts";
-import { onPlatform, type PlatformName } from "./platform.ts";
+import type { PlatformName } from "./names.ts";
+import { onPlatform } from "./platform.ts";
 import { errnos } from "./row.ts";
 import type { ErrnoName, Group, Outcome, SyscallRow } from "./row.ts";
 import type { SyscallPolicy } from "./policy.ts";

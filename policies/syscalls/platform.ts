@@ -1,13 +1,9 @@
 /** How trapped calls reach the sentry, and what a policy's filter has otherwise for it (decision 0040). */
 import { bits, when } from "./checks.ts";
 import { denied } from "./row.ts";
+import type { PlatformName } from "./names.ts";
 import type { SyscallPolicy } from "./policy.ts";
 import type { SyscallRow } from "./row.ts";
-
-export const PLATFORMS = ["notify", "ptrace"] as const;
-
-/** `notify`: SECCOMP_RET_USER_NOTIF and a listener; `ptrace`: SECCOMP_RET_TRACE and a tracer, without which such a call is ENOSYS. */
-export type PlatformName = (typeof PLATFORMS)[number];
 
 const CLONE_UNTRACED = 0x0080_0000;
 

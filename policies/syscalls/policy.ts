@@ -4,7 +4,8 @@ import { strictRows } from "./strict.ts";
 import { outcomesOf } from "./row.ts";
 import type { SyscallRow } from "./row.ts";
 import { strictlyTrapped, trappedSyscalls } from "./trapped.ts";
-import type { PolicyName, StrictlyTrapped, TrappedSyscall } from "./trapped.ts";
+import type { PolicyName } from "./names.ts";
+import type { StrictlyTrapped, TrappedSyscall } from "./trapped.ts";
 
 export interface SyscallPolicy {
   readonly name: string;

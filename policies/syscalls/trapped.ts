@@ -1,10 +1,5 @@
 /** What the sentry answers; by itself, since the table takes milliseconds to set up. */
 
-/** From the most native calls to the fewest. */
-export const POLICY_NAMES = ["balanced", "strict"] as const;
-
-export type PolicyName = (typeof POLICY_NAMES)[number];
-
 /** The calls that trap under `balanced`, for some arguments at least: the sentry has a handler for each. */
 export const trappedSyscalls = ["ptrace", "sync", "sysinfo", "uname"] as const;
 

@@ -9,7 +9,7 @@ export { detectLayout, readHost, type CgroupHost, type CgroupLayout } from "./la
 export { planCgroup, type CgroupPlan, type PlanRequest } from "./plan.ts";
 export type { OomNews, OomSource } from "./oom.ts";
 export { requireSystemd } from "./systemd/bus.ts";
-export { statsJson, type CgroupStats } from "./stats.ts";
+export type { CgroupStats } from "./stats.ts";
 
 /** The cgroup of a plan, whether it exists or not; nothing is touched. */
 export function openCgroup(plan: CgroupPlan): Cgroup {

@@ -50,7 +50,7 @@ export async function runContainer(globals: Globals, id: string, flags: RunFlags
     if (signals === undefined) return 0;
     globals.log.flush();
     const code = await supervise(container.record.pid, signals, terminal);
-    const failure = code === KILLED ? sandboxFailure(container.directory) : undefined;
+    const failure = code === KILLED && container.record.mode === "sentry" ? sandboxFailure(container.directory) : undefined;
     if (failure !== undefined) globals.log.error(`the sandbox has failed: ${failure}`);
     reapSandbox(container);
     if (flags.keep !== true) destroyContainer(container, globals.log);

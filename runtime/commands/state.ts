@@ -20,7 +20,7 @@ export function registerState({ program, action }: Registry): void {
       action((globals, id: string) => {
         const container = Container.open(globals.root, id);
         const state = describeContainer(container);
-        const failure = state.status === "stopped" ? sandboxFailure(container.directory) : undefined;
+        const failure = container.record.mode === "sentry" && state.status === "stopped" ? sandboxFailure(container.directory) : undefined;
         // runc leaves the owner to `list`.
         print(JSON.stringify({ ...state, owner: "", sandboxFailure: failure }, null, 2));
         return 0;

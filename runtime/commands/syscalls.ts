@@ -1,6 +1,6 @@
 import process from "node:process";
 import { Option } from "../commander.ts";
-import { POLICY_NAMES, type PolicyName } from "../../policies/syscalls/trapped.ts";
+import { POLICY_NAMES, type PolicyName } from "../../policies/syscalls/names.ts";
 import type { Registry } from "./registry.ts";
 
 interface Flags {

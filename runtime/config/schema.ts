@@ -1,7 +1,7 @@
 /** The administrator's configuration: /etc/tssandbox/config.json, and the file that names a handler of containerd's. docs/configuration.md tells each key. */
 import { check, type InferOutput, integer, maxValue, minValue, number, optional, picklist, pipe, rawCheck, record, regex, strictObject, string, boolean } from "valibot";
 import { messageOf } from "../../linux/errors.ts";
-import { POLICY_NAMES } from "../../policies/syscalls/trapped.ts";
+import { POLICY_NAMES } from "../../policies/syscalls/names.ts";
 import { parseEgress } from "../network/egress-rules.ts";
 import { MODES } from "../sandbox/mode.ts";
 

@@ -55,7 +55,7 @@ import { planNamespaces } from "./namespaces.ts";
 import { moveNetworkDevices } from "./network-devices.ts";
 import { processInfo } from "./process-info.ts";
 import { ociState } from "./status.ts";
-import type { PolicyName } from "../../policies/syscalls/trapped.ts";
+import type { PolicyName } from "../../policies/syscalls/names.ts";
 import { Container, type ContainerRecord } from "./store.ts";
 import type { CreateOptions } from "./options.ts";
 import { writePidFile } from "./pid-file.ts";

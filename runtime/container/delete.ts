@@ -31,11 +31,12 @@ export function deleteContainer(root: string, id: string, force: boolean, log: L
     throw new ContainerError(`cannot delete container ${id} that is not stopped: ${status}`);
   }
   if (!force) refuseWithMembers(container);
-  const failure = status === "stopped" ? sandboxFailure(container.directory) : undefined;
+  const isGuest = container.record.mode === "sentry";
+  const failure = isGuest && status === "stopped" ? sandboxFailure(container.directory) : undefined;
   if (failure !== undefined) log.warn(`the sandbox of ${id} had failed: ${failure}`);
   // Whoever creates it holds the lock; without its init it gives up.
   if (status === "creating") cgroupOf(container).kill(SIGNALS.SIGKILL);
-  const endRest = sandboxEnd(container.directory);
+  const endRest = isGuest ? sandboxEnd(container.directory) : () => [];
   if (!destroyContainer(container, log) && !force) throw missing(root, id);
   const left = endRest();
   if (left.length > 0) log.warn(`of the sandbox of ${id} are left, killed, until a file system of the host's answers: ${left.join(", ")}`);

@@ -1,7 +1,6 @@
 /** What creating a container, and a further process in one, is told. */
 import type { Fd } from "../../linux/fd.ts";
-import type { PlatformName } from "../../policies/syscalls/platform.ts";
-import type { PolicyName } from "../../policies/syscalls/trapped.ts";
+import type { PlatformName, PolicyName } from "../../policies/syscalls/names.ts";
 import type { Config } from "../config/schema.ts";
 import type { ConsoleTarget, Embedded } from "../init/launch.ts";
 import type { Logger } from "../log.ts";

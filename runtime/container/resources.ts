@@ -1,5 +1,6 @@
 /** What is done to a container's processes as a whole, and what they use: by its cgroup here or, in mode vm, in its machine's guest. */
-import { statsJson, type OomSource } from "../cgroups/index.ts";
+import type { OomSource } from "../cgroups/index.ts";
+import { statsJson } from "../cgroups/stats.ts";
 import type { Logger } from "../log.ts";
 import type { LinuxResources } from "../spec/config.ts";
 import type { Checked } from "../spec/validate.ts";

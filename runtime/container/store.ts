@@ -18,7 +18,7 @@ import type { CgroupPlan } from "../cgroups/index.ts";
 import type { Hooks, Spec } from "../spec/config.ts";
 import { validateId } from "../spec/id.ts";
 import { parseConfig } from "../spec/validate.ts";
-import type { PolicyName } from "../../policies/syscalls/trapped.ts";
+import type { PolicyName } from "../../policies/syscalls/names.ts";
 import type { Mode } from "../sandbox/mode.ts";
 import type { HostedMachine } from "../vm/host-resources.ts";
 import type { RdtPlan } from "./intel-rdt.ts";

@@ -63,7 +63,7 @@ function buildRoot(launch: ContainerLaunch): void {
   const { spec, channel, console: target, process } = launch;
   const setup = inStep("root file system", () => prepareRoot(launch, once(() => enterCgroup(launch))));
   inStep("mounts", () => mountAll(setup));
-  inStep("system files", () => coverSystem(setup));
+  if (setup.system !== undefined) inStep("system files", () => coverSystem(setup));
   setup.enterCgroup();
   inStep("devices", () => makeDevices(setup));
   const slave = target === undefined ? undefined : inStep("console", () => takeTerminal(target, process, setup.root));

@@ -5,7 +5,7 @@ import type { Fd } from "../../linux/fd.ts";
 import { open, statAt } from "../../linux/file.ts";
 import type { Loan } from "../../gofer/export.ts";
 import { SAME_IDS, type IdRange, type Ownership } from "../../gofer/hostfs/ownership.ts";
-import type { PolicyName } from "../../policies/syscalls/trapped.ts";
+import type { PolicyName } from "../../policies/syscalls/names.ts";
 import type { GuestLaunch } from "../init/launch.ts";
 import type { LinuxIDMapping, Mount, Spec } from "../spec/config.ts";
 import { isBind, parseMountOptions } from "../spec/mount-parse.ts";

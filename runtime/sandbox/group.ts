@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } f
 import { join } from "node:path";
 import { effectiveUid } from "../../linux/credentials.ts";
 import { inUserNamespace } from "../container/id-maps.ts";
-import type { PolicyName } from "../../policies/syscalls/trapped.ts";
+import type { PolicyName } from "../../policies/syscalls/names.ts";
 import type { Logger } from "../log.ts";
 import { statusOf } from "../container/status.ts";
 import { Container, ContainerError } from "../container/store.ts";

@@ -1,6 +1,6 @@
 /** How the guest's calls reach the sentry: what was asked for, or else what this kernel has. Decision 0040. */
 import { hasUserNotification } from "../../linux/seccomp-notify.ts";
-import type { PlatformName } from "../../policies/syscalls/platform.ts";
+import type { PlatformName } from "../../policies/syscalls/names.ts";
 import type { Logger } from "../log.ts";
 import type { Group } from "./group.ts";
 import { requireSandboxRecord } from "./record.ts";

@@ -1,5 +1,5 @@
 /** How much of the host's kernel a sandbox's guest may reach. */
-import { POLICY_NAMES, type PolicyName } from "../../policies/syscalls/trapped.ts";
+import { POLICY_NAMES, type PolicyName } from "../../policies/syscalls/names.ts";
 import { ConfigError } from "../spec/report.ts";
 import type { Named } from "./group.ts";
 import type { Mode } from "./mode.ts";

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { ENOENT } from "../../linux/abi/errno.ts";
 import { isErrno } from "../../linux/errors.ts";
 import type { CachePolicy } from "../../gofer/export.ts";
-import type { PlatformName } from "../../policies/syscalls/platform.ts";
+import type { PlatformName } from "../../policies/syscalls/names.ts";
 import { connectionsIn, type SandboxCounters } from "../../sentry/debug-counters.ts";
 import type { Chassis } from "../../sentry/machine.ts";
 import { processInfo } from "../container/process-info.ts";

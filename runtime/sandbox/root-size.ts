@@ -2,7 +2,7 @@
  * How much a guest may write to a root file system that is in memory. Its pages are charged to the container's cgroup: without a size of its own, one that
  * is full would have the kernel kill for memory, where a full disk is an error that programs know.
  */
-import type { PolicyName } from "../../policies/syscalls/trapped.ts";
+import type { PolicyName } from "../../policies/syscalls/names.ts";
 import type { Spec } from "../spec/config.ts";
 import { ConfigError } from "../spec/report.ts";
 

@@ -7,7 +7,7 @@ import type { Spec } from "../spec/config.ts";
 import * as fcntl from "../../linux/abi/fcntl.ts";
 import { open } from "../../linux/file.ts";
 import { CLONE_NEW, setNamespace } from "../../linux/namespace.ts";
-import type { PolicyName } from "../../policies/syscalls/trapped.ts";
+import type { PolicyName } from "../../policies/syscalls/names.ts";
 import type { Network } from "../../sentry/strict/guest/namespaces.ts";
 
 export interface SentryNetwork {

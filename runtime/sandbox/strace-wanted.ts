@@ -1,6 +1,6 @@
 import { effectiveUid } from "../../linux/credentials.ts";
 import { inUserNamespace } from "../container/id-maps.ts";
-import type { PlatformName } from "../../policies/syscalls/platform.ts";
+import type { PlatformName } from "../../policies/syscalls/names.ts";
 import { ConfigError } from "../spec/report.ts";
 import type { Mode } from "./mode.ts";
 

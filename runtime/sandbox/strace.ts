@@ -14,7 +14,7 @@ import { follow } from "../../linux/tracing.ts";
 import { compileAllowList } from "../../policies/syscalls/filter.ts";
 import { compiledPolicy } from "../../policies/syscalls/compiled.ts";
 import { native, type Group } from "../../policies/syscalls/row.ts";
-import type { PolicyName } from "../../policies/syscalls/trapped.ts";
+import type { PolicyName } from "../../policies/syscalls/names.ts";
 import { enterSentryJail } from "../../sentry/jail.ts";
 import { sentryCalls } from "../../sentry/policy.ts";
 import { answersUnder } from "../../sentry/strace-answer.ts";

@@ -5,8 +5,7 @@ import { SECCOMP_FILTER_FLAG_NEW_LISTENER, SECCOMP_FILTER_FLAG_WAIT_KILLABLE_REC
 import { compiledPolicy } from "../../policies/syscalls/compiled.ts";
 import { tracedPolicy } from "../../policies/syscalls/compiled-ptrace.ts";
 import { tracedStrictPolicy } from "../../policies/syscalls/compiled-ptrace-strict.ts";
-import type { PlatformName } from "../../policies/syscalls/platform.ts";
-import type { PolicyName } from "../../policies/syscalls/trapped.ts";
+import type { PlatformName, PolicyName } from "../../policies/syscalls/names.ts";
 import type { TellingTarget } from "../../sentry/messages.ts";
 import type { SeccompLaunch } from "../init/launch.ts";
 

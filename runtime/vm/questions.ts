@@ -1,7 +1,7 @@
 /** What the agent answers about a container, in JSON. */
 import { readFileSync } from "node:fs";
 import { assertNever } from "../../linux/errors.ts";
-import { statsJson } from "../cgroups/index.ts";
+import { statsJson } from "../cgroups/stats.ts";
 import { killContainer } from "../container/kill.ts";
 import { membersOf } from "../container/members.ts";
 import { cgroupOf } from "../container/status.ts";

@@ -1,6 +1,6 @@
 /** How trapped system calls reach the sentry. */
 import type { Fd, FdLike } from "../../linux/fd.ts";
-import type { PlatformName } from "../../policies/syscalls/platform.ts";
+import type { PlatformName } from "../../policies/syscalls/names.ts";
 import type { TellingTarget } from "../messages.ts";
 
 /** A trapped call; valid until its answer. */

@@ -1,6 +1,6 @@
 import { assertNever } from "../../linux/errors.ts";
 import type { NodeResources } from "../../linux/inherited.unsafe.ts";
-import type { PlatformName } from "../../policies/syscalls/platform.ts";
+import type { PlatformName } from "../../policies/syscalls/names.ts";
 import { refuseOtherCalls } from "../jail.ts";
 import type { StrictSentry } from "../strict/sentry.ts";
 import type { Lobby } from "./ptrace/lobby.ts";

@@ -12,7 +12,7 @@ import { SO_PEERCRED, SOL_SOCKET } from "../../linux/socket.ts";
 import { levels, socketOptions } from "../../policies/syscalls/areas/socket-options.ts";
 import { bits, int, named, when } from "../../policies/syscalls/checks.ts";
 import { compileAllowList } from "../../policies/syscalls/filter.ts";
-import type { PlatformName } from "../../policies/syscalls/platform.ts";
+import type { PlatformName } from "../../policies/syscalls/names.ts";
 import { denied, native, type Case, type Group } from "../../policies/syscalls/row.ts";
 import { sentryCalls, tracing } from "../policy.ts";
 

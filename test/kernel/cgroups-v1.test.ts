@@ -3,7 +3,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { poll } from "../../linux/poll.ts";
-import { createCgroup, openCgroup, planCgroup, readHost, statsJson, type Cgroup, type CgroupPlan } from "../../runtime/cgroups/index.ts";
+import { createCgroup, openCgroup, planCgroup, readHost, type Cgroup, type CgroupPlan } from "../../runtime/cgroups/index.ts";
+import { statsJson } from "../../runtime/cgroups/stats.ts";
 
 const host = readHost();
 const sigterm = 15;

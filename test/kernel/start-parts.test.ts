@@ -17,7 +17,7 @@ function programOf(folder: string, parts: readonly string[]): string {
 
 const STARTS = [
   { mode: "namespace", parts: ["main"] },
-  { mode: "sentry", parts: ["main", "sandbox"] },
+  { mode: "sentry", parts: ["main", "shared", "sandbox"] },
 ];
 
 test.each(STARTS)("in mode $mode a container is run by $parts alone", async ({ mode, parts }) => {

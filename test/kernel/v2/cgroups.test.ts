@@ -4,7 +4,8 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, wri
 import { tmpdir } from "node:os";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { poll } from "../../../linux/poll.ts";
-import { createCgroup, openCgroup, planCgroup, readHost, statsJson, type Cgroup, type CgroupPlan } from "../../../runtime/cgroups/index.ts";
+import { createCgroup, openCgroup, planCgroup, readHost, type Cgroup, type CgroupPlan } from "../../../runtime/cgroups/index.ts";
+import { statsJson } from "../../../runtime/cgroups/stats.ts";
 import type { LinuxResources } from "../../../runtime/spec/config-resources.ts";
 
 const host = readHost();
