@@ -78,29 +78,28 @@ export interface CapabilitySets {
   readonly inheritable: bigint;
 }
 
-const CAPABILITY_VERSION_3 = 0x20080522;
 const LOW = 0xffffffffn;
+
+/** struct __user_cap_header_struct, version 3, of the caller. */
+export const CAPABILITY_HEADER = new Uint8Array(Uint32Array.of(0x20080522, 0).buffer);
+
+/** struct __user_cap_data_struct[2]: the low halves of the sets, then the high ones. */
+export function capabilityData({ effective, permitted, inheritable }: CapabilitySets): Uint8Array {
+  const sets = [effective, permitted, inheritable];
+  return new Uint8Array(Uint32Array.from([...sets.map((set) => Number(set & LOW)), ...sets.map((set) => Number(set >> 32n))]).buffer);
+}
 
 /** capset(2) for the caller. */
 export function setCapabilities(sets: CapabilitySets): void {
   using s = scratch();
-  const header = s.reserve(8);
-  header.view.setUint32(0, CAPABILITY_VERSION_3, true);
-  const data = s.reserve(24);
-  for (const [i, set] of [sets.effective, sets.permitted, sets.inheritable].entries()) {
-    data.view.setUint32(4 * i, Number(set & LOW), true);
-    data.view.setUint32(12 + 4 * i, Number(set >> 32n), true);
-  }
-  check(syscall(SYS.capset, header.address, data.address), "capset");
+  check(syscall(SYS.capset, s.copy(CAPABILITY_HEADER), s.copy(capabilityData(sets))), "capset");
 }
 
 /** capget(2) of the caller. */
 export function getCapabilities(): CapabilitySets {
   using s = scratch();
-  const header = s.reserve(8);
-  header.view.setUint32(0, CAPABILITY_VERSION_3, true);
   const data = s.reserve(24);
-  check(syscall(SYS.capget, header.address, data.address), "capget");
+  check(syscall(SYS.capget, s.copy(CAPABILITY_HEADER), data.address), "capget");
   const set = (i: number) => BigInt(data.view.getUint32(4 * i, true)) | (BigInt(data.view.getUint32(12 + 4 * i, true)) << 32n);
   return { effective: set(0), permitted: set(1), inheritable: set(2) };
 }

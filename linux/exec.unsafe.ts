@@ -21,6 +21,7 @@ import type { Fd } from "./fd.ts";
 import { le32 } from "./machine-code.unsafe.ts";
 import { createSealed } from "./memfd.ts";
 import { scratch } from "./memory.unsafe.ts";
+import { filterProgram, SECCOMP_SET_MODE_FILTER } from "./seccomp.ts";
 import { syscall } from "./syscall.unsafe.ts";
 
 const ELF_HEADER = 64;
@@ -153,11 +154,7 @@ function passGate(gate: number, texts: Texts, end: number): number[] {
 
 /** seccomp(SECCOMP_SET_MODE_FILTER, 0, filter). Where it is refused, a jump over `end` bytes behind all of it. */
 function loadFilter(filter: Uint8Array, texts: Texts, end: number): number[] {
-  const SECCOMP_SET_MODE_FILTER = 1;
-  // struct sock_fprog.
-  const program = Buffer.alloc(16);
-  program.writeUInt16LE(filter.length / 8, 0);
-  program.writeBigUInt64LE(BigInt(texts.addData(filter)), 8);
+  const program = filterProgram(filter.length, texts.addData(filter));
   return [
     0xbf, ...le32(SECCOMP_SET_MODE_FILTER), // mov edi, operation
     0x31, 0xf6, // xor esi, esi

@@ -14,6 +14,7 @@
  * Child and parent share the address-space layout and the state of Math.random; what must differ is drawn from getrandom(2).
  */
 import process from "node:process";
+import { CLONE_PARENT, CLONE_PARENT_SETTID, CLONE_VM } from "./abi/sched.ts";
 import { SYS } from "./arch.ts";
 import { check } from "./errors.ts";
 import { fdNumber, forgetOpened, type FdLike } from "./fd.ts";
@@ -29,9 +30,6 @@ const PAGE = 4096;
 const CLONE_ARGS_SIZE = 88;
 const CLONE_ARGS = { flags: 0, parentTid: 24, exitSignal: 32, cgroup: 80 } as const;
 const CLONE_INTO_CGROUP = 0x2_0000_0000n;
-const CLONE_VM = 0x100n;
-const CLONE_PARENT = 0x8000n;
-const CLONE_PARENT_SETTID = 0x10_0000n;
 const SIGCHLD = 17n;
 /** End of user space on x86-64 with four-level page tables, less the guard page. Source: Linux arch/x86/include/asm/page_64_types.h. */
 const USER_SPACE_END = 0x7fff_ffff_f000;
@@ -160,7 +158,7 @@ export interface CloneOptions {
  */
 export function tryClone(options: CloneOptions, main: () => number): number {
   requireSingleThreaded();
-  setCloneArgs(options, 0n);
+  setCloneArgs(options, 0);
   const mask = setSignalMask(ALL_SIGNALS);
   const pid = cloneWithHeap();
   if (pid === 0) runChild(main, mask);
@@ -168,8 +166,8 @@ export function tryClone(options: CloneOptions, main: () => number): number {
   return pid;
 }
 
-function setCloneArgs({ namespaces, sibling = false, cgroup }: CloneOptions, flags: bigint): void {
-  cloneArgs.setBigUint64(CLONE_ARGS.flags, BigInt(namespaces) | (cgroup === undefined ? 0n : CLONE_INTO_CGROUP) | (sibling ? CLONE_PARENT : 0n) | flags, true);
+function setCloneArgs({ namespaces, sibling = false, cgroup }: CloneOptions, flags: number): void {
+  cloneArgs.setBigUint64(CLONE_ARGS.flags, BigInt(namespaces) | (cgroup === undefined ? 0n : CLONE_INTO_CGROUP) | BigInt((sibling ? CLONE_PARENT : 0) | flags), true);
   // A sibling takes the caller's own.
   cloneArgs.setBigUint64(CLONE_ARGS.exitSignal, sibling ? 0n : SIGCHLD, true);
   cloneArgs.setBigUint64(CLONE_ARGS.cgroup, BigInt(cgroup === undefined ? 0 : fdNumber(cgroup)), true);

@@ -8,6 +8,7 @@
  *
  * Machine code, because V8's heap belongs to one thread. It uses no stack.
  */
+import { CLONE_FILES, CLONE_VM } from "./abi/sched.ts";
 import { SYS } from "./arch.ts";
 import { check } from "./errors.ts";
 import type { Fd } from "./fd.ts";
@@ -18,8 +19,6 @@ import { ALL_SIGNALS, setSignalMask } from "./signal.ts";
 import { functionAt, syscall } from "./syscall.unsafe.ts";
 
 const PAGE = 4096;
-const CLONE_VM = 0x100;
-const CLONE_FILES = 0x400;
 
 /** The block that the two share: descriptors, a byte that is sent, how many calls, and the calls. */
 const OFFSET = { request: 0, done: 4, byte: 8, count: 16, calls: 64 } as const;

@@ -4,7 +4,7 @@ import { check } from "./errors.ts";
 import { scratch } from "./memory.unsafe.ts";
 import { syscall } from "./syscall.unsafe.ts";
 
-const SECCOMP_SET_MODE_FILTER = 1;
+export const SECCOMP_SET_MODE_FILTER = 1;
 const INSTRUCTION_SIZE = 8;
 
 /** For all threads of the process; ESRCH, or a thread's id, where one has filters that the caller has not. */
@@ -22,8 +22,13 @@ export const SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV = 32;
  */
 export function setSeccompFilter(program: Uint8Array, flags: number): number {
   using s = scratch();
-  const fprog = s.reserve(16);
-  fprog.view.setUint16(0, program.length / INSTRUCTION_SIZE, true);
-  fprog.view.setBigUint64(8, BigInt(s.copy(program)), true);
-  return check(syscall(SYS.seccomp, SECCOMP_SET_MODE_FILTER, flags, fprog.address), "seccomp");
+  return check(syscall(SYS.seccomp, SECCOMP_SET_MODE_FILTER, flags, s.copy(filterProgram(program.length, s.copy(program)))), "seccomp");
+}
+
+/** struct sock_fprog. @param size of the filter, in bytes. @param address where it is. */
+export function filterProgram(size: number, address: number): Uint8Array {
+  const program = new DataView(new ArrayBuffer(16));
+  program.setUint16(0, size / INSTRUCTION_SIZE, true);
+  program.setBigUint64(8, BigInt(address), true);
+  return new Uint8Array(program.buffer);
 }

@@ -52,9 +52,9 @@ export function handOver(ours: Fd, launch: ProcessLaunch, bodies: Bodies, parts:
   };
   const staged = needsStage(launch);
   const spare = staged ? undefined : takeSpare();
-  const first = staged ? stageOf(inStep("fork", () => forkStage(launch, inChild(bodies.stage)))) : spare === undefined ? forkInit(launch, inChild(bodies.init)) : stageOf(spare);
+  let init: Birth | undefined = staged || spare !== undefined ? undefined : forkInit(launch, inChild(bodies.init));
+  const first = init ?? stageOf(spare ?? inStep("fork", () => forkStage(launch, inChild(bodies.stage))));
   launch.channel.close();
-  let init: Birth | undefined = staged || spare !== undefined ? undefined : first;
   try {
     using firstProcess = pidfdOpen(first.pid);
     send(ours, { kind: "go" });

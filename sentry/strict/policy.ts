@@ -6,6 +6,7 @@
  */
 import * as pt from "../../linux/abi/ptrace.ts";
 import { SIGNALS } from "../../linux/abi/signal.ts";
+import { CLONE_NEW } from "../../linux/namespace.ts";
 import { ADD_DESCRIPTOR_COMMAND, NOTIFY_COMMANDS } from "../../linux/seccomp-notify.ts";
 import * as abi from "../../linux/abi/socket.ts";
 import { SO_PEERCRED, SOL_SOCKET } from "../../linux/socket.ts";
@@ -16,9 +17,6 @@ import type { PlatformName } from "../../policies/syscalls/names.ts";
 import { denied, native, type Case, type Group } from "../../policies/syscalls/row.ts";
 import { sentryCalls, tracing } from "../policy.ts";
 
-const CLONE_NEWUSER = 0x1000_0000;
-const CLONE_NEWNET = 0x4000_0000;
-const CLONE_NEWCGROUP = 0x0200_0000;
 const TERMINAL = {
   TCGETS: 0x5401, TCSETS: 0x5402, TCSETSW: 0x5403, TCSETSF: 0x5404, TCSBRK: 0x5409, TCXONC: 0x540a, TCFLSH: 0x540b, TIOCEXCL: 0x540c, TIOCNXCL: 0x540d, TIOCOUTQ: 0x5411, TIOCGWINSZ: 0x5413,
   TIOCSWINSZ: 0x5414, FIONREAD: 0x541b, TIOCPKT: 0x5420, TIOCGETD: 0x5424, TCSBRKP: 0x5425, TCGETS2: 0x802c_542a, TCSETS2: 0x402c_542b, TCSETSW2: 0x402c_542c, TCSETSF2: 0x402c_542d,
@@ -79,7 +77,7 @@ const own: readonly Group[] = [
   {
     reason: "Into the guest's user namespace, which answers for its file systems, its network namespace, where its sockets are, and its cgroup namespace, in whose words /proc tells; the sentry's rights over them are those it has over the guest",
     names: "setns",
-    cases: [named(1, { CLONE_NEWUSER, CLONE_NEWNET, CLONE_NEWCGROUP }, native)],
+    cases: [named(1, { CLONE_NEWUSER: CLONE_NEW.user, CLONE_NEWNET: CLONE_NEW.net, CLONE_NEWCGROUP: CLONE_NEW.cgroup }, native)],
     outcome: denied("EPERM"),
   },
   { reason: "To the guest's root, and at its end back to the empty one", names: "chroot fchdir", outcome: native },

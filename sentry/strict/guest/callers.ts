@@ -1,4 +1,5 @@
 /** Who makes a call: as whom the sentry then asks the kernel, what the caller may claim to be, and the signals that it gets. */
+import { capabilityMask, type CapabilityName } from "../../../linux/abi/capability.ts";
 import { EPERM, EPIPE } from "../../../linux/abi/errno.ts";
 import { killThread } from "../../../linux/process.ts";
 import { NOBODY, type Acting } from "../tasks/acting.ts";
@@ -6,10 +7,7 @@ import type { Credentials, GuestTasks, Job, Task } from "../tasks/tasks.ts";
 import { ANSWERED, type Trapped } from "../trapped.ts";
 import type { Namespaces } from "./namespaces.ts";
 
-/** CAP_*. */
-const CAP = { setgid: 6, setuid: 7, sysChroot: 18, sysAdmin: 21 } as const;
-
-const can = (task: Task | undefined, capability: number): boolean => ((task?.identity.capabilities ?? 0n) & (1n << BigInt(capability))) !== 0n;
+const can = (task: Task | undefined, capability: CapabilityName): boolean => ((task?.identity.capabilities ?? 0n) & capabilityMask([capability])) !== 0n;
 
 export class Callers {
   readonly #namespaces: Namespaces;
@@ -72,7 +70,7 @@ export class Callers {
 
   /** Source: chroot(2). */
   mayChangeRoot(call: Trapped): boolean {
-    return can(this.task(call), CAP.sysChroot);
+    return can(this.task(call), "CAP_SYS_CHROOT");
   }
 
   /** Who the caller is to those who get messages of it: its process. */
@@ -86,7 +84,7 @@ export class Callers {
   mayClaim(call: Trapped, claimed: Credentials): number {
     const own = this.credentials(call);
     const task = this.task(call);
-    const isOwn = (claimed.pid === own.pid || can(task, CAP.sysAdmin)) && (claimed.uid === own.uid || can(task, CAP.setuid)) && (claimed.gid === own.gid || can(task, CAP.setgid));
+    const isOwn = (claimed.pid === own.pid || can(task, "CAP_SYS_ADMIN")) && (claimed.uid === own.uid || can(task, "CAP_SETUID")) && (claimed.gid === own.gid || can(task, "CAP_SETGID"));
     return isOwn ? 0 : -EPERM;
   }
 

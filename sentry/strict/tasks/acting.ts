@@ -2,18 +2,17 @@
  * As whom the sentry asks the kernel: as the caller where a name is looked up or made, and as itself, with every right over its guest, where
  * it looks at the guest's tasks. Source: credentials(7), setfsuid(2).
  */
+import { CAPABILITIES, capabilityMask } from "../../../linux/abi/capability.ts";
+import { EPERM } from "../../../linux/abi/errno.ts";
 import { setCapabilities, setFileSystemGroupId, setFileSystemUserId, setGroups } from "../../../linux/credentials.ts";
 import { isErrno } from "../../../linux/errors.ts";
-import { EPERM } from "../../../linux/abi/errno.ts";
 import type { Identity } from "./tasks.ts";
 
-const capability = (...numbers: number[]): bigint => numbers.reduce((set, number) => set | (1n << BigInt(number)), 0n);
-
-/** CAP_SETGID, CAP_SETUID and CAP_SYS_PTRACE: to come back, and to read the caller's memory. None of them is asked for by a file system. */
-const KEPT = capability(6, 7, 19);
-/** CAP_SYS_PTRACE opens other tasks' files in /proc. */
-const TRACING = capability(19);
-const ALL = capability(...Array.from({ length: 41 }, (_, number) => number));
+/** Opens other tasks' files in /proc. */
+const TRACING = capabilityMask(["CAP_SYS_PTRACE"]);
+/** To come back, and to read the caller's memory. None of them is asked for by a file system. */
+const KEPT = TRACING | capabilityMask(["CAP_SETGID", "CAP_SETUID"]);
+const ALL = capabilityMask(CAPABILITIES);
 
 /** Who has no right over anything. */
 export const NOBODY: Identity = { uid: 65_534, gid: 65_534, groups: [], capabilities: 0n };

@@ -10,11 +10,14 @@
 import { SYS } from "../../../linux/arch.ts";
 import { EPERM } from "../../../linux/abi/errno.ts";
 import { O_PATH } from "../../../linux/abi/fcntl.ts";
+import { CAPABILITY_HEADER, capabilityData } from "../../../linux/credentials.ts";
 import { check } from "../../../linux/errors.ts";
 import type { Fd } from "../../../linux/fd.ts";
 import { madeBy, type Maker } from "../../../linux/made-by.ts";
 import { bytesAt, permanentBlock } from "../../../linux/memory.unsafe.ts";
+import { CLONE_NEW } from "../../../linux/namespace.ts";
 import { Runner, type CallArgs } from "../../../linux/runner.unsafe.ts";
+import { filterProgram, SECCOMP_SET_MODE_FILTER } from "../../../linux/seccomp.ts";
 import { syscall } from "../../../linux/syscall.unsafe.ts";
 import type { Acting, Powers } from "../tasks/acting.ts";
 import { BUFFER_SIZE } from "../memory.ts";
@@ -26,7 +29,6 @@ export const SENT = Symbol("sent");
 
 /** Room for data, and for names and structures besides. */
 const DATA_SIZE = BUFFER_SIZE + 0x1_0000;
-const CAPABILITY_VERSION_3 = 0x2008_0522;
 const LAST_ERRNO = 4095n;
 
 interface Made {
@@ -150,18 +152,14 @@ export class Desk {
 
   /** @param filter struct sock_filter[]: the sentry's own. Preconditions: no_new_privs. @throws SysError */
   confine(filter: Uint8Array): void {
-    const SECCOMP_SET_MODE_FILTER = 1;
-    const program = new DataView(new ArrayBuffer(16));
-    program.setUint16(0, filter.length / 8, true);
-    program.setBigUint64(8, BigInt(this.#data.reserve(filter.length, filter)), true);
-    this.runner.run([[SYS.seccomp, SECCOMP_SET_MODE_FILTER, 0, this.#data.reserve(16, new Uint8Array(program.buffer))]]);
+    const program = filterProgram(filter.length, this.#data.reserve(filter.length, filter));
+    this.runner.run([[SYS.seccomp, SECCOMP_SET_MODE_FILTER, 0, this.#data.reserve(program.length, program)]]);
     check(Number(this.runner.finished()[0]), "seccomp");
   }
 
   /** To a root, as the sentry itself goes. @param user a pidfd into whose user namespace it goes before. */
   enter(root: number, proc: Fd, user: Fd | undefined, held: readonly Fd[] = []): void {
-    const CLONE_NEWUSER = 0x1000_0000;
-    const before: CallArgs[] = user === undefined ? [] : [[SYS.setns, user.number, CLONE_NEWUSER]];
+    const before: CallArgs[] = user === undefined ? [] : [[SYS.setns, user.number, CLONE_NEW.user]];
     const calls = (data: Data): CallArgs[] => [...before, [SYS.fchdir, root], [SYS.chroot, data.reserve(2, Buffer.from(".\0"))], [SYS.fchdir, proc.number]];
     this.#powers = undefined;
     this.send({ calls, fds: [], trip: undefined, held, ...(user === undefined && { powers: this.#errands.powers }) });
@@ -212,12 +210,10 @@ export class Desk {
     this.#powers = powers;
     const { identity: { uid, gid, groups }, effective, permitted, takesGroups } = powers;
     const list = new Uint8Array(Uint32Array.from(groups).buffer);
-    const sets = [effective, permitted, 0n].map((set) => [Number(set & 0xffff_ffffn), Number(set >> 32n)] as const);
-    const words = Uint32Array.from([...sets.map(([low]) => low), ...sets.map(([, high]) => high)]);
-    const header = this.#data.reserve(8, new Uint8Array(Uint32Array.of(CAPABILITY_VERSION_3, 0).buffer));
+    const capabilities = [CAPABILITY_HEADER, capabilityData({ effective, permitted, inheritable: 0n })].map((bytes) => this.#data.reserve(bytes.length, bytes));
     const ids: CallArgs[] = [[SYS.setfsuid, uid], [SYS.setfsgid, gid]];
     const own: CallArgs[] = takesGroups && this.#mayTakeGroups ? [[SYS.setgroups, groups.length, this.#data.reserve(Math.max(list.length, 4), list)]] : [];
-    return [...calls, ...ids, ...own, [SYS.capset, header, this.#data.reserve(24, new Uint8Array(words.buffer))]];
+    return [...calls, ...ids, ...own, [SYS.capset, ...capabilities]];
   }
 
   /** The runner has made the calls. */
