@@ -80,6 +80,12 @@ const own: readonly Group[] = [
     cases: [named(1, { CLONE_NEWUSER: CLONE_NEW.user, CLONE_NEWNET: CLONE_NEW.net, CLONE_NEWCGROUP: CLONE_NEW.cgroup }, native)],
     outcome: denied("EPERM"),
   },
+  {
+    reason: "Placeholders that can be full: two ends of a stream, which can be connected to nothing else",
+    names: "socketpair",
+    cases: [when("AF_UNIX, SOCK_STREAM", [int(0, abi.AF_UNIX), int(1, abi.SOCK_STREAM | NEW), int(2, 0)], native)],
+    outcome: denied("EPERM"),
+  },
   { reason: "To the guest's root, and at its end back to the empty one", names: "chroot fchdir", outcome: native },
   { reason: "As the caller, when it asks for files", names: "setfsuid setfsgid setgroups capset umask", outcome: native },
   { reason: "The guest's tasks: their end, their descriptors, whether two are the same; SIGPIPE", names: "pidfd_open pidfd_getfd kcmp tgkill", outcome: native },

@@ -117,7 +117,6 @@ export class StrictSentry implements Platform, Strict {
 
   /** Makes what has been woken again. */
   resume(handle: Handle): void {
-    if (this.waiting.mirroredWoken.size > 0) this.descriptors.markMirrored();
     for (let waiting = this.waiting.take(); waiting !== undefined; waiting = this.waiting.take()) {
       waiting.call.resume(waiting.saved);
       if (!waiting.call.isWaiting()) {
@@ -127,6 +126,7 @@ export class StrictSentry implements Platform, Strict {
       this.waiting.begin(waiting);
       this.#answer(waiting.call, handle);
     }
+    if (this.waiting.mirroredWoken.size > 0) this.descriptors.markMirrored();
   }
 
   #answer(call: Trapped, handle: Handle): void {

@@ -1,9 +1,9 @@
 /** poll(2), select(2): what of several descriptions is ready. */
-import { EBADF, EFAULT, EINVAL, ENOSYS } from "../../../linux/abi/errno.ts";
+import { EBADF, EFAULT, EINVAL } from "../../../linux/abi/errno.ts";
 import { POLLERR, POLLFD_SIZE, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI } from "../../../linux/abi/poll.ts";
 import { Listener } from "../../../linux/seccomp-notify.ts";
 import { CONTINUE } from "../../platform/platform.ts";
-import type { Description } from "../objects/description.ts";
+import type { Asked } from "../guest/descriptors.ts";
 import { buffer, copyIn, copyOut, signed, small, wide } from "../memory.ts";
 import type { Handler, Strict } from "../strict.ts";
 import type { Trapped } from "../trapped.ts";
@@ -18,9 +18,8 @@ function pollSet(call: Trapped, strict: Strict, timeout: number, wait: Wait = wa
   const copied = count === 0 ? 0 : copyIn(call, call.arg(0), buffer, count * POLLFD_SIZE);
   if (copied < 0) return copied;
   const { view } = buffer;
-  const files: Description[] = [];
+  const files: Asked[] = [];
   let ready = 0;
-  let events = 0;
   for (let at = 0; at < count * POLLFD_SIZE; at += POLLFD_SIZE) {
     const number = view.getInt32(at, true);
     const wanted = view.getUint16(at + 4, true);
@@ -28,10 +27,9 @@ function pollSet(call: Trapped, strict: Strict, timeout: number, wait: Wait = wa
     const found = number < 0 ? 0 : file === undefined ? POLLNVAL : file.ready() & (wanted | ALWAYS);
     view.setUint16(at + 6, found, true);
     if (found !== 0) ready++;
-    if (file !== undefined) files.push(file);
-    events |= wanted;
+    if (file !== undefined) files.push({ file, number, events: wanted });
   }
-  if (ready === 0 && timeout > 0 && !strict.waiting.isOver) return wait(call, strict, files, events, timeout);
+  if (ready === 0 && timeout > 0 && !strict.waiting.isOver) return wait(call, strict, files, timeout);
   const told = count === 0 ? 0 : copyOut(call, call.arg(0), buffer, count * POLLFD_SIZE);
   return told < 0 ? told : ready;
 }
@@ -47,11 +45,13 @@ function copyTimeout(call: Trapped, address: number, unit: number): number {
   return seconds < 0 || rest < 0 ? -EINVAL : seconds * 1000 + rest / unit;
 }
 
+/** SIGKILL and SIGSTOP. Source: Linux include/linux/signal.h, sigdelsetmask. */
+const NEVER_BLOCKED = (1n << 8n) | (1n << 18n);
 const NANOSECONDS = 1e6;
 const MICROSECONDS = 1e3;
 
 /**
- * A signal mask for the time of the call is not ours to set: then the kernel waits itself, for placeholders that become readable when the
+ * A signal mask for the time of the call is not ours to set: then the kernel waits itself, for placeholders that become ready when the
  * descriptions are. Left out, or what the caller has anyhow, it means nothing.
  */
 export const ppoll: Handler = (call, strict) => {
@@ -62,16 +62,15 @@ export const ppoll: Handler = (call, strict) => {
   return typeof wait === "number" ? wait : pollSet(call, strict, timeout, wait);
 };
 
-/** How a call waits. @param events what for. */
-type Wait = (call: Trapped, strict: Strict, files: readonly Description[], events: number, timeout: number) => number;
+/** How a call waits. */
+type Wait = (call: Trapped, strict: Strict, asked: readonly Asked[], timeout: number) => number;
 
-const waitHere: Wait = (call, strict, files, events, timeout) => strict.waiting.waitFor(call, files, events, timeout);
+const waitHere: Wait = (call, strict, asked, timeout) =>
+  strict.waiting.waitFor(call, asked.map(({ file }) => file), asked.reduce((all, { events }) => all | events, 0), timeout);
 
-/** A placeholder cannot become writable. */
-const waitInKernel: Wait = (_call, strict, files, events) => {
-  if ((events & POLLOUT) !== 0) return -ENOSYS;
-  strict.descriptors.mirror(files);
-  return CONTINUE;
+const waitInKernel: Wait = (call, strict, asked) => {
+  const mirrored = strict.descriptors.mirror(call, asked);
+  return mirrored < 0 ? mirrored : CONTINUE;
 };
 
 function waitUnder(call: Trapped, strict: Strict, address: number): Wait | number {
@@ -81,7 +80,7 @@ function waitUnder(call: Trapped, strict: Strict, address: number): Wait | numbe
   }
   const copied = copyIn(call, address, small, 8);
   if (copied < 0) return copied;
-  return small.view.getBigUint64(0, true) === strict.tasks.blockedSignals(call.pid) ? waitHere : waitInKernel;
+  return (small.view.getBigUint64(0, true) & ~NEVER_BLOCKED) === strict.tasks.blockedSignals(call.pid) ? waitHere : waitInKernel;
 }
 
 /** What select(2) asks of the three sets, as poll(2) knows it. Source: Linux fs/select.c. */
@@ -96,25 +95,23 @@ function selectSet(call: Trapped, strict: Strict, timeout: number, wait: Wait = 
   if (sets.includes("failed")) return -EFAULT;
   const given = sets as readonly (Uint8Array | undefined)[];
   const found = given.map((set) => (set === undefined ? undefined : new Uint8Array(size)));
-  const files: Description[] = [];
+  const files: Asked[] = [];
   let ready = 0;
-  let events = 0;
   for (let number = 0; number < count; number++) {
     const asked = [0, 1, 2].filter((i) => isIn(given[i], number));
     if (asked.length === 0) continue;
     const file = strict.descriptors.file(call, number);
     if (file === undefined) return -EBADF;
     const state = file.ready();
-    files.push(file);
+    files.push({ file, number, events: asked.reduce((all, i) => all | (WANTED[i] ?? 0), 0) });
     for (const i of asked) {
-      events |= WANTED[i] ?? 0;
       if ((state & (SETS[i] ?? 0)) === 0) continue;
       const bytes = found[i];
       if (bytes !== undefined) bytes[number >> 3] = (bytes[number >> 3] ?? 0) | (1 << (number & 7));
       ready++;
     }
   }
-  if (ready === 0 && timeout > 0 && !strict.waiting.isOver) return wait(call, strict, files, events, timeout);
+  if (ready === 0 && timeout > 0 && !strict.waiting.isOver) return wait(call, strict, files, timeout);
   for (const [i, set] of found.entries()) {
     if (set === undefined) continue;
     buffer.bytes.set(set);

@@ -1,6 +1,6 @@
 /** The guest's descriptors: which description each stands for, and new ones for its calls. The table is the kernel's; in it are placeholders (placeholders.ts). */
 import { EMFILE, ENOENT, ESRCH } from "../../../linux/abi/errno.ts";
-import { POLLERR, POLLHUP, POLLIN } from "../../../linux/abi/poll.ts";
+import { POLLERR, POLLHUP, POLLIN, POLLOUT } from "../../../linux/abi/poll.ts";
 import { isErrno } from "../../../linux/errors.ts";
 import { Fd } from "../../../linux/fd.ts";
 import { madeBy } from "../../../linux/made-by.ts";
@@ -12,6 +12,7 @@ import type { StrictCall } from "../../platform/ptrace/strict-call.ts";
 import { copyOut, small } from "../memory.ts";
 import type { Description } from "../objects/description.ts";
 import { HostFile, inodeOf, type HostStream } from "../objects/files.ts";
+import { SignalFile } from "../objects/signalfd.ts";
 import type { WaitingCalls } from "../objects/waiting.ts";
 import { ANSWERED, type Trapped } from "../trapped.ts";
 import type { Callers } from "./callers.ts";
@@ -20,6 +21,14 @@ import type { Found, Placeholders } from "./placeholders.ts";
 import type { Procfs } from "./procfs.ts";
 
 const READABLE = POLLIN | POLLHUP | POLLERR;
+const WRITABLE = POLLOUT | POLLHUP | POLLERR;
+
+/** A descriptor of the caller's, and what it is waited for: POLL*. */
+export interface Asked {
+  readonly file: Description;
+  readonly number: number;
+  readonly events: number;
+}
 
 /** What the kernel works with in the placeholder's place. */
 interface Lent {
@@ -142,10 +151,10 @@ export class Descriptors {
   }
 
   /** @returns undefined where the sentry has no more descriptors; a description that nobody has then is closed. */
-  #place(description: Description): Fd | undefined {
+  #place(description: Description, kind: "one-way" | "two-way" = "one-way"): Fd | undefined {
     madeBy(undefined);
     try {
-      return this.#placeholders.create(description);
+      return kind === "one-way" ? this.#placeholders.create(description) : this.#placeholders.createTwoWay(description);
     } catch (error) {
       if (isErrno(error, EMFILE)) {
         if (!this.#placeholders.has(description)) description.close();
@@ -200,27 +209,42 @@ export class Descriptors {
   }
 
   /**
-   * A call waits in the kernel for its descriptors to become readable: they will be when the descriptions are. How long is not known, so it
-   * lasts until the next such call.
+   * A call waits in the kernel for its descriptors to become ready: they will be when the descriptions are. How long is not known, so it
+   * lasts until the next such call. @returns 0 or the negative errno.
    */
-  mirror(files: readonly Description[]): void {
-    const { waiting } = this.#options;
-    for (const file of files) {
-      const isReadable = (file.ready() & READABLE) !== 0;
-      this.#placeholders.mark(file, isReadable);
-      if (isReadable) continue;
-      waiting.mirrored.add(file);
-      waiting.watch(file);
+  mirror(call: Trapped, asked: readonly Asked[]): number {
+    for (const { file, number, events } of asked) {
+      const made = this.#makeMirror(call, file, number, events);
+      if (made < 0) return made;
+      if (!(file instanceof SignalFile)) this.#options.waiting.mirror(file, (events & POLLOUT) | READABLE);
     }
+    return 0;
   }
 
-  /** Descriptions have changed for which calls wait in the kernel. */
+  /** What the caller has under the number becomes something that can be waited for in that way. @returns 0 or the negative errno. */
+  #makeMirror(call: Trapped, file: Description, number: number, events: number): number {
+    if (file instanceof SignalFile) {
+      const lent = this.lendFor(call, file, number);
+      return lent === CONTINUE ? 0 : lent;
+    }
+    if ((events & POLLOUT) === 0 && !this.#placeholders.isTwoWay(file)) {
+      this.#placeholders.unmark(file);
+      return 0;
+    }
+    using given = this.#place(file, "two-way");
+    if (given === undefined) return -EMFILE;
+    return Math.min(call.replaceDescriptor(given, number, this.#procfs.isClosedOnExec(call, number)), 0);
+  }
+
+  /** Descriptions have changed for which calls wait in the kernel, or may have before they were waited for. */
   markMirrored(): void {
     const { waiting } = this.#options;
-    for (const file of waiting.mirroredWoken) if ((file.ready() & READABLE) !== 0) {
-      waiting.mirrored.delete(file);
-      this.#placeholders.mark(file, true);
-      waiting.watch(file);
+    for (const file of waiting.mirroredWoken) {
+      const ready = file.ready();
+      const events = ((ready & READABLE) === 0 ? 0 : POLLIN) | ((ready & WRITABLE) === 0 ? 0 : POLLOUT);
+      if (events === 0) continue;
+      this.#placeholders.mark(file, events);
+      waiting.mirrorLess(file, (events & POLLIN) === 0 ? POLLOUT : READABLE | (events & POLLOUT));
     }
     waiting.mirroredWoken.clear();
   }

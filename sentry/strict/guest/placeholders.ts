@@ -4,18 +4,22 @@
  *
  *   guest's descriptors ---> read end === pipe === write end <--- the sentry, which the kernel tells (EPOLLERR) when the last one is closed
  *
- * Where a call must wait in the kernel itself (calls/poll.ts), a byte in the pipe makes the guest's end readable.
+ * Where a call must wait in the kernel itself (calls/poll.ts), a byte in the pipe makes the guest's end readable. To wait until it is writable takes a socket in the pipe's
+ * place, with more under way in it than it may have.
  *
  * Which description a descriptor stands for is asked of the kernel as well: the pipe's inode number, through /proc/TASK/fd/NUMBER.
  */
 import { AT_EMPTY_PATH, AT_STATX_DONT_SYNC, O_NONBLOCK, O_RDONLY } from "../../../linux/abi/fcntl.ts";
 import { EACCES, EBADF } from "../../../linux/abi/errno.ts";
+import { POLLIN, POLLOUT } from "../../../linux/abi/poll.ts";
+import { SOCK_NONBLOCK, SOCK_STREAM } from "../../../linux/abi/socket.ts";
 import { STATX_SIZE } from "../../../linux/abi/statx.ts";
 import type { Epoll } from "../../../linux/epoll.ts";
 import { fdNumber, type Fd } from "../../../linux/fd.ts";
 import { openAt, pipe } from "../../../linux/file.ts";
-import { permanentBlock } from "../../../linux/memory.unsafe.ts";
+import { permanentBlock, scratch, type Block } from "../../../linux/memory.unsafe.ts";
 import { EMPTY_PATH, read, statx, write } from "../../../linux/on-behalf.ts";
+import { socketPair } from "../../../linux/socket.ts";
 import type { Description } from "../objects/description.ts";
 
 const STATX_INO = 0x100;
@@ -23,6 +27,8 @@ const INODE_LOW = 0x20;
 const INODE_HIGH = 0x24;
 const DEVICE_MINOR = 0x8c;
 const DEVICE_MAJOR = 0x88;
+/** More than a quarter of what a socket may have under way (net.core.wmem_default), from which on it is not writable. Source: Linux net/unix/af_unix.c, unix_writable. */
+const FULL = 65_536;
 /** `4194304/fd/2147483647`. */
 const LONGEST = 32;
 
@@ -32,8 +38,10 @@ interface Placeholder {
   readonly inode: number;
   /** Our end. */
   readonly watch: Fd;
-  /** Whether a byte is in it. */
-  isMarked: boolean;
+  /** A socket, which can be full. */
+  readonly isTwoWay: boolean;
+  /** POLL*: what the guest's end has been made. */
+  marked: number;
 }
 
 /** What a descriptor that is no placeholder refers to. */
@@ -48,6 +56,8 @@ export class Placeholders {
   readonly #byDescription = new Map<Description, Placeholder[]>();
   readonly #path = permanentBlock(LONGEST);
   readonly #statx = permanentBlock(STATX_SIZE);
+  /** Zeros. */
+  #filling: Block | undefined;
 
   constructor(proc: Fd, epoll: Epoll) {
     this.#proc = proc;
@@ -67,15 +77,34 @@ export class Placeholders {
     return given;
   }
 
+  /** As `create`; neither readable nor writable for the kernel until `mark`. @throws SysError EMFILE, ENFILE */
+  createTwoWay(description: Description): Fd {
+    const [given, watch] = socketPair(SOCK_STREAM | SOCK_NONBLOCK);
+    try {
+      this.#epoll.add(watch, 0);
+    } catch (error) {
+      for (const fd of [given, watch]) fd.close();
+      throw error;
+    }
+    this.#filling ??= permanentBlock(FULL);
+    write(given.number, this.#filling.address, FULL);
+    this.#keep(description, given, watch, true);
+    return given;
+  }
+
+  isTwoWay(description: Description): boolean {
+    return this.#byDescription.get(description)?.some(({ isTwoWay }) => isTwoWay) ?? false;
+  }
+
   /** As `create`, of a socket that a task of the guest's has made. @param end a copy of it. @param watch what it is connected with. */
   adopt(description: Description, end: Fd, watch: Fd): void {
     this.#epoll.add(watch, 0);
     this.#keep(description, end, watch);
   }
 
-  #keep(description: Description, named: Fd, watch: Fd): void {
+  #keep(description: Description, named: Fd, watch: Fd, isTwoWay = false): void {
     statx(named.number, EMPTY_PATH, AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, this.#statx.address);
-    const placeholder = { description, inode: this.#key, watch, isMarked: false };
+    const placeholder = { description, inode: this.#key, watch, isTwoWay, marked: 0 };
     const others = this.#byDescription.get(description);
     if (others === undefined) this.#byDescription.set(description, [placeholder]);
     else others.push(placeholder);
@@ -138,18 +167,31 @@ export class Placeholders {
     return others.length > 0 ? undefined : description;
   }
 
-  /** Makes the guest's ends readable for the kernel, or not. */
-  mark(description: Description, isReadable: boolean): void {
+  /** Makes the guest's ends readable (POLLIN) for the kernel, or writable (POLLOUT) where they can be. */
+  mark(description: Description, events: number): void {
     for (const placeholder of this.#byDescription.get(description) ?? []) {
-      if (placeholder.isMarked === isReadable) continue;
-      if (isReadable) write(placeholder.watch.number, this.#path.address, 1);
-      else this.#drain(placeholder);
-      placeholder.isMarked = isReadable;
+      const isNew = (event: number) => (events & event & ~placeholder.marked) !== 0;
+      if (isNew(POLLIN)) write(placeholder.watch.number, this.#path.address, 1);
+      if (placeholder.isTwoWay && isNew(POLLOUT)) drain(placeholder.watch);
+      placeholder.marked |= events;
     }
   }
 
-  #drain({ watch }: Placeholder): void {
-    using reader = openAt(this.#proc, `self/fd/${watch.number}`, O_RDONLY | O_NONBLOCK);
-    read(reader.number, this.#path.address, 1);
+  /** Takes it back. Preconditions: none is two-way. */
+  unmark(description: Description): void {
+    for (const placeholder of this.#byDescription.get(description) ?? []) {
+      if ((placeholder.marked & POLLIN) !== 0) {
+        using reader = openAt(this.#proc, `self/fd/${placeholder.watch.number}`, O_RDONLY | O_NONBLOCK);
+        read(reader.number, this.#path.address, 1);
+      }
+      placeholder.marked = 0;
+    }
   }
+}
+
+/** Until the other end is writable. */
+function drain(fd: Fd): void {
+  using s = scratch();
+  const into = s.reserve(4096);
+  for (let size = 1; size > 0; ) size = read(fd.number, into.address, into.size);
 }

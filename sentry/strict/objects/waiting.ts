@@ -3,7 +3,6 @@
  * call is then made again, or fails with EINTR, as the signal's handler has it (signal(7)); its notification is no longer valid.
  */
 import { EAGAIN } from "../../../linux/abi/errno.ts";
-import { POLLIN } from "../../../linux/abi/poll.ts";
 import { now } from "../../../linux/sleep.ts";
 import { createTimer, setTimer } from "../../../linux/timerfd.ts";
 import { WAITS, type Held, type Trapped } from "../trapped.ts";
@@ -19,8 +18,8 @@ export class WaitingCalls {
   #next = Infinity;
   #deadline: number | undefined;
   #held: Held | undefined;
-  /** Descriptions for which calls wait in the kernel (Descriptors.mirror), and those among them that have changed. */
-  readonly mirrored = new Set<Description>();
+  /** Descriptions for which calls wait in the kernel (Descriptors.mirror), with what for (POLL*), and those among them that may have changed. */
+  readonly mirrored = new Map<Description, number>();
   readonly mirroredWoken = new Set<Description>();
 
   /** A call is about to be handled: for the first time, or since it has waited. */
@@ -61,7 +60,7 @@ export class WaitingCalls {
 
   /** Has the description learn of what is waited for. */
   watch(file: Description): void {
-    let events = this.mirrored.has(file) ? POLLIN : 0;
+    let events = this.mirrored.get(file) ?? 0;
     for (const waiting of file.waiting) events |= waiting.events;
     for (const watcher of file.watchers) events |= watcher.eventsOf(file);
     file.watch(events);
@@ -93,6 +92,22 @@ export class WaitingCalls {
     for (const waiting of file.waiting) this.#woken.add(waiting);
     for (const watcher of file.watchers) watcher.changed(file);
     if (this.mirrored.has(file)) this.mirroredWoken.add(file);
+  }
+
+  /** Has `mirroredWoken` tell of these events. */
+  mirror(file: Description, events: number): void {
+    this.mirrored.set(file, (this.mirrored.get(file) ?? 0) | events);
+    this.watch(file);
+    // What has changed by being looked at.
+    this.mirroredWoken.add(file);
+  }
+
+  /** Of these no more. */
+  mirrorLess(file: Description, events: number): void {
+    const rest = (this.mirrored.get(file) ?? 0) & ~events;
+    if (rest === 0) this.mirrored.delete(file);
+    else this.mirrored.set(file, rest);
+    this.watch(file);
   }
 
   /** The last of the guest's descriptors is closed. */

@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/select.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 static void eventfds(void) {
@@ -85,11 +86,13 @@ static void waits_for_signals(int fd) {
   int set = epoll_create1(0), outer = epoll_create1(0);
   VALUE("poll of none", "%d", poll(&ready, 1, 0));
   pid_t pid = signal_later(SIGUSR1);
-  VALUE("poll", "%d %x", poll(&ready, 1, 20000), ready.revents);
+  int count = poll(&ready, 1, 20000);
+  VALUE("poll", "%d %x", count, ready.revents);
   VALUE("child", "%d", ended(pid));
   TELL("epoll_ctl", epoll_ctl(set, EPOLL_CTL_ADD, fd, &event));
   TELL("a set in a set", epoll_ctl(outer, EPOLL_CTL_ADD, set, &event));
-  VALUE("epoll", "%d %x %d", epoll_wait(set, got, 2, 0), got[0].events, (int)got[0].data.u64);
+  count = epoll_wait(set, got, 2, 0);
+  VALUE("epoll", "%d %x %d", count, got[0].events, (int)got[0].data.u64);
   VALUE("through both", "%d", epoll_wait(outer, got, 2, 0));
   VALUE("read", "%d", (int)(read(fd, info, sizeof info) / (ssize_t)sizeof *info));
   VALUE("epoll of none", "%d", epoll_wait(outer, got, 2, 10));
@@ -232,6 +235,99 @@ static void pipes(void) {
   VALUE("select", "%d", select(fifo + 1, &set, NULL, NULL, &(struct timeval){0, 0}));
 }
 
+static volatile sig_atomic_t handled;
+
+static void handler(int number) {
+  handled = number;
+}
+
+#define HANDLED (VALUE("handled", "%d", handled), handled = 0)
+
+/* Writes, or reads all, a while after. */
+static pid_t move_later(int fd, int writes) {
+  static char room[1 << 16];
+  fflush(stdout);
+  pid_t pid = fork();
+  if (pid != 0) return pid;
+  nap(60);
+  if (writes) _exit(write(fd, "x", 1) == 1 ? 0 : 1);
+  while (read(fd, room, sizeof room) > 0) {}
+  _exit(errno == EAGAIN ? 0 : 1);
+}
+
+/* Waiting under another mask, as one step: SIGUSR1 is blocked but while the call lasts, SIGUSR2 the other way round. */
+static void polls_masked(const sigset_t *during) {
+  int ends[2], pair[2], more[2];
+  if (pipe2(ends, O_NONBLOCK) < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) < 0 || pipe2(more, O_NONBLOCK) < 0) return;
+  static char filling[4096];
+  while (write(ends[1], filling, sizeof filling) > 0) {}
+  while (write(pair[0], filling, sizeof filling) > 0) {}
+  struct pollfd full = {ends[1], POLLOUT, 0}, both = {pair[0], POLLIN | POLLOUT, 0}, empty[2] = {{more[0], POLLIN, 0}, {ends[1], POLLOUT, 0}};
+  struct timespec soon = {0, 20000000};
+  VALUE("ppoll, in vain", "%d", ppoll(&full, 1, &soon, during));
+  pid_t pid = move_later(ends[0], 0);
+  int count = ppoll(&full, 1, NULL, during);
+  VALUE("ppoll to write", "%d %x", count, full.revents);
+  VALUE("child", "%d", ended(pid));
+  while (write(ends[1], filling, sizeof filling) > 0) {}
+  pid = move_later(pair[1], 1);
+  count = ppoll(&both, 1, NULL, during);
+  VALUE("ppoll for both", "%d %x", count, both.revents);
+  VALUE("child", "%d", ended(pid));
+  read(pair[0], filling, 10);
+  pid = move_later(pair[1], 0);
+  count = ppoll(&both, 1, NULL, during);
+  VALUE("ppoll for both", "%d %x", count, both.revents);
+  VALUE("child", "%d", ended(pid));
+  pid = move_later(more[1], 1);
+  count = ppoll(empty, 2, NULL, during);
+  VALUE("ppoll of two", "%d %x %x", count, empty[0].revents, empty[1].revents);
+  VALUE("child", "%d", ended(pid));
+  read(more[0], filling, 10);
+  pid = move_later(ends[0], 0);
+  fd_set to_read, to_write;
+  FD_ZERO(&to_read);
+  FD_ZERO(&to_write);
+  FD_SET(more[0], &to_read);
+  FD_SET(ends[1], &to_write);
+  count = pselect((ends[1] > more[0] ? ends[1] : more[0]) + 1, &to_read, &to_write, NULL, NULL, during);
+  VALUE("pselect", "%d %d %d", count, FD_ISSET(more[0], &to_read), FD_ISSET(ends[1], &to_write));
+  VALUE("child", "%d", ended(pid));
+  while (write(ends[1], filling, sizeof filling) > 0) {}
+  kill(getpid(), SIGUSR1);
+  TELL("ppoll with a signal that waits", ppoll(&full, 1, NULL, during));
+  HANDLED;
+  pid = signal_later(SIGUSR1);
+  TELL("ppoll, interrupted", ppoll(&full, 1, NULL, during));
+  HANDLED;
+  VALUE("child", "%d", ended(pid));
+  pid = signal_later(SIGUSR2);
+  struct timespec while_signalled = {0, 300000000};
+  VALUE("ppoll, not interrupted", "%d", ppoll(&full, 1, &while_signalled, during));
+  HANDLED;
+  VALUE("child", "%d", ended(pid));
+  fcntl(ends[1], F_SETFL, 0);
+  pid = move_later(ends[0], 0);
+  TELL("as usual then", write(ends[1], "x", 1));
+  VALUE("child", "%d", ended(pid));
+  for (int i = 0; i < 2; i++) close(ends[i]), close(pair[i]), close(more[i]);
+}
+
+static void masks(void) {
+  sigset_t during, before;
+  struct sigaction act = {.sa_handler = handler, .sa_flags = SA_RESTART};
+  sigaction(SIGUSR1, &act, NULL);
+  sigaction(SIGUSR2, &act, NULL);
+  sigprocmask(SIG_SETMASK, NULL, &before);
+  sigdelset(&before, SIGUSR2);
+  sigaddset(&before, SIGUSR1);
+  sigprocmask(SIG_SETMASK, &before, &during);
+  during = before;
+  sigdelset(&during, SIGUSR1);
+  sigaddset(&during, SIGUSR2);
+  polls_masked(&during);
+}
+
 int main(void) {
   eventfds();
   epolls();
@@ -239,5 +335,6 @@ int main(void) {
   watch("/tmp");
   watch("/volume");
   pipes();
+  masks();
   return 0;
 }
