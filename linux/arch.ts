@@ -20,7 +20,7 @@ const X86_64 = {
     sched_setaffinity: 203, sched_getaffinity: 204, getdents64: 217, clock_settime: 227, exit_group: 231, waitid: 247, add_key: 248, request_key: 249, keyctl: 250,
     ioprio_set: 251, ioprio_get: 252, getrandom: 318, openat: 257, mkdirat: 258, mknodat: 259, fchownat: 260, unlinkat: 263, renameat: 264,
     symlinkat: 266, readlinkat: 267, fchmodat: 268, ppoll: 271, unshare: 272, accept4: 288, signalfd4: 289, eventfd2: 290, dup3: 292, pipe2: 293,
-    prlimit64: 302, setns: 308, process_vm_readv: 310, process_vm_writev: 311, sched_setattr: 314, sched_getattr: 315, renameat2: 316, seccomp: 317, memfd_create: 319, bpf: 321,
+    prlimit64: 302, setns: 308, getcpu: 309, process_vm_readv: 310, process_vm_writev: 311, sched_setattr: 314, sched_getattr: 315, renameat2: 316, seccomp: 317, memfd_create: 319, bpf: 321,
     execveat: 322, statx: 332, pidfd_send_signal: 424, open_tree: 428, move_mount: 429, fsopen: 430, fsconfig: 431, fsmount: 432,
     pidfd_open: 434, clone3: 435, close_range: 436, openat2: 437, pidfd_getfd: 438, faccessat2: 439, mount_setattr: 442,
     pwrite64: 18, fsync: 74, fdatasync: 75, fchmod: 91, inotify_add_watch: 254, inotify_rm_watch: 255, linkat: 265, utimensat: 280, fallocate: 285, inotify_init1: 294, syncfs: 306, copy_file_range: 326,

@@ -1,7 +1,7 @@
-/** Scheduling of the calling task. Sources: sched_setattr(2), ioprio_set(2), sched_setaffinity(2). */
+/** Scheduling of the calling task, and where others may run. Sources: sched_setattr(2), ioprio_set(2), sched_setaffinity(2), getcpu(2). */
 import { SYS } from "./arch.ts";
 import { check } from "./errors.ts";
-import { scratch } from "./memory.unsafe.ts";
+import { permanentBlock, scratch } from "./memory.unsafe.ts";
 import { syscall } from "./syscall.unsafe.ts";
 
 /** struct sched_attr; times in nanoseconds. */
@@ -45,9 +45,13 @@ export function allowedCpus(): number {
   using s = scratch();
   const set = s.reserve(CPU_SET_BYTES);
   const length = check(syscall(SYS.sched_getaffinity, 0, CPU_SET_BYTES, set.address), "sched_getaffinity");
-  let cpus = 0;
-  for (const byte of set.bytes.subarray(0, length)) for (let bits = byte; bits > 0; bits &= bits - 1) cpus++;
-  return cpus;
+  return countBits(set.bytes.subarray(0, length));
+}
+
+function countBits(bytes: Uint8Array): number {
+  let count = 0;
+  for (const byte of bytes) for (let bits = byte; bits > 0; bits &= bits - 1) count++;
+  return count;
 }
 
 /** @param cpus numbers from 0 to 8191. @throws SysError EINVAL where none of them is allowed. */
@@ -56,4 +60,34 @@ export function setAffinity(cpus: readonly number[]): void {
   const set = s.reserve(CPU_SET_BYTES);
   for (const cpu of cpus) set.bytes[cpu >> 3] = (set.bytes[cpu >> 3] ?? 0) | (1 << (cpu & 7));
   check(syscall(SYS.sched_setaffinity, 0, CPU_SET_BYTES, set.address), "sched_setaffinity", cpus.join(","));
+}
+
+/** A set of processors, for use over and over: reading and giving it allocate nothing. */
+export class CpuMask {
+  readonly #block = permanentBlock(CPU_SET_BYTES);
+  #size = 0;
+
+  get count(): number {
+    return countBits(this.#block.bytes.subarray(0, this.#size));
+  }
+
+  /** Makes it those on which a task may run. @param task 0 for the caller. @returns whether that could be had. */
+  read(task: number): boolean {
+    this.#size = Math.max(0, syscall(SYS.sched_getaffinity, task, CPU_SET_BYTES, this.#block.address));
+    return this.#size > 0;
+  }
+
+  /** Makes it the one on which the caller is. */
+  readCurrent(): void {
+    const { view, bytes, address } = this.#block;
+    const cpu = syscall(SYS.getcpu, address, 0, 0) < 0 ? 0 : view.getUint32(0, true);
+    bytes.fill(0);
+    bytes[cpu >> 3] = 1 << (cpu & 7);
+    this.#size = 8 * ((cpu >> 6) + 1);
+  }
+
+  /** Has a task run on these. @param task 0 for the caller. @returns 0 or the negative errno. */
+  giveTo(task: number): number {
+    return syscall(SYS.sched_setaffinity, task, this.#size, this.#block.address);
+  }
 }

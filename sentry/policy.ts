@@ -101,6 +101,7 @@ const ofPlatform: Readonly<Record<PlatformName, readonly Group[]>> = {
       outcome: denied("EPERM"),
     },
     { reason: "Waiting for calls", names: "wait4", outcome: native },
+    { reason: "Which processor it and a task of its guest run on; of other tasks than these it knows no number", names: "sched_getaffinity sched_setaffinity getcpu", outcome: native },
     {
       reason: "The end of a task that another program took over in the middle of its call",
       names: "kill",

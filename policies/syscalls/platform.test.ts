@@ -8,6 +8,7 @@ import { ones, zeros } from "./test-table.ts";
 
 const notified = simulator(compilePolicy(balanced));
 const traced = simulator(tracedPolicy());
+const changed: ReadonlySet<string> = new Set(["ptrace", "clone", "sched_getaffinity", "sched_setaffinity"]);
 const number = new Map(balanced.rows.map(({ name, nr }) => [name, nr]));
 
 const made = (run: typeof traced, name: string, args: readonly (number | bigint)[]) => {
@@ -16,7 +17,7 @@ const made = (run: typeof traced, name: string, args: readonly (number | bigint)
 };
 
 test("under a tracer a call traps to it that traps to a listener otherwise, and all others are what they are", () => {
-  for (const { name } of balanced.rows.filter((row) => row.name !== "ptrace" && row.name !== "clone")) {
+  for (const { name } of balanced.rows.filter((row) => !changed.has(row.name))) {
     for (const args of [zeros, ones]) {
       const before = made(notified, name, args);
       expect([name, made(traced, name, args)]).toEqual([name, before.action === "notify" ? { action: "trace", data: 0 } : before]);
@@ -30,4 +31,8 @@ test("under a tracer no task traces another, and none is born untraced", () => {
   for (const request of [0, 7, 16, 24, 0x4206]) expect(made(traced, "ptrace", [request])).toEqual({ action: "errno", data: errnos.EPERM });
   expect(made(traced, "clone", [CLONE_UNTRACED | SIGCHLD])).toEqual({ action: "errno", data: errnos.EPERM });
   expect(made(traced, "clone", [SIGCHLD])).toEqual(made(notified, "clone", [SIGCHLD]));
+});
+
+test("under a tracer the processors of a task are neither told nor set without it", () => {
+  for (const name of ["sched_getaffinity", "sched_setaffinity"]) expect(made(traced, name, zeros)).toEqual({ action: "trace", data: 0 });
 });

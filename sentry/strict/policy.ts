@@ -24,7 +24,7 @@ const TERMINAL = {
 };
 const FCNTL = { F_GETFL: 3, F_SETFL: 4, F_OFD_GETLK: 36, F_OFD_SETLK: 37, F_ADD_SEALS: 1033, F_GET_SEALS: 1034 };
 /** What is told apart here otherwise than under every policy. */
-const REPLACED = new Set(["ioctl", "ptrace", "kill", "epoll_ctl", "getsockopt"]);
+const REPLACED = new Set(["ioctl", "ptrace", "kill", "epoll_ctl", "getsockopt", "sched_getaffinity sched_setaffinity getcpu"]);
 
 /** FIONREAD is TERMINAL's. */
 const SOCKET = { TIOCOUTQ: 0x5411, SIOCATMARK: 0x8905, ...abi.INTERFACE_COMMANDS, SIOCGIFCONF: abi.SIOCGIFCONF };

@@ -82,8 +82,13 @@ class TracingSet implements WaitSet {
   readonly #takeOne = (pid: number, status: number): void => this.#take(pid, status);
 
   #take(pid: number, status: number): void {
-    if (pid === this.#bell.pid) this.#rung = status;
+    if (pid === this.#bell.pid) this.#ring(status);
     else this.#tracer.take(pid, status);
+  }
+
+  #ring(status: number): void {
+    this.#tracer.isElsewhere();
+    this.#rung = status;
   }
 }
 

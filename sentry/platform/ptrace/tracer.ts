@@ -1,5 +1,6 @@
 /** What becomes of the stops of the guest's tasks. What a stop is about, it says itself; only whose task it is has to be known, where there are several containers. */
-import { PTRACE_EVENT_CLONE, PTRACE_EVENT_EXEC, PTRACE_EVENT_SECCOMP, PTRACE_EVENT_STOP } from "../../../linux/abi/ptrace.ts";
+import { SYS } from "../../../linux/arch.ts";
+import { PTRACE_EVENT_CLONE, PTRACE_EVENT_EXEC, PTRACE_EVENT_FORK, PTRACE_EVENT_SECCOMP, PTRACE_EVENT_STOP, PTRACE_EVENT_VFORK } from "../../../linux/abi/ptrace.ts";
 import { SIGNALS } from "../../../linux/abi/signal.ts";
 import { AT_CALL, eventMessage, hasStopped, heldSignal, isAtCall, killTask, leaveStopped, letGo, letGoToCall, stopEvent, stopSignal, TracedCall, type CallStops } from "../../../linux/seccomp-trace.ts";
 import { decodeStatus } from "../../../linux/tracing.ts";
@@ -9,8 +10,11 @@ import type { Tasks } from "../../tasks.ts";
 import { CONTINUE, type Handle } from "../platform.ts";
 import type { StrictSentry } from "../../strict/sentry.ts";
 import type { Batch } from "./batch.ts";
+import { Follower } from "./follower.ts";
 import type { Lobby } from "./lobby.ts";
 import { Strictly } from "./strictly.ts";
+
+const isAboutProcessors = (nr: number): boolean => nr === SYS.sched_getaffinity || nr === SYS.sched_setaffinity;
 
 export class Tracer {
   readonly #tasks: Tasks;
@@ -20,6 +24,7 @@ export class Tracer {
   /** Tasks of the others. */
   readonly #others = new Map<number, Handle>();
   readonly #call = new TracedCall();
+  readonly #follower = new Follower();
   /** Processes, by their ids, that may have more threads than one. */
   readonly #threaded = new Set<number>();
   /** Process ids whose next program may have got what was meant for the one before; see `#answer`. */
@@ -61,20 +66,23 @@ export class Tracer {
   /** @param status as wait4(2) tells it. */
   take(pid: number, status: number): void {
     if (this.#strace?.has(pid) === true && stopEvent(status) !== PTRACE_EVENT_SECCOMP) this.#strace.tell(pid, decodeStatus(pid, status));
+    if (hasStopped(status) && stopEvent(status) === PTRACE_EVENT_SECCOMP) return this.#serve(pid);
+    this.#follower.stop();
     if (!hasStopped(status)) {
       this.#forget(pid);
       return;
     }
     switch (stopEvent(status)) {
-      case PTRACE_EVENT_SECCOMP:
-        return this.#serve(pid);
       case PTRACE_EVENT_STOP:
         // A group's stop, in which it stays until SIGCONT; else the end of one, or a new task's first.
         return stopSignal(status) === SIGNALS.SIGTRAP ? this.#begin(pid) : leaveStopped(pid);
       case PTRACE_EVENT_CLONE:
         // Before it is let go: it makes no call until its thread is known of.
         this.#threaded.add(pid);
-        return this.#letGo(pid);
+        return this.#letGoWithChild(pid);
+      case PTRACE_EVENT_FORK:
+      case PTRACE_EVENT_VFORK:
+        return this.#letGoWithChild(pid);
       case PTRACE_EVENT_EXEC:
         return this.#executed(pid);
       case 0:
@@ -85,6 +93,11 @@ export class Tracer {
     }
   }
 
+  /** The sentry has other things to do than to follow one task. */
+  isElsewhere(): void {
+    this.#follower.stop();
+  }
+
   #letGoBehind(pid: number): void {
     if (this.#strace?.has(pid) === true) this.#strace.tell(pid, decodeStatus(pid, AT_CALL));
     this.#letGo(pid);
@@ -93,6 +106,11 @@ export class Tracer {
   #letGo(pid: number, signal = 0): void {
     if (this.#strace?.stopsAtCalls(pid) === true) letGoToCall(pid, signal);
     else letGo(pid, signal);
+  }
+
+  #letGoWithChild(pid: number): void {
+    if (this.#follower.mayHaveHeld(pid)) this.#follower.hasChild(pid, eventMessage(pid));
+    this.#letGo(pid);
   }
 
   #forget(pid: number): void {
@@ -136,10 +154,27 @@ export class Tracer {
     const call = this.#call;
     const handle = this.#others.get(pid) ?? this.#first;
     if (handle !== undefined && this.#strictly !== undefined) return this.#strictly.serve(pid, this.#threaded.has(pid), handle);
-    if (handle === undefined || !call.load(pid, this.#threaded.has(pid))) return;
+    const isContested = this.#threaded.has(pid);
+    if (handle === undefined || !call.load(pid, isContested)) return;
+    if (isAboutProcessors(call.nr)) return this.#letChoose(pid);
+    // One whose id can be taken over is not followed: its processors could become the other's.
+    if (isContested) this.#follower.stop();
+    else this.#follower.trapped(pid);
     const result = handle(call);
-    if (result === CONTINUE) this.#letGo(pid);
+    if (result === CONTINUE) this.#goOn(pid);
     else this.#answer(pid, result);
+  }
+
+  /** The kernel does it: all tasks have at this moment what they asked for. */
+  #letChoose(pid: number): void {
+    this.#follower.stop();
+    this.#letGo(pid);
+  }
+
+  readonly #letGoNow = (pid: number): void => this.#letGo(pid);
+
+  #goOn(pid: number): void {
+    this.#follower.letGo(pid, this.#letGoNow);
   }
 
   /**
@@ -150,7 +185,7 @@ export class Tracer {
   #answer(pid: number, result: number): void {
     if (this.#call.answer(result) < 0) {
       if (this.#call.written) this.#mixedUp.add(pid);
-    } else if (this.#call.isWaiting()) this.#letGo(pid);
+    } else if (this.#call.isWaiting()) this.#goOn(pid);
     else killTask(pid);
   }
 }
