@@ -67,7 +67,7 @@ function finished(child: ChildProcess, argv: readonly string[], options: Execute
   }
   return new Promise((resolve, reject) => {
     const fail = (why: string) => reject(new Error(`${argv.join(" ")}: ${why}\n${output.stdout}${output.stderr}`));
-    const seconds = options.timeout ?? 60;
+    const seconds = options.timeout ?? 120;
     const timer = setTimeout(() => {
       child.kill("SIGKILL");
       fail(`not finished after ${seconds} s`);
@@ -112,7 +112,7 @@ export function inTerminal(argv: readonly string[], rows = 33, columns = 101): s
  *
  * @throws Error naming `what` after `seconds`.
  */
-export async function eventually<T>(what: string, probe: () => T | Promise<T>, seconds = 30): Promise<Exclude<T, undefined | false>> {
+export async function eventually<T>(what: string, probe: () => T | Promise<T>, seconds = 60): Promise<Exclude<T, undefined | false>> {
   const end = performance.now() + seconds * 1000;
   for (;;) {
     const value = await probe();

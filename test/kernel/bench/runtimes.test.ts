@@ -66,7 +66,7 @@ test("tssandbox bench: a runtimes file with broken ones, the files that it write
   const [file, output] = [join(workDir, "runtimes.json"), join(workDir, "out")];
   writeFileSync(file, JSON.stringify([{ name: "mine", command: ["runc", "run", "--bundle", "{bundle}", "{id}"], version: ["echo", "mine 1.0"], remove: ["runc", "delete", "--force", "{id}"] }, { name: "fails", command: ["false"] }, { name: "missing", command: ["no-such-program", "{bundle}"] }]));
   const args = ["bench", "--suite", "network,processes", "--tasks", "processes,nothing", "--rounds", "1", "--quick", "--runtimes", "native,mine,fails,missing,tssandbox-namespace", "--runtimes-file", file, "--output", output];
-  const child = spawnSync(join(projectRoot, "bin/tssandbox"), args, { encoding: "utf8", timeout: 50_000 });
+  const child = spawnSync(join(projectRoot, "bin/tssandbox"), args, { encoding: "utf8", timeout: 100_000 });
   expect(child.stderr).toContain("fails is left out: exit code 1");
   expect(child).toMatchObject({ status: 0, stdout: expect.stringMatching(/missing: no-such-program: ENOENT/) });
   const result = v.parse(ResultSchema, JSON.parse(readFileSync(join(output, "result.json"), "utf8")));
