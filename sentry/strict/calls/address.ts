@@ -2,15 +2,17 @@
 import { EBADF, EINVAL, ENOTSOCK } from "../../../linux/abi/errno.ts";
 import { ADDRESS_SIZE } from "../../../linux/abi/socket.ts";
 import { copyIn, copyOut, small } from "../memory.ts";
-import type { Strict } from "../strict.ts";
+import type { Handler, Strict } from "../strict.ts";
 import type { Trapped } from "../trapped.ts";
 import { Socket } from "../sockets/socket.ts";
 
-/** @returns the negative errno where it is none. */
-export function socketOf(call: Trapped, strict: Strict): Socket | number {
-  const file = strict.descriptors.file(call, call.int(0));
-  return file === undefined ? -EBADF : file instanceof Socket ? file : -ENOTSOCK;
-}
+/** A handler that is given it. */
+export const onSocket =
+  (act: (call: Trapped, strict: Strict, socket: Socket) => number): Handler =>
+  (call, strict) => {
+    const file = strict.descriptors.file(call, call.int(0));
+    return file === undefined ? -EBADF : file instanceof Socket ? act(call, strict, file) : -ENOTSOCK;
+  };
 
 /** struct sockaddr of the guest's. */
 export function copyAddress(call: Trapped, address: number, size: number): Uint8Array | number {

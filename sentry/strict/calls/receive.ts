@@ -3,9 +3,9 @@ import { EAGAIN, ENOENT } from "../../../linux/abi/errno.ts";
 import { POLLIN } from "../../../linux/abi/poll.ts";
 import * as abi from "../../../linux/abi/socket.ts";
 import { buffer, BUFFER_SIZE, copyIn, copyOut, part, small } from "../memory.ts";
-import type { Handler, Strict } from "../strict.ts";
+import type { Strict } from "../strict.ts";
 import { ANSWERED, type Trapped } from "../trapped.ts";
-import { socketOf, tellAddress } from "./address.ts";
+import { onSocket, tellAddress } from "./address.ts";
 import { copyHeader, sizeOf, type Header, type Vectors } from "./message.ts";
 import { MMSGHDR, MOST_MESSAGES } from "./send.ts";
 import type { Incoming, Socket } from "../sockets/socket.ts";
@@ -73,12 +73,10 @@ function nothing(call: Trapped, strict: Strict, socket: Socket, flags: number, d
   return strict.waiting.waitFor(call, [socket], POLLIN, socket.receiveTimeout);
 }
 
-export const recvfrom: Handler = (call, strict) => {
-  const socket = socketOf(call, strict);
-  if (typeof socket === "number") return socket;
+export const recvfrom = onSocket((call, strict, socket) => {
   const tell = ({ from }: Incoming) => (call.arg(4) === 0 ? 0 : tellAddress(call, call.arg(4), call.arg(5), from));
   return receiveInto(call, strict, socket, [[call.arg(1), call.arg(2)]], call.int(3), tell);
-};
+});
 
 function receiveHeader(call: Trapped, strict: Strict, socket: Socket, at: number, flags: number): number {
   const header = copyHeader(call, at);
@@ -145,15 +143,10 @@ function controlMessage(type: number, data: Uint8Array, room: number): Uint8Arra
   return bytes;
 }
 
-export const recvmsg: Handler = (call, strict) => {
-  const socket = socketOf(call, strict);
-  return typeof socket === "number" ? socket : receiveHeader(call, strict, socket, call.arg(1), call.int(2));
-};
+export const recvmsg = onSocket((call, strict, socket) => receiveHeader(call, strict, socket, call.arg(1), call.int(2)));
 
 /** The first one is waited for; the others are taken where they are there. Its time limit is looked at between messages only, as the kernel does. Source: recvmmsg(2). */
-export const recvmmsg: Handler = (call, strict) => {
-  const socket = socketOf(call, strict);
-  if (typeof socket === "number") return socket;
+export const recvmmsg = onSocket((call, strict, socket) => {
   const limit = call.arg(4) === 0 ? 0 : copyIn(call, call.arg(4), small, 16);
   if (limit < 0) return limit;
   const count = Math.min(call.arg(2) % 0x1_0000_0000, MOST_MESSAGES);
@@ -166,4 +159,4 @@ export const recvmmsg: Handler = (call, strict) => {
     if (copied < 0) return i === 0 ? copied : i;
   }
   return count;
-};
+});

@@ -3,9 +3,9 @@ import { EAGAIN, EMSGSIZE, EPIPE } from "../../../linux/abi/errno.ts";
 import { POLLOUT } from "../../../linux/abi/poll.ts";
 import { MSG_DONTWAIT, MSG_NOSIGNAL } from "../../../linux/abi/socket.ts";
 import { BUFFER_SIZE, copyOut, gather, small } from "../memory.ts";
-import type { Handler, Strict } from "../strict.ts";
+import type { Strict } from "../strict.ts";
 import { WAITS, type Trapped } from "../trapped.ts";
-import { copyAddress, socketOf } from "./address.ts";
+import { copyAddress, onSocket } from "./address.ts";
 import { copyControl, copyHeader, sizeOf, type Vectors } from "./message.ts";
 import { NOTHING, type Outgoing, type Socket } from "../sockets/socket.ts";
 
@@ -59,13 +59,11 @@ function refused(call: Trapped, strict: Strict, socket: Socket, flags: number, e
   return errno === -EPIPE && socket.isStream && (flags & MSG_NOSIGNAL) === 0 ? strict.callers.brokenPipe(call) : errno;
 }
 
-export const sendto: Handler = (call, strict) => {
-  const socket = socketOf(call, strict);
-  if (typeof socket === "number") return socket;
+export const sendto = onSocket((call, strict, socket) => {
   const to = call.arg(4) === 0 ? undefined : copyAddress(call, call.arg(4), call.int(5));
   if (typeof to === "number") return to;
   return sendFrom(call, strict, socket, [[call.arg(1), call.arg(2)]], call.int(3), { to, control: NOTHING });
-};
+});
 
 function sendHeader(call: Trapped, strict: Strict, socket: Socket, at: number, flags: number): number {
   const header = copyHeader(call, at);
@@ -76,19 +74,14 @@ function sendHeader(call: Trapped, strict: Strict, socket: Socket, at: number, f
   return typeof control === "number" ? control : sendFrom(call, strict, socket, header.vectors, flags, { to, control });
 }
 
-export const sendmsg: Handler = (call, strict) => {
-  const socket = socketOf(call, strict);
-  return typeof socket === "number" ? socket : sendHeader(call, strict, socket, call.arg(1), call.int(2));
-};
+export const sendmsg = onSocket((call, strict, socket) => sendHeader(call, strict, socket, call.arg(1), call.int(2)));
 
 /** struct mmsghdr: struct msghdr, and what was sent. */
 export const MMSGHDR = { result: 56, size: 64 } as const;
 export const MOST_MESSAGES = 1024;
 
 /** Those after the first do not wait: the caller asks again. Source: sendmmsg(2). */
-export const sendmmsg: Handler = (call, strict) => {
-  const socket = socketOf(call, strict);
-  if (typeof socket === "number") return socket;
+export const sendmmsg = onSocket((call, strict, socket) => {
   const count = Math.min(call.arg(2) % 0x1_0000_0000, MOST_MESSAGES);
   for (let i = 0; i < count; i++) {
     const at = call.arg(1) + i * MMSGHDR.size;
@@ -99,4 +92,4 @@ export const sendmmsg: Handler = (call, strict) => {
     if (copied < 0) return i === 0 ? copied : i;
   }
   return count;
-};
+});
