@@ -1,6 +1,6 @@
 // PID 1 of the guest: says that it is there, loads the drivers, and does what the kernel's command line says by "bench=".
 //   hold      waits, so that memory can be looked at
-//   ticks     a line every 10 ms: who is restored from a snapshot goes on with the next one
+//   ticks     a line every ms: who is restored from a snapshot goes on with the next one
 //   devices   reads and writes the disk, which has nothing that is needed, and a file of the shared directory
 // A line for each result: RESULT name value unit. Times are the guest's clock's.
 #define _GNU_SOURCE
@@ -165,7 +165,7 @@ int main(void)
 	}
 	for (long i = 0; strstr(line, "bench=ticks"); i++) {
 		say("TICK %ld\n", i);
-		usleep(10000);
+		usleep(1000);
 	}
 	for (;;)
 		pause();

@@ -41,7 +41,7 @@ export async function devices(vmm: Vmm, files: Files, more: string): Promise<Val
   }));
 }
 
-/** Saves a guest that says a line every 10 ms. */
+/** Saves a guest that says a line every ms. */
 export async function save(vmm: Vmm, files: Files, snapshot: string): Promise<void> {
   const control = join(files.work, "control");
   rmSync(snapshot, { force: true });
