@@ -76,8 +76,9 @@ describe("Debian's kernel with every device", () => {
     expect(text("vsock.refused").trim()).toBe("closed");
   });
 
-  test("balloon: the guest gives memory back", () => {
+  test("balloon: the guest gives memory back, and takes it again", () => {
     expect(Number(facts["balloon.before"]) - Number(facts["balloon.after"])).toBeGreaterThan(32 * 1024);
+    expect(Number(facts["balloon.before"]) - Number(facts["balloon.back"])).toBeLessThan(16 * 1024);
   });
 
   test("mem: the guest takes memory while it runs, uses it, and gives it back", () => {

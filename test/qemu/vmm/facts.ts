@@ -92,10 +92,14 @@ async function everyDevice(): Promise<void> {
   facts["snapshot while running"] = await guest.control({ do: "snapshot", path: "/run/x" });
   await note("balloon.before", "awk '/MemAvailable/ {print $2}' /proc/meminfo");
   await guest.control({ do: "balloon", megabytes: 96 });
-  await until(180, async () => {
-    await note("balloon.after", "awk '/MemAvailable/ {print $2}' /proc/meminfo");
-    return Number(facts["balloon.before"]) - Number(facts["balloon.after"]) > 32 * 1024;
-  });
+  const given = async (name: string) => {
+    await note(name, "awk '/MemAvailable/ {print $2}' /proc/meminfo");
+    return Number(facts["balloon.before"]) - Number(facts[name]);
+  };
+  await until(180, async () => (await given("balloon.after")) > 32 * 1024);
+  // And back, or the balloon's pages come to lie in the memory that is given next, which then is moved page by page before that can be taken.
+  await guest.control({ do: "balloon", megabytes: 0 });
+  await until(180, async () => (await given("balloon.back")) < 16 * 1024);
   await note("mem.before", "awk '/MemTotal/ {print $2}' /proc/meminfo");
   await note("mem.disk", "sha256sum /dev/vda | cut -d' ' -f1");
   facts["mem.asked"] = await guest.control({ do: "memory", megabytes: 160 });
