@@ -105,6 +105,28 @@ static void limits(void) {
   VALUE("times", "%d", times(&buffer) > 0);
 }
 
+/* Many calls that may trap, after which a sandbox may have chosen a processor for the task: neither it nor a child sees that, nor is it in the way of a choice. */
+static void keeps_its_processors(void) {
+  cpu_set_t before, after;
+  struct utsname name;
+  int status;
+  sched_getaffinity(0, sizeof before, &before);
+  for (int i = 0; i < 200; i++) uname(&name);
+  sched_getaffinity(0, sizeof after, &after);
+  VALUE("the same processors", "%d", CPU_EQUAL(&before, &after));
+  for (int i = 0; i < 200; i++) uname(&name);
+  if (fork() == 0) _exit(sched_getaffinity(0, sizeof after, &after) != 0 || !CPU_EQUAL(&before, &after));
+  VALUE("a child's", "%d", wait(&status) > 0 && status == 0);
+  for (int i = 0; i < 200; i++) uname(&name);
+  CPU_ZERO(&after);
+  CPU_SET(sched_getcpu(), &after);
+  TELL("setaffinity to one", sched_setaffinity(0, sizeof after, &after));
+  for (int i = 0; i < 200; i++) uname(&name);
+  sched_getaffinity(0, sizeof after, &after);
+  VALUE("one", "%d", CPU_COUNT(&after));
+  TELL("setaffinity to all", sched_setaffinity(0, sizeof before, &before));
+}
+
 static void scheduling(void) {
   struct sched_param parameter = {1};
   cpu_set_t set;
@@ -119,6 +141,7 @@ static void scheduling(void) {
   TELL("setaffinity", sched_setaffinity(0, sizeof set, &set));
   CPU_ZERO(&set);
   TELL("setaffinity to none", sched_setaffinity(0, sizeof set, &set));
+  keeps_its_processors();
   TELL("yield", sched_yield());
   VALUE("getcpu", "%d", sched_getcpu() >= 0);
   TELL("ioprio", syscall(SYS_ioprio_set, 1, 0, 3 << 13));
