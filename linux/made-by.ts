@@ -14,6 +14,9 @@ export function madeBy(next: Maker | undefined): Maker | undefined {
   return before;
 }
 
+/** Whether that is ourselves: then what a call names need not outlast it. */
+export const isMadeHere = (): boolean => maker === undefined;
+
 /** As in syscall.unsafe.ts. */
 export function syscall(nr: number, a: Arg = 0, b: Arg = 0, c: Arg = 0, d: Arg = 0, e: Arg = 0, f: Arg = 0): number {
   return maker === undefined ? makeHere(nr, a, b, c, d, e, f) : maker(nr, [a, b, c, d, e, f] as number[]);

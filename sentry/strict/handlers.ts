@@ -42,6 +42,9 @@ const answered: Readonly<Record<Exclude<StrictlyAnswered, Shared>, Handler> & Pa
 /** The caller may be somebody else afterwards. Source: credentials(7). */
 const IDENTITY: ReadonlySet<string> = new Set(["capset", "execve", "execveat", "setfsgid", "setfsuid", "setgid", "setgroups", "setregid", "setresgid", "setresuid", "setreuid", "setuid"]);
 
+/** Source: chdir(2), umask(2). */
+const SURROUNDINGS: ReadonlySet<string> = new Set(["chdir", "umask"]);
+
 const goOn: Handler = () => CONTINUE;
 
 const becomeAndGoOn: Handler = (call, strict) => {
@@ -49,7 +52,14 @@ const becomeAndGoOn: Handler = (call, strict) => {
   return CONTINUE;
 };
 
+/** Its working directory or its mask of modes are to be asked for anew. */
+const moveAndGoOn: Handler = (call, strict) => {
+  strict.callers.moves(call);
+  return CONTINUE;
+};
+
+const continued = (name: string): Handler => (IDENTITY.has(name) ? becomeAndGoOn : SURROUNDINGS.has(name) ? moveAndGoOn : goOn);
 const isShared = (name: string): boolean => SHARED.some((shared) => shared === name);
-const handlerOf = (name: StrictlyTrapped): Handler => answered[name] ?? (IDENTITY.has(name) ? becomeAndGoOn : goOn);
+const handlerOf = (name: StrictlyTrapped): Handler => answered[name] ?? continued(name);
 
 export const strictHandlers: Readonly<Record<string, Handler>> = Object.fromEntries(strictlyTrapped.filter((name) => !isShared(name)).map((name) => [name, handlerOf(name)]));

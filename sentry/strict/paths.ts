@@ -5,7 +5,7 @@
  */
 import { EBADF, EINVAL, ENOENT, ENOTDIR } from "../../linux/abi/errno.ts";
 import { AT_EMPTY_PATH } from "../../linux/abi/fcntl.ts";
-import { madeBy } from "../../linux/made-by.ts";
+import { isMadeHere, madeBy } from "../../linux/made-by.ts";
 import { permanentBlock, type Addr, type Block } from "../../linux/memory.unsafe.ts";
 import { EMPTY_PATH, readLink } from "../../linux/on-behalf.ts";
 import type { Description } from "./objects/description.ts";
@@ -61,8 +61,9 @@ export class Name {
     // A desk's root is the guest's first.
     if (strict.namespaces.roots.isElsewhere) return undefined;
     if (this.dir === AT_FDCWD) return strict.volumes.at(this.text);
-    const length = this.dir === strict.procfs.fd.number ? strict.procfs.directoryOf(call, base) : strict.procfs.nameOf({ fd: { number: this.dir } }, base);
-    return length < 0 ? undefined : strict.volumes.at(`${textOf(base, length)}/${this.#ownText}`);
+    const inBase = (length: number) => (length < 0 ? undefined : textOf(base, length));
+    const start = this.dir === strict.procfs.fd.number ? strict.surroundings.path(call.pid, () => inBase(strict.procfs.directoryOf(call, base))) : inBase(strict.procfs.nameOf({ fd: { number: this.dir } }, base));
+    return start === undefined ? undefined : strict.volumes.at(`${start}/${this.#ownText}`);
   }
 
   get #ownText(): string {
@@ -87,7 +88,16 @@ export class Name {
     return this.#prefix(directory.fd.number, "", ROOM);
   }
 
-  /** The same, of a path that has been copied already. @param text without a NUL. */
+  /** A name below the caller's working directory starts in that, where we have it open: for calls that take a descriptor. @param pays as `Surroundings.directory` has it. */
+  startInDirectory(call: Trapped, strict: Strict, pays = false): void {
+    if (!this.isBelowDirectory || !isMadeHere()) return;
+    const directory = strict.surroundings.directory(call.pid, pays);
+    if (directory === undefined) return;
+    this.dir = directory.number;
+    this.path = this.ownPath;
+  }
+
+  /** As `copy`, of a path that has been copied already. @param text without a NUL. */
   take(call: Trapped, strict: Strict, text: Uint8Array): number {
     this.file = undefined;
     this.isBelowDirectory = this.isMagic = false;

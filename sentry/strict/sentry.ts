@@ -28,6 +28,7 @@ import { Streams } from "./objects/streams.ts";
 import { WaitingCalls } from "./objects/waiting.ts";
 import type { Handler, Strict } from "./strict.ts";
 import { Acting } from "./tasks/acting.ts";
+import { Surroundings } from "./tasks/surroundings.ts";
 import { GuestTasks } from "./tasks/tasks.ts";
 import { ANSWERED, WAITS, type Trapped } from "./trapped.ts";
 import { Errands, SENT, type Desk } from "./volumes/errands.ts";
@@ -39,6 +40,7 @@ export class StrictSentry implements Platform, Strict {
   readonly waiting = new WaitingCalls();
   readonly streams = new Streams(this.epoll);
   readonly tasks: GuestTasks;
+  readonly surroundings: Surroundings;
   readonly volumes: Volumes;
   readonly namespaces: Namespaces;
   readonly callers: Callers;
@@ -60,8 +62,9 @@ export class StrictSentry implements Platform, Strict {
     this.volumes = new Volumes(volumes.map((paths) => [this.#openDesk(), paths] as const));
     const placeholders = (this.#placeholders = new Placeholders(proc, epoll));
     this.tasks = new GuestTasks(proc, epoll);
-    const namespaces = (this.namespaces = new Namespaces({ proc, network, acting, errands, tasks: this.tasks, volumes: this.volumes }));
-    const callers = (this.callers = new Callers(namespaces, this.tasks, acting));
+    const surroundings = (this.surroundings = new Surroundings(proc, this.tasks));
+    const namespaces = (this.namespaces = new Namespaces({ proc, network, acting, errands, tasks: this.tasks, surroundings, volumes: this.volumes }));
+    const callers = (this.callers = new Callers(namespaces, this.tasks, surroundings, acting));
     const procfs = (this.procfs = new Procfs(proc, namespaces, callers, this.volumes));
     this.descriptors = new Descriptors({ placeholders, namespaces, callers, procfs, waiting, adopt: (fd, opener) => adopt(this, fd, opener) });
     this.locks = new Locks(this);
@@ -109,6 +112,7 @@ export class StrictSentry implements Platform, Strict {
 
   received(call: Trapped, handle: Handle): void {
     this.waiting.forget(call.pid);
+    this.surroundings.calls(call.pid);
     this.waiting.begin({});
     this.descriptors.takeBackLent(call);
     this.#answer(call, handle);
@@ -170,6 +174,7 @@ export class StrictSentry implements Platform, Strict {
     const task = this.tasks.ended(fd);
     if (task !== undefined) {
       this.descriptors.forget(task);
+      this.surroundings.forget(task);
       this.waiting.forget(task);
       return this.#errands.forget(task);
     }

@@ -7,6 +7,7 @@ import type { Namespaces } from "./guest/namespaces.ts";
 import type { Procfs } from "./guest/procfs.ts";
 import type { Streams } from "./objects/streams.ts";
 import type { WaitingCalls } from "./objects/waiting.ts";
+import type { Surroundings } from "./tasks/surroundings.ts";
 import type { GuestTasks } from "./tasks/tasks.ts";
 import type { Trapped } from "./trapped.ts";
 import type { Volumes } from "./volumes/volumes.ts";
@@ -16,6 +17,7 @@ export interface Strict {
   readonly epoll: Epoll;
   readonly waiting: WaitingCalls;
   readonly tasks: GuestTasks;
+  readonly surroundings: Surroundings;
   readonly callers: Callers;
   readonly descriptors: Descriptors;
   readonly streams: Streams;

@@ -14,6 +14,7 @@ export type At = number | undefined;
 /** Copies the name, and becomes the caller. */
 export function take(call: Trapped, strict: Strict, at: At, path: number, flags = 0, copy = copyString): number {
   const result = name.copy(call, strict, at === undefined ? AT_FDCWD : call.int(at), call.arg(path), flags, copy);
+  if (result === 0) name.startInDirectory(call, strict);
   if (result === 0) strict.callers.asCaller(call);
   return result;
 }
@@ -22,6 +23,7 @@ export function take(call: Trapped, strict: Strict, at: At, path: number, flags 
 export function takeTwo(call: Trapped, strict: Strict, from: readonly [at: At, path: number], to: readonly [at: At, path: number], flags = 0): number {
   const first = name.copy(call, strict, from[0] === undefined ? AT_FDCWD : call.int(from[0]), call.arg(from[1]), flags);
   const result = first < 0 ? first : secondName.copy(call, strict, to[0] === undefined ? AT_FDCWD : call.int(to[0]), call.arg(to[1]));
+  if (result === 0) for (const one of [name, secondName]) one.startInDirectory(call, strict);
   if (result === 0) strict.callers.asCaller(call);
   return result;
 }

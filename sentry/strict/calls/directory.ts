@@ -12,7 +12,7 @@ import { seekable, take, type At } from "./arguments.ts";
 function makeDirectory(call: Trapped, strict: Strict, at: At, path: number): number {
   const taken = take(call, strict, at, path);
   if (taken < 0) return taken;
-  kernel.setMask(strict.tasks.umask(call.pid));
+  kernel.setMask(strict.surroundings.mask(call.pid));
   return kernel.makeDirectory(name.dir, name.path, call.int(path + 1));
 }
 
@@ -23,7 +23,7 @@ export const mkdirat: Handler = (call, strict) => makeDirectory(call, strict, 0,
 function makeNode(call: Trapped, strict: Strict, at: At, path: number): number {
   const taken = take(call, strict, at, path);
   if (taken < 0) return taken;
-  kernel.setMask(strict.tasks.umask(call.pid));
+  kernel.setMask(strict.surroundings.mask(call.pid));
   return kernel.makeNode(name.dir, name.path, call.int(path + 1) & 0xffff);
 }
 

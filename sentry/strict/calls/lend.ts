@@ -48,7 +48,11 @@ export function lendToCopy(call: Trapped, strict: Strict, from: number, to: numb
 
 export const mmap: Handler = (call, strict) => lend(call, strict, call.int(4), (file) => file.isRegular, -ENODEV);
 
-export const fchdir: Handler = (call, strict) => lend(call, strict, call.int(0), ({ mode }) => (mode & S_IFMT) === S_IFDIR, -ENOTDIR);
+export const fchdir: Handler = (call, strict) => {
+  const result = lend(call, strict, call.int(0), ({ mode }) => (mode & S_IFMT) === S_IFDIR, -ENOTDIR);
+  if (result === CONTINUE) strict.callers.moves(call);
+  return result;
+};
 
 /** A descriptor of a process is the kernel's to use, as which /proc/PID serves as well. */
 const lendProcess: Handler = (call, strict) => lend(call, strict, call.int(0), (file) => file instanceof HostStream || (file.mode & S_IFMT) === S_IFDIR, -EBADF);

@@ -12,11 +12,15 @@ import { take, takeTwo, type At } from "./arguments.ts";
 
 const PATH_MAX = 4096;
 
-const renamed = (taken: number, flags: number): number => (taken < 0 ? taken : kernel.rename(name.dir, name.path, secondName.dir, secondName.path, flags));
+function renamed(strict: Strict, taken: number, flags: number): number {
+  const result = taken < 0 ? taken : kernel.rename(name.dir, name.path, secondName.dir, secondName.path, flags);
+  strict.surroundings.renames();
+  return result;
+}
 
-export const rename: Handler = (call, strict) => renamed(takeTwo(call, strict, [undefined, 0], [undefined, 1]), 0);
-export const renameat: Handler = (call, strict) => renamed(takeTwo(call, strict, [0, 1], [2, 3]), 0);
-export const renameat2: Handler = (call, strict) => renamed(takeTwo(call, strict, [0, 1], [2, 3]), call.int(4));
+export const rename: Handler = (call, strict) => renamed(strict, takeTwo(call, strict, [undefined, 0], [undefined, 1]), 0);
+export const renameat: Handler = (call, strict) => renamed(strict, takeTwo(call, strict, [0, 1], [2, 3]), 0);
+export const renameat2: Handler = (call, strict) => renamed(strict, takeTwo(call, strict, [0, 1], [2, 3]), call.int(4));
 
 function linked(strict: Strict, taken: number, flags: number): number {
   if (taken < 0) return taken;

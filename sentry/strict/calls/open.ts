@@ -61,7 +61,7 @@ function openCopied(call: Trapped, strict: Strict, flags: number, mode: number, 
   if ((known !== undefined || name.isMagic) && (resolve & (OWN_LINKS | fcntl.RESOLVE_NO_SYMLINKS)) !== 0) return -ELOOP;
   if (known !== undefined && !(known instanceof HostFile)) return strict.descriptors.give(call, known, (flags & fcntl.O_CLOEXEC) !== 0);
   const makes = (flags & fcntl.O_CREAT) !== 0 || (flags & O_TMPFILE) === O_TMPFILE;
-  if (makes) kernel.setMask(strict.tasks.umask(call.pid));
+  if (makes) kernel.setMask(strict.surroundings.mask(call.pid));
   strict.callers.asCaller(call);
   const wanted = (flags & fcntl.O_PATH) === 0 ? (flags & KNOWN) | fcntl.O_NOCTTY | fcntl.O_NONBLOCK : flags & WITH_PATH;
   const opened = known === undefined ? openName(strict, call, wanted, makes ? mode & 0o7777 : 0, resolve) : strict.procfs.reopen(known.fd, wanted);
@@ -135,7 +135,9 @@ function openNode(call: Trapped, strict: Strict, fd: Fd, flags: number): number 
 /** The kernel resolves; a relative name starts in the working directory, to which a link of /proc leads. */
 function openName(strict: Strict, call: Trapped, flags: number, mode: number, resolve: number): number {
   if (name.isMagic) return openBehindLink(strict, call, flags, mode, resolve);
-  const directory = name.isBelowDirectory ? strict.procfs.openDirectory(call) : undefined;
+  name.startInDirectory(call, strict, true);
+  const isApart = name.isBelowDirectory && name.dir === strict.procfs.fd.number;
+  const directory = isApart ? strict.procfs.openDirectory(call) : undefined;
   if (directory !== undefined && directory < 0) return directory;
   const result = kernel.open(directory ?? name.dir, name.ownPath, flags, mode, resolve | OWN_LINKS);
   const isRefused = result >= 0 && strict.procfs.isProc(result, lookAt(result)) && !mayOpen(strict, call, directory ?? name.dir, flags);

@@ -3,6 +3,7 @@ import { capabilityMask, type CapabilityName } from "../../../linux/abi/capabili
 import { EPERM, EPIPE } from "../../../linux/abi/errno.ts";
 import { killThread } from "../../../linux/process.ts";
 import { NOBODY, type Acting } from "../tasks/acting.ts";
+import type { Surroundings } from "../tasks/surroundings.ts";
 import type { Credentials, GuestTasks, Job, Task } from "../tasks/tasks.ts";
 import { ANSWERED, type Trapped } from "../trapped.ts";
 import type { Namespaces } from "./namespaces.ts";
@@ -12,13 +13,15 @@ const can = (task: Task | undefined, capability: CapabilityName): boolean => ((t
 export class Callers {
   readonly #namespaces: Namespaces;
   readonly #tasks: GuestTasks;
+  readonly #surroundings: Surroundings;
   readonly #acting: Acting;
   /** Whose call is handled. */
   #current = 0;
 
-  constructor(namespaces: Namespaces, tasks: GuestTasks, acting: Acting) {
+  constructor(namespaces: Namespaces, tasks: GuestTasks, surroundings: Surroundings, acting: Acting) {
     this.#namespaces = namespaces;
     this.#tasks = tasks;
+    this.#surroundings = surroundings;
     this.#acting = acting;
   }
 
@@ -36,6 +39,11 @@ export class Callers {
   /** The caller may be somebody else after this call. */
   becomes(call: Trapped): void {
     if (this.#namespaces.hasEntered) this.#tasks.changes(call.pid);
+  }
+
+  /** Its working directory or its mask of modes may be others after this call. */
+  moves(call: Trapped): void {
+    if (this.#namespaces.hasEntered) this.#surroundings.changes(call.pid);
   }
 
   /** Where the caller is gone, as nobody. */

@@ -7,6 +7,7 @@ import { open, openAt, read } from "../../../linux/file.ts";
 import { CLONE_NEW, setNamespace } from "../../../linux/namespace.ts";
 import * as kernel from "../../../linux/on-behalf.ts";
 import type { Acting } from "../tasks/acting.ts";
+import type { Surroundings } from "../tasks/surroundings.ts";
 import type { GuestTasks } from "../tasks/tasks.ts";
 import type { Errands } from "../volumes/errands.ts";
 import type { Volumes } from "../volumes/volumes.ts";
@@ -21,6 +22,7 @@ export interface NamespacesOptions {
   readonly network: Network;
   readonly acting: Acting;
   readonly tasks: GuestTasks;
+  readonly surroundings: Surroundings;
   readonly errands: Errands;
   readonly volumes: Volumes;
 }
@@ -83,7 +85,8 @@ export class Namespaces {
   /** No task of the guest's is left: its file systems are let go. */
   leave(): void {
     if (!this.#hasEntered || this.#ownRoot === undefined) return;
-    const { proc, acting, errands } = this.#options;
+    const { proc, acting, errands, surroundings } = this.#options;
+    surroundings.drop();
     acting.asSentry();
     for (const desk of errands.desks) desk.enter(this.#ownRoot.number, proc, undefined);
     this.roots.leave(this.#ownRoot);

@@ -74,7 +74,7 @@ function freeName(): Uint8Array {
 function bindFile(call: Trapped, strict: Strict, socket: Socket, path: Uint8Array): Uint8Array | number {
   const taken = name.take(call, strict, path);
   if (taken < 0) return taken;
-  kernel.setMask(strict.tasks.umask(call.pid));
+  kernel.setMask(strict.surroundings.mask(call.pid));
   strict.callers.asCaller(call);
   const made = kernel.makeNode(name.dir, name.path, S_IFSOCK | 0o777);
   if (made < 0) return made === -EEXIST ? -EADDRINUSE : made;

@@ -87,7 +87,12 @@ export class GuestTasks {
     if (known.leader !== id) this.#volatile.add(known.leader);
   }
 
-  /** The mask of modes of files that it makes. Asked for each time: threads share it. */
+  /** Whether its id may have become another thread's by now. */
+  isVolatile(id: number): boolean {
+    return this.#volatile.has(id);
+  }
+
+  /** The mask of modes of files that it makes. */
   umask(id: number): number {
     return Number.parseInt(/^Umask:\t(\d+)$/m.exec(this.#status(id) ?? "")?.[1] ?? "22", 8);
   }

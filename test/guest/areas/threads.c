@@ -162,6 +162,50 @@ static void *exits(void *argument) {
   _exit(13);
 }
 
+/* clone(2), CLONE_FS: chdir(2) and umask(2) are all threads'. */
+static void *moves(void *argument) {
+  (void)argument;
+  for (int i = 0; i < 40; i++) {
+    pthread_barrier_wait(&barrier);
+    chdir(i % 2 == 0 ? "/tmp/shared/0" : "/tmp/shared/1");
+    umask(i % 2 == 0 ? 077 : 022);
+    pthread_barrier_wait(&barrier);
+  }
+  return NULL;
+}
+
+/* Whether the thread is in the directory of that name, by names of a file and by the mode of a new one. */
+static int is_in(const char *name, unsigned mode) {
+  struct stat status;
+  int is_there = stat(name, &status) == 0 && access(name, F_OK) == 0;
+  int file = open("made", O_CREAT | O_EXCL | O_WRONLY, 0666);
+  int is_made = fstat(file, &status) == 0 && (status.st_mode & 0777) == mode;
+  close(file);
+  return is_there && is_made && unlink("made") == 0;
+}
+
+static void shared_directory(void) {
+  pthread_t thread;
+  int seen = 0, own = 0;
+  TELL("directories", mkdir("/tmp/shared", 0755) | mkdir("/tmp/shared/0", 0755) | mkdir("/tmp/shared/1", 0755) | mkdir("/tmp/shared/0/zero", 0755) | mkdir("/tmp/shared/1/one", 0755));
+  pthread_barrier_init(&barrier, NULL, 2);
+  pthread_create(&thread, NULL, moves, NULL);
+  for (int i = 0; i < 40; i++) {
+    pthread_barrier_wait(&barrier);
+    pthread_barrier_wait(&barrier);
+    seen += is_in(i % 2 == 0 ? "zero" : "one", i % 2 == 0 ? 0600 : 0644);
+    chdir(i % 2 == 0 ? "../1" : "../0");
+    umask(0);
+    own += is_in(i % 2 == 0 ? "one" : "zero", 0666);
+  }
+  pthread_join(thread, NULL);
+  VALUE("another thread's chdir and umask", "%d", seen);
+  VALUE("its own", "%d", own);
+  umask(022);
+  chdir("/");
+  TELL("removed", rmdir("/tmp/shared/0/zero") | rmdir("/tmp/shared/1/one") | rmdir("/tmp/shared/0") | rmdir("/tmp/shared/1") | rmdir("/tmp/shared"));
+}
+
 static int exit_group(void) {
   pthread_t thread;
   pthread_create(&thread, NULL, exits, NULL);
@@ -190,6 +234,7 @@ int main(void) {
   robust(PTHREAD_PRIO_INHERIT, "robust mutex with priority inheritance");
   trapped();
   directed();
+  shared_directory();
   VALUE("exit of all threads", "%d", inside(exit_group));
   VALUE("exec in a thread", "%d", inside(exec_in_thread));
   TELL("membarrier", syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0));
