@@ -17,7 +17,8 @@ export const LIFE: Readonly<Record<string, (registry: Registry) => void>> = {
   create: registerCreate,
   start: registerStart,
   run: registerRun,
-  exec: registerExec,
+  // Loaded at first use (scripts/parts.ts), and so not named before that.
+  exec: (registry) => registerExec(registry),
   state: registerState,
   kill: registerKill,
   delete: registerDelete,

@@ -61,7 +61,7 @@ const COMMANDS: Readonly<Record<string, (registry: Registry) => void>> = {
   create: registerCreate,
   start: registerStart,
   run: registerRun,
-  exec: registerExec,
+  exec: (registry) => registerExec(registry),
   state: registerState,
   list: (registry) => registerList(registry),
   kill: registerKill,

@@ -1,2 +1,2 @@
-// In the bundle this stands for the package koffi: its addon, loaded from beside the bundle.
-process.dlopen(module, `${__dirname}/koffi.node`);
+// In the bundle this stands for the package koffi: its addon, which the loader has loaded from beside the bundle.
+module.exports = require("part:koffi");

@@ -16,7 +16,7 @@ export interface Part {
 }
 
 /** What several parts need and `main` does not, and what a sandbox leaves behind for later commands to read. */
-const SHARED: Part = { name: "shared", entries: ["end", "failure", "log", "record", "stall"].map((name) => `runtime/sandbox/${name}.ts`) };
+const SHARED: Part = { name: "shared", entries: ["calls", "end", "failure", "log", "record", "stall"].map((name) => `runtime/sandbox/${name}.ts`) };
 
 /** What is not needed to create, start, run, exec, kill and delete a container in namespace mode. */
 export const PARTS: readonly Part[] = [
@@ -35,7 +35,7 @@ export const PARTS: readonly Part[] = [
   // Who tells of calls on platform ptrace is its tracer.
   { name: "strace", entries: ["runtime/sandbox/strace.ts", "sentry/platform/ptrace/ptrace.ts"] },
   { name: "usage", entries: ["runtime/full-cli.ts", "runtime/commander.ts", "runtime/spec/schema-error.ts"] },
-  { name: "exec", entries: ["runtime/container/exec.ts"] },
+  { name: "exec", entries: ["runtime/commands/exec.ts", "runtime/container/exec.ts"] },
   { name: "bench", entries: ["bench/command.ts"] },
   { name: "vm", entries: ["runtime/commands/vm.ts", "runtime/vm/create.ts", "runtime/vm/exec.ts", "runtime/vm/control.ts", "runtime/vm/ask.ts", "runtime/vm/pause.ts"] },
   { name: "do", entries: ["runtime/commands/do.ts", "policies/profiles/namespace-default.ts"] },
@@ -46,7 +46,7 @@ export const PARTS: readonly Part[] = [
   { name: "systemd", entries: ["runtime/cgroups/systemd/cgroup.ts", "runtime/cgroups/systemd/bus.ts", "runtime/cgroups/systemd/slices.ts"] },
   {
     name: "commands",
-    entries: [...["list", "ps", "pause", "update", "events", "spec", "features", "syscalls", "debug"].map((name) => `runtime/commands/${name}.ts`), "runtime/sandbox/inspect.ts", "runtime/spec/template.ts", "runtime/cgroups/stats.ts", "runtime/cgroups/oom.ts"],
+    entries: [...["list", "ps", "pause", "update", "events", "spec", "features", "syscalls", "debug"].map((name) => `runtime/commands/${name}.ts`), "runtime/sandbox/inspect.ts", "runtime/spec/template.ts", "runtime/cgroups/stats.ts", "runtime/cgroups/oom.ts", "runtime/container/intel-rdt.ts"],
   },
 ];
 

@@ -96,7 +96,8 @@ function createOrDestroy(options: CreateOptions): Container {
     planCgroup({ cgroupsPath: spec.linux?.cgroupsPath, id: options.id, systemd: options.systemdCgroup, rootless: options.rootless, annotations: spec.annotations ?? {} }),
   );
   refuseWithoutSelinux("linux.mountLabel", spec.linux?.mountLabel);
-  const rdt = planRdt(spec.linux?.intelRdt, options.id);
+  const { intelRdt } = spec.linux ?? {};
+  const rdt = intelRdt === undefined ? undefined : planRdt(intelRdt, options.id);
   const { container, lock } = inStep("state directory", () => Container.create(options.root, newRecord({ ...options, mode, policy, first: group?.first ?? machine?.first }, spec, rootfs, cgroup, rdt), text));
   // Until this descriptor is closed the container is `creating`; the kernel closes it where we are killed.
   using _lock = lock;

@@ -27,11 +27,12 @@ export function findResctrl(mountinfo: string): string | undefined {
 
 /**
  * Decides on the groups, and changes nothing.
- * @param root the resctrl mount point; undefined where the host has none.
+ * @param mounted the resctrl mount point, if not the one that the host says it has.
  * @throws Error where there is none, where `closID` should be there and is not, or is there with other values.
  */
-export function planRdt(config: LinuxIntelRdt | undefined, id: string, root = findResctrl(readFileSync("/proc/self/mountinfo", "utf8"))): RdtPlan | undefined {
+export function planRdt(config: LinuxIntelRdt | undefined, id: string, mounted?: string): RdtPlan | undefined {
   if (config === undefined) return undefined;
+  const root = mounted ?? findResctrl(readFileSync("/proc/self/mountinfo", "utf8"));
   if (root === undefined) throw new Error("linux.intelRdt: this host has no resctrl file system mounted");
   const { closID = "" } = config;
   const group = closID === "/" ? root : `${root}/${closID || id}`;
