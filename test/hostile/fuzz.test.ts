@@ -43,7 +43,7 @@ async function fuzz(program: string, directories: readonly string[], { policy = 
   const record = sandboxOf(c);
   const before = { host: hostState(), files: fingerprint(c) };
   // Killed by its own kill(-1), or by the kernel for memory, it has done what it is for.
-  const result = await c.exec([`/${program}`, seed, String(seconds), ...directories], { timeout: (seconds + 30) * 1000, process: { args: [`/${program}`, seed, String(seconds), ...directories], capabilities: c.spec.process!.capabilities! } });
+  const result = await c.exec([`/${program}`, seed, String(seconds), ...directories], { timeout: (seconds + 60) * 1000, process: { args: [`/${program}`, seed, String(seconds), ...directories], capabilities: c.spec.process!.capabilities! } });
   succeed(program, result);
   await expectAnswers(c, record);
   expect({ host: hostState(), files: fingerprint(c) }).toEqual(before);
@@ -52,18 +52,18 @@ async function fuzz(program: string, directories: readonly string[], { policy = 
   return result.stdout;
 }
 
-test("random system calls", { timeout: (full + 60) * 1000 }, async () => {
+test("random system calls", { timeout: (full + 120) * 1000 }, async () => {
   const output = await fuzz("calls", ["/tmp", "/volume"]);
   const [, calls, children] = /calls (\d+) children (\d+)/.exec(output)?.map(Number) ?? [];
   console.log(output);
-  expect(calls).toBeGreaterThan(1000 * full);
-  expect(children).toBeGreaterThan(5 * full);
+  expect(calls).toBeGreaterThan(100 * full);
+  expect(children).toBeGreaterThan(full);
 });
 
-test("random operations on files of the root and of a volume", { timeout: (full + 60) * 1000 }, async () => {
+test("random operations on files of the root and of a volume", { timeout: (full + 120) * 1000 }, async () => {
   const [, operations] = /operations (\d+)\n/.exec(await fuzz("files", ["/tmp", "/volume"]))?.map(Number) ?? [];
   console.log(`${operations} operations`);
-  expect(operations).toBeGreaterThan(1000 * full);
+  expect(operations).toBeGreaterThan(100 * full);
 });
 
 /** A sixth of the time: what it is there for are the sentry's answers, not the kernel's. */
@@ -73,10 +73,10 @@ const programs: readonly [what: string, program: string, count: RegExp][] = [
   ["random system calls, under the policy strict", "calls", /calls (\d+) children/],
   ["random operations on files, under the policy strict", "files", /operations (\d+)\n/],
 ];
-test.each(programs)("%s", { timeout: (full + 60) * 1000 }, async (_what, program, count) => {
+test.each(programs)("%s", { timeout: (full + 120) * 1000 }, async (_what, program, count) => {
   const output = await fuzz(program, ["/tmp", "/volume"], strictly);
   console.log(output);
   // A descriptor takes a tracer several times as long.
-  const least = process.env["TSSANDBOX_PLATFORM"] === "ptrace" ? 10 : 100;
+  const least = process.env["TSSANDBOX_PLATFORM"] === "ptrace" ? 3 : 20;
   expect(Number(count.exec(output)?.[1])).toBeGreaterThan(least * strictly.seconds);
 });

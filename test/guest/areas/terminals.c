@@ -6,10 +6,16 @@
 #include <termios.h>
 #include <utmp.h>
 
-static void text_of(const char *what, int fd) {
+/* The kernel carries what is written across in its own time, in pieces: so many bytes at least. */
+static void text_of(const char *what, int fd, ssize_t least) {
   char text[256];
   struct pollfd ready = {fd, POLLIN, 0};
-  ssize_t got = poll(&ready, 1, 1000) == 1 ? read(fd, text, sizeof text) : -2;
+  ssize_t got = 0;
+  while (got < least && poll(&ready, 1, 5000) == 1) {
+    ssize_t more = read(fd, text + got, sizeof text - (size_t)got);
+    if (more <= 0) break;
+    got += more;
+  }
   printf("%s: %zd ", what, got);
   for (ssize_t i = 0; i < got; i++) printf(text[i] < ' ' ? "\\%o" : "%c", text[i]);
   puts("");
@@ -71,18 +77,17 @@ int main(void) {
   TELL("TIOCGWINSZ", ioctl(slave, TIOCGWINSZ, &size));
   VALUE("size", "%d %d %d %d", size.ws_row, size.ws_col, size.ws_xpixel, size.ws_ypixel);
   TELL("typed", write(master, "line\n", 5));
-  text_of("echo", master);
-  text_of("line", slave);
+  text_of("echo", master, 6);
+  text_of("line", slave, 5);
   TELL("written", write(slave, "a\nb", 3));
-  nap(50); /* The kernel carries what is written across in its own time, in pieces. */
-  text_of("with carriage returns", master);
+  text_of("with carriage returns", master, 4);
   struct termios mode;
   TELL("tcgetattr", tcgetattr(slave, &mode));
   VALUE("modes", "%o %o %o %o speed %u", mode.c_iflag, mode.c_oflag, mode.c_cflag, mode.c_lflag, cfgetospeed(&mode));
   cfmakeraw(&mode);
   TELL("tcsetattr", tcsetattr(slave, TCSADRAIN, &mode));
   TELL("typed raw", write(master, "x\003\n", 3));
-  text_of("raw", slave);
+  text_of("raw", slave, 3);
   int queued = -1;
   TELL("FIONREAD", ioctl(slave, FIONREAD, &queued));
   VALUE("queued", "%d", queued);
@@ -109,7 +114,7 @@ int main(void) {
     printf("%d\n", isatty(0));
     exit(6);
   }
-  text_of("forkpty", master);
+  text_of("forkpty", master, 3);
   VALUE("its end", "%d", ended(pid));
   TELL("the master after the last slave", read(master, &byte, 1));
   close(master);

@@ -50,7 +50,7 @@ test("a directory that the host swaps with a link to elsewhere, again and again,
     rmSync(dir);
     renameSync(old, dir);
   }
-  expect(swaps).toBeGreaterThan(500);
+  expect(swaps).toBeGreaterThan(100);
   const seen = await c.mustExec(["sh", "-c", "sort /tmp/out | uniq -c"]);
   expect(seen).toContain("of the volume");
   expect(seen).not.toContain(SECRET);
