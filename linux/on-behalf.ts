@@ -75,6 +75,11 @@ export const setTimer = (fd: number, flags: number, value: Addr, old: Addr): num
 export const getTimer = (fd: number, value: Addr): number => syscall(SYS.timerfd_gettime, fd, value);
 /** signalfd(2). @param fd -1 for a new one. @param mask 8 bytes. */
 export const makeSignals = (fd: number, mask: Addr, flags: number): number => syscall(SYS.signalfd4, fd, mask, 8, flags);
+export const makeEpoll = (flags: number): number => syscall(SYS.epoll_create1, flags);
+/** @param event struct epoll_event. */
+export const controlEpoll = (fd: number, operation: number, of: number, event: Addr): number => syscall(SYS.epoll_ctl, fd, operation, of, event);
+/** What is ready, at once. */
+export const lookAtEpoll = (fd: number, events: Addr, most: number): number => syscall(SYS.epoll_wait, fd, events, most, 0);
 export const makeMemoryFile = (name: Addr, flags: number): number => syscall(SYS.memfd_create, name, flags);
 export const seal = (fd: number, command: number, seals: number): number => syscall(SYS.fcntl, fd, command, seals);
 export const makeSocket = (family: number, type: number, protocol: number): number => syscall(SYS.socket, family, type, protocol);

@@ -5,6 +5,7 @@ import * as chmod from "./calls/chmod.ts";
 import * as chroot from "./calls/chroot.ts";
 import * as connect from "./calls/connect.ts";
 import * as directory from "./calls/directory.ts";
+import * as epollWait from "./calls/epoll-wait.ts";
 import * as epoll from "./calls/epoll.ts";
 import * as eventfd from "./calls/eventfd.ts";
 import * as fcntl from "./calls/fcntl.ts";
@@ -35,7 +36,7 @@ const SHARED = ["sync", "sysinfo", "uname"] as const;
 type Shared = (typeof SHARED)[number];
 
 const answered: Readonly<Record<Exclude<StrictlyAnswered, Shared>, Handler> & Partial<Record<StrictlyTrapped, Handler>>> = {
-  ...chmod, ...chroot, ...connect, ...directory, ...epoll, ...eventfd, ...fcntl, ...fsync, ...inotify, ...ioctl, ...lend, ...link, ...memfd, ...open, ...pipe, ...poll,
+  ...chmod, ...chroot, ...connect, ...directory, ...epoll, ...epollWait, ...eventfd, ...fcntl, ...fsync, ...inotify, ...ioctl, ...lend, ...link, ...memfd, ...open, ...pipe, ...poll,
   ...readWrite, ...receive, ...rlimit, ...send, ...signalfd, ...socket, ...splice, ...stat, ...timerfd, ...truncate, ...xattr,
 };
 

@@ -89,7 +89,7 @@ const own: readonly Group[] = [
   { reason: "To the guest's root, and at its end back to the empty one", names: "chroot fchdir", outcome: native },
   { reason: "As the caller, when it asks for files", names: "setfsuid setfsgid setgroups capset umask", outcome: native },
   { reason: "The guest's tasks: their end, their descriptors, whether two are the same; SIGPIPE", names: "pidfd_open pidfd_getfd kcmp tgkill", outcome: native },
-  { reason: "Placeholders, and when they are closed; when calls have waited for long enough; what a guest's task reads its own signals by", names: "signalfd4 pipe2 epoll_ctl epoll_wait timerfd_create timerfd_settime timerfd_gettime ppoll", outcome: native },
+  { reason: "Placeholders, and when they are closed; when calls have waited for long enough; what a guest's task reads its own signals by", names: "signalfd4 pipe2 epoll_ctl epoll_wait timerfd_create timerfd_settime timerfd_gettime ppoll epoll_create1", outcome: native },
   {
     reason: "Files of the guest's mounts, by name",
     names: "newfstatat statx faccessat2 readlinkat mkdirat unlinkat renameat2 linkat symlinkat fchmodat2 fchownat utimensat",

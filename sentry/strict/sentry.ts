@@ -131,6 +131,8 @@ export class StrictSentry implements Platform, Strict {
       this.#answer(waiting.call, handle);
     }
     if (this.waiting.mirroredWoken.size > 0) this.descriptors.markMirrored();
+    for (const wait of this.waiting.settling) wait.settle();
+    this.waiting.settling.clear();
   }
 
   #answer(call: Trapped, handle: Handle): void {

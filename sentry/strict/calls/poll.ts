@@ -5,6 +5,7 @@ import { Listener } from "../../../linux/seccomp-notify.ts";
 import { CONTINUE } from "../../platform/platform.ts";
 import type { Asked } from "../guest/descriptors.ts";
 import { buffer, copyIn, copyOut, signed, small, wide } from "../memory.ts";
+import { isOwnMask } from "./signal-mask.ts";
 import type { Handler, Strict } from "../strict.ts";
 import type { Trapped } from "../trapped.ts";
 
@@ -45,8 +46,6 @@ function copyTimeout(call: Trapped, address: number, unit: number): number {
   return seconds < 0 || rest < 0 ? -EINVAL : seconds * 1000 + rest / unit;
 }
 
-/** SIGKILL and SIGSTOP. Source: Linux include/linux/signal.h, sigdelsetmask. */
-const NEVER_BLOCKED = (1n << 8n) | (1n << 18n);
 const NANOSECONDS = 1e6;
 const MICROSECONDS = 1e3;
 
@@ -78,9 +77,8 @@ function waitUnder(call: Trapped, strict: Strict, address: number): Wait | numbe
     call.waitUnder(address);
     return waitHere;
   }
-  const copied = copyIn(call, address, small, 8);
-  if (copied < 0) return copied;
-  return (small.view.getBigUint64(0, true) & ~NEVER_BLOCKED) === strict.tasks.blockedSignals(call.pid) ? waitHere : waitInKernel;
+  const isOwn = isOwnMask(call, strict, address);
+  return isOwn < 0 ? isOwn : isOwn === 1 ? waitHere : waitInKernel;
 }
 
 /** What select(2) asks of the three sets, as poll(2) knows it. Source: Linux fs/select.c. */

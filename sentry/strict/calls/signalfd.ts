@@ -14,7 +14,7 @@ const MASK_SIZE = 8;
 /** The kernel reads. */
 export function readSignals(call: Trapped, strict: Strict, file: SignalFile): number {
   kernel.setFlags(file.fd.number, file.flags & O_NONBLOCK);
-  return strict.descriptors.lendFor(call, file, call.int(0));
+  return strict.descriptors.lendFor(call, file, call.int(0), { fd: file.fd });
 }
 
 function make(call: Trapped, strict: Strict, flags: number): number {

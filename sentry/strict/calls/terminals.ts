@@ -61,7 +61,7 @@ const REFUSED: ReadonlySet<number> = new Set([0x5412, 0x541c, 0x541d, 0x5423, 0x
 
 export function controlTerminal(call: Trapped, strict: Strict, file: HostStream): number {
   const command = call.int(1) >>> 0;
-  if (SESSION.has(command)) return isCharacterDevice(file) ? strict.descriptors.lendFor(call, file, call.int(0)) : -ENOTTY;
+  if (SESSION.has(command)) return isCharacterDevice(file) ? strict.descriptors.lendFor(call, file, call.int(0), { fd: file.fd }) : -ENOTTY;
   if (REFUSED.has(command)) return isCharacterDevice(file) ? -EPERM : -ENOTTY;
   if (command === TIOCGPTPEER) return openPeer(call, strict, file);
   const known = COMMANDS.get(command);

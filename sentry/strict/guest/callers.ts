@@ -26,7 +26,7 @@ export class Callers {
   }
 
   /** A call is about to be handled. */
-  begin(call: Trapped): void {
+  begin(call: Pick<Trapped, "pid">): void {
     this.#current = call.pid;
   }
 

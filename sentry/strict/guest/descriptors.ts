@@ -11,7 +11,7 @@ import { CONTINUE } from "../../platform/platform.ts";
 import type { StrictCall } from "../../platform/ptrace/strict-call.ts";
 import { copyOut, small } from "../memory.ts";
 import type { Description } from "../objects/description.ts";
-import { HostFile, inodeOf, type HostStream } from "../objects/files.ts";
+import { HostFile, inodeOf } from "../objects/files.ts";
 import { SignalFile } from "../objects/signalfd.ts";
 import type { WaitingCalls } from "../objects/waiting.ts";
 import { ANSWERED, type Trapped } from "../trapped.ts";
@@ -30,9 +30,17 @@ export interface Asked {
   readonly events: number;
 }
 
+/** What takes a placeholder's place. */
+export interface Lendable {
+  readonly fd: Fd;
+  /** It has been taken back. */
+  end?(): void;
+}
+
 /** What the kernel works with in the placeholder's place. */
 interface Lent {
-  readonly file: HostStream;
+  readonly file: Description;
+  readonly what: Lendable;
   readonly number: number;
   /** A placeholder that nobody has yet. */
   readonly given: Fd;
@@ -168,18 +176,18 @@ export class Descriptors {
    * The kernel does the call with the file itself under the caller's number; by the caller's next call it has, and the placeholder takes its place
    * again. Until then the description is kept, and who else uses the number finds it.
    */
-  lendFor(call: Trapped, file: HostStream, number: number): number {
+  lendFor(call: Trapped, file: Description, number: number, what: Lendable): number {
     // Known, so that its end is told of.
     if (this.#callers.task(call) === undefined) return -ESRCH;
     const given = this.#place(file);
     if (given === undefined) return -EMFILE;
-    const result = call.replaceDescriptor(file.fd, number, this.#procfs.isClosedOnExec(call, number));
+    const result = call.replaceDescriptor(what.fd, number, this.#procfs.isClosedOnExec(call, number));
     if (result < 0) {
       given.close();
       return result;
     }
-    this.#lent.get(call.pid)?.given.close();
-    this.#lent.set(call.pid, { file, number, given });
+    this.forget(call.pid);
+    this.#lent.set(call.pid, { file, what, number, given });
     return CONTINUE;
   }
 
@@ -190,20 +198,23 @@ export class Descriptors {
     if (lent === undefined) return;
     this.#lent.delete(call.pid);
     this.#callers.asSentry();
-    if (kernel.isSameFile(call.pid, lent.number, getPid(), lent.file.fd.number)) call.replaceDescriptor(lent.given, lent.number, this.#procfs.isClosedOnExec(call, lent.number));
+    if (kernel.isSameFile(call.pid, lent.number, getPid(), lent.what.fd.number)) call.replaceDescriptor(lent.given, lent.number, this.#procfs.isClosedOnExec(call, lent.number));
     lent.given.close();
+    lent.what.end?.();
   }
 
   /** The task is gone. */
   forget(task: number): void {
-    this.#lent.get(task)?.given.close();
+    const lent = this.#lent.get(task);
     this.#lent.delete(task);
+    lent?.given.close();
+    lent?.what.end?.();
   }
 
   /** What another thread has been lent. */
-  #findLent(call: Trapped, number: number): HostStream | undefined {
-    for (const { file, number: other } of this.#lent.values()) {
-      if (other === number && kernel.isSameFile(call.pid, number, getPid(), file.fd.number)) return file;
+  #findLent(call: Trapped, number: number): Description | undefined {
+    for (const { file, what, number: other } of this.#lent.values()) {
+      if (other === number && kernel.isSameFile(call.pid, number, getPid(), what.fd.number)) return file;
     }
     return undefined;
   }
@@ -224,7 +235,7 @@ export class Descriptors {
   /** What the caller has under the number becomes something that can be waited for in that way. @returns 0 or the negative errno. */
   #makeMirror(call: Trapped, file: Description, number: number, events: number): number {
     if (file instanceof SignalFile) {
-      const lent = this.lendFor(call, file, number);
+      const lent = this.lendFor(call, file, number, { fd: file.fd });
       return lent === CONTINUE ? 0 : lent;
     }
     if ((events & POLLOUT) === 0 && !this.#placeholders.isTwoWay(file)) {

@@ -13,7 +13,7 @@ const EPOLLET = 0x8000_0000;
 const EPOLLONESHOT = 0x4000_0000;
 const ALWAYS = POLLERR | POLLHUP;
 
-interface Interest {
+export interface Interest {
   readonly file: Description;
   readonly number: number;
   events: number;
@@ -110,6 +110,29 @@ export class EpollFile extends Description implements Watcher {
     return 0;
   }
 
+  /** What is ready first, which is told of; undefined where nothing is. @returns its events, too. */
+  takeOne(): { readonly interest: Interest; readonly events: number } | undefined {
+    for (const interest of this.#interests) {
+      const events = this.#eventsNow(interest);
+      if (events === 0) continue;
+      this.#tell(interest);
+      this.#interests.delete(interest);
+      this.#interests.add(interest);
+      return { interest, events };
+    }
+    return undefined;
+  }
+
+  /** Nobody has been told of it after all. */
+  untake(interest: Interest): void {
+    if (this.#interests.has(interest)) this.modified(interest);
+  }
+
+  #tell(interest: Interest): void {
+    interest.hasChanged = false;
+    if ((interest.events & EPOLLONESHOT) !== 0) interest.isOff = true;
+  }
+
   /** Fills the block with what is ready. @returns how many. */
   take(into: Block, most: number): number {
     let count = 0;
@@ -121,8 +144,7 @@ export class EpollFile extends Description implements Watcher {
       into.view.setUint32(count * EVENT_SIZE, events, true);
       into.bytes.set(interest.data, count * EVENT_SIZE + 4);
       count++;
-      interest.hasChanged = false;
-      if ((interest.events & EPOLLONESHOT) !== 0) interest.isOff = true;
+      this.#tell(interest);
       told.push(interest);
     }
     // Fair: they come last the next time. Not before, or they would be met again now.

@@ -21,6 +21,8 @@ export class WaitingCalls {
   /** Descriptions for which calls wait in the kernel (Descriptors.mirror), with what for (POLL*), and those among them that may have changed. */
   readonly mirrored = new Map<Description, number>();
   readonly mirroredWoken = new Set<Description>();
+  /** Calls that wait in the kernel, and for which something may be ready. */
+  readonly settling = new Set<{ settle(): void }>();
 
   /** A call is about to be handled: for the first time, or since it has waited. */
   begin({ deadline, held }: { readonly deadline?: number | undefined; readonly held?: Held | undefined }): void {

@@ -313,6 +313,56 @@ static void polls_masked(const sigset_t *during) {
   for (int i = 0; i < 2; i++) close(ends[i]), close(pair[i]), close(more[i]);
 }
 
+static void epolls_masked(const sigset_t *during) {
+  int ends[2], more[2], set = epoll_create1(0);
+  struct epoll_event event = {.events = EPOLLIN, .data.u64 = 11}, got[4] = {0};
+  if (pipe2(ends, O_NONBLOCK) < 0 || pipe2(more, O_NONBLOCK) < 0) return;
+  TELL("epoll_ctl", epoll_ctl(set, EPOLL_CTL_ADD, ends[0], &event));
+  event = (struct epoll_event){.events = EPOLLIN | EPOLLET, .data.u64 = 12};
+  TELL("edges", epoll_ctl(set, EPOLL_CTL_ADD, more[0], &event));
+  VALUE("epoll_pwait, in vain", "%d", epoll_pwait(set, got, 4, 20, during));
+  pid_t pid = move_later(ends[1], 1);
+  int count = epoll_pwait(set, got, 4, -1, during);
+  VALUE("epoll_pwait", "%d %x %d", count, got[0].events, (int)got[0].data.u64);
+  VALUE("child", "%d", ended(pid));
+  read(ends[0], (char[10]){0}, 10);
+  pid = move_later(more[1], 1);
+  count = epoll_pwait2(set, got, 4, NULL, during);
+  VALUE("epoll_pwait2", "%d %x %d", count, got[0].events, (int)got[0].data.u64);
+  VALUE("child", "%d", ended(pid));
+  VALUE("once", "%d", epoll_pwait(set, got, 4, 20, during));
+  kill(getpid(), SIGUSR1);
+  TELL("with a signal that waits", epoll_pwait(set, got, 4, -1, during));
+  HANDLED;
+  pid = signal_later(SIGUSR1);
+  TELL("interrupted", epoll_pwait(set, got, 4, -1, during));
+  HANDLED;
+  VALUE("child", "%d", ended(pid));
+  pid = signal_later(SIGUSR2);
+  VALUE("not interrupted", "%d", epoll_pwait(set, got, 4, 300, during));
+  HANDLED;
+  VALUE("child", "%d", ended(pid));
+  write(ends[1], "x", 1);
+  kill(getpid(), SIGUSR1);
+  count = epoll_pwait(set, got, 4, -1, during);
+  VALUE("what is there is told of first", "%d %d", count, handled);
+  TELL("the signal comes", sigsuspend(during));
+  HANDLED;
+  read(ends[0], (char[10]){0}, 10);
+  fflush(stdout);
+  pid = fork();
+  if (pid == 0) {
+    nap(60);
+    _exit(0);
+  }
+  close(ends[1]);
+  count = epoll_pwait(set, got, 4, -1, during);
+  VALUE("hung up", "%d %x %d", count, got[0].events, (int)got[0].data.u64);
+  VALUE("child", "%d", ended(pid));
+  VALUE("as usual", "%d", epoll_wait(set, got, 4, 0));
+  close(set);
+}
+
 static void masks(void) {
   sigset_t during, before;
   struct sigaction act = {.sa_handler = handler, .sa_flags = SA_RESTART};
@@ -326,6 +376,7 @@ static void masks(void) {
   sigdelset(&during, SIGUSR1);
   sigaddset(&during, SIGUSR2);
   polls_masked(&during);
+  epolls_masked(&during);
 }
 
 int main(void) {
