@@ -72,7 +72,8 @@ test("a set-up that fails fails with the same words, and leaves neither of the t
 });
 
 test("a spare does not outlive its parent", () => {
-  expect(withBundle("orphan")).toEqual({ kind: "signaled", signal: 9 });
+  // Its parent's end of the socket is closed before the kernel sends the signal that ends it: it may have seen that, and left.
+  expect([{ kind: "signaled", signal: 9 }, { kind: "exited", code: 0 }]).toContainEqual(withBundle("orphan"));
 });
 
 test("the old process stays as long as init is none of the container's program, and ends when that is killed", () => {

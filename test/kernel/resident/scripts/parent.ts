@@ -1,31 +1,10 @@
 import { readdirSync } from "node:fs";
-import { join } from "node:path";
 import { waitPid } from "../../../../linux/process.ts";
 import { createContainer } from "../../../../runtime/container/create.ts";
-import type { CreateOptions } from "../../../../runtime/container/options.ts";
 import { destroyContainer } from "../../../../runtime/container/delete.ts";
 import { startContainer } from "../../../../runtime/container/start.ts";
-import { NO_CONFIG } from "../../../../runtime/config/schema.ts";
-import { Logger } from "../../../../runtime/log.ts";
 import { defineCases, messageOf } from "../../../support/forked.ts";
-
-const log = new Logger({ format: "text", debug: false });
-
-const optionsOf = (bundle: string, id: string): CreateOptions => ({
-  root: join(bundle, "state"),
-  id,
-  bundle,
-  mode: "namespace",
-  config: NO_CONFIG,
-  systemdCgroup: false,
-  rootless: false,
-  console: () => undefined,
-  pidFile: undefined,
-  preserveFds: 0,
-  noPivot: false,
-  newKeyring: true,
-  log,
-});
+import { log, optionsOf } from "./options.ts";
 
 const descriptors = () => readdirSync("/proc/self/fd").length;
 

@@ -8,35 +8,15 @@ import { setChildSubreaper } from "../../../../linux/prctl.ts";
 import { exitNow, getPid, kill, setUmask, shellCode, tryWaitPid, waitPid } from "../../../../linux/process.ts";
 import { waitUntil } from "../../../../linux/sleep.ts";
 import { createContainer } from "../../../../runtime/container/create.ts";
-import type { CreateOptions } from "../../../../runtime/container/options.ts";
 import { destroyContainer } from "../../../../runtime/container/delete.ts";
 import { Spare } from "../../../../runtime/container/spare.ts";
 import { startContainer } from "../../../../runtime/container/start.ts";
 import { statusOf } from "../../../../runtime/container/status.ts";
-import { NO_CONFIG } from "../../../../runtime/config/schema.ts";
-import { Logger } from "../../../../runtime/log.ts";
 import { defineCases, messageOf } from "../../../support/forked.ts";
+import { log, optionsOf } from "./options.ts";
 
-const log = new Logger({ format: "text", debug: false });
 const own = nodesOwn();
 const TIMEOUT_MS = 30_000;
-
-const optionsOf = (bundle: string, id: string, spare: Spare | undefined, preserveFds = 0): CreateOptions => ({
-  root: join(bundle, "state"),
-  id,
-  bundle,
-  mode: "namespace",
-  config: NO_CONFIG,
-  systemdCgroup: false,
-  rootless: false,
-  console: () => undefined,
-  pidFile: undefined,
-  preserveFds,
-  noPivot: false,
-  newKeyring: true,
-  spare,
-  log,
-});
 
 function readySpare(made?: Parameters<typeof Spare.fork>[1]): Spare {
   const spare = Spare.fork(own, made);
@@ -49,7 +29,7 @@ const isSpent = (pid: number) => readdirSync(`/proc/${pid}/fd`).length === 1;
 
 /** Runs the bundle's program, which reads from and writes to its volume. */
 function run(bundle: string, id: string, spare: Spare | undefined, preserveFds = 0) {
-  const container = createContainer(optionsOf(bundle, id, spare, preserveFds));
+  const container = createContainer(optionsOf(bundle, id, { spare, preserveFds }));
   const spent = spare !== undefined && isSpent(spare.pid);
   const created = statusOf(container);
   startContainer(container);
@@ -97,7 +77,7 @@ defineCases({
     const spare = readySpare();
     kill(spare.pid, SIGNALS.SIGKILL);
     waitPid(spare.pid);
-    const container = createContainer(optionsOf(bundle, id, spare));
+    const container = createContainer(optionsOf(bundle, id, { spare }));
     startContainer(container);
     const ended = waitPid(container.record.pid);
     destroyContainer(container, log);
@@ -105,7 +85,7 @@ defineCases({
   },
   "fails": (bundle = "", id = "") => {
     const messages = [undefined, readySpare()].map((spare) => {
-      const message = messageOf(() => createContainer(optionsOf(bundle, id, spare)));
+      const message = messageOf(() => createContainer(optionsOf(bundle, id, { spare })));
       return { message, left: spare !== undefined && waitPid(spare.pid) === undefined };
     });
     return { messages, children: waitPid(-1) ?? "none" };
@@ -154,7 +134,7 @@ defineCases({
   "unstarted": (bundle = "", id = "") => {
     mkdirSync(join(bundle, "state"), { recursive: true });
     const spare = readySpare();
-    const container = createContainer(optionsOf(bundle, id, spare));
+    const container = createContainer(optionsOf(bundle, id, { spare }));
     const alive = tryWaitPid(spare.pid) === undefined;
     kill(container.record.pid, SIGNALS.SIGKILL);
     waitPid(container.record.pid);
