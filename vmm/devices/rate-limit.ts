@@ -1,4 +1,4 @@
-import { now as passed } from "../threads/now.ts";
+import { now as passed } from "../../linux/sleep.ts";
 
 /** A token bucket: `perSecond` on the average, `burst` at once. */
 export class RateLimit {

@@ -3,7 +3,7 @@
  * nor promise the order in which things happen.
  */
 import { SlotSet } from "../../linux/slot-set.ts";
-import { now } from "./now.ts";
+import { now } from "../../linux/sleep.ts";
 
 /** As many as a VMM in its jail can have (jail/enter.ts). */
 const MAX_DESCRIPTORS = 2048;
