@@ -107,7 +107,8 @@ function createOrDestroy(options: CreateOptions): Container {
     else withRights(ids, container, options.log, () => build(container, spec, console, lock, { ids, files, policy, platform, sysctls: sysctlsOf(networked, true), group, egress: egress?.plan }, options));
     return container;
   } catch (cause) {
-    const words = lastWords(container.directory) ?? (group === undefined ? undefined : endOfGroup(group));
+    // Without a sandbox nothing is loaded for this: descriptors may be what has run out.
+    const words = ids === undefined ? undefined : (lastWords(container.directory) ?? (group === undefined ? undefined : endOfGroup(group)));
     const message = words === undefined ? messageOf(cause) : `${messageOf(cause)}; ${words}`;
     const rest = destroy(container, options.log);
     if (rest !== undefined) throw new Error(`${message}; and cleaning up failed: ${rest}; use: delete --force ${options.id}`, { cause });
