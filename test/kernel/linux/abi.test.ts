@@ -20,7 +20,7 @@ const HEADERS = [
   "stddef.h", "stdio.h", "string.h", "sys/socket.h", "sys/stat.h", "sys/eventfd.h", "sys/user.h", "unistd.h", "signal.h", "asm/unistd.h", "linux/audit.h",
   "linux/capability.h", "linux/close_range.h", "linux/errno.h", "linux/fcntl.h", "linux/filter.h", "linux/if.h", "linux/if_addr.h",
   "linux/if_link.h", "linux/kvm.h", "linux/landlock.h", "linux/limits.h", "linux/memfd.h", "linux/mempolicy.h", "linux/mount.h", "linux/netlink.h",
-  "linux/openat2.h", "linux/poll.h", "linux/ptrace.h", "linux/rtnetlink.h", "linux/signalfd.h", "linux/sockios.h", "linux/stat.h", "linux/veth.h",
+  "linux/openat2.h", "linux/poll.h", "linux/ptrace.h", "linux/rtnetlink.h", "linux/sched.h", "linux/signalfd.h", "linux/sockios.h", "linux/stat.h", "linux/veth.h",
   "linux/netfilter.h", "linux/netfilter/nf_conntrack_common.h", "linux/netfilter/nf_nat.h", "linux/netfilter/nf_tables.h", "linux/netfilter/nfnetlink.h", "linux/netfilter/nfnetlink_log.h", "linux/version.h", "linux/wait.h", "linux/xattr.h",
 ];
 

@@ -35,7 +35,7 @@ const scripts: Readonly<Record<string, string>> = {
     "mkdir a; for i in 1 2 3; do echo $i > a/$i; done; cp -a a b; mv b c; ln -s a d; ln a/1 e; find . | sort; mkfifo p; (echo 1 > p &); cat p; chmod 600 e; stat -c '%a %h' e; " +
     "truncate -s 5 y; dd if=/dev/zero of=z bs=4k count=4 conv=fsync status=none; wc -c y z; tar cf - a | tar tf -; install -m 755 e x; sync -f y; timeout 1 true; nice true; flock y true; rm -r a",
   "jobs and signals": "sleep 0.1 & wait $!; trap 'echo caught' USR1; kill -USR1 $$; (kill -TERM $BASHPID); echo $?; set -m; sleep 0.5 & fg >/dev/null; ulimit -n; umask",
-  "a terminal": "script -qec 'stty size; tty >/dev/null && echo terminal; stty raw; stty sane; bash -ic \"sleep 0.5 & fg\"' /dev/null </dev/null | grep -v '^\\['",
+  "a terminal": "script -qec 'stty size; tty >/dev/null && echo terminal; stty raw; stty sane; bash -ic \"sleep 0.5 & fg\"' /dev/null </dev/null | sed 's/\\^D//' | tr -d '\\b' | grep -v '^\\['",
   "a compiler": "printf '#include <stdio.h>\\nint main(void){puts(\"built\");}' > m.c; printf 'm: m.o\\n\\tgcc -o $@ $^\\n' > Makefile; make -s -j2 && ./m",
   "a repository": "git init -q; seq 50 | split -l1; git add .; git -c user.name=n -c user.email=e commit -qm m; git status --short; git gc -q; git clone -q . c; git -C c ls-files | wc -l",
   "a debugger": "printf 'int main(void){return 3;}' > m.c; gcc -g -o m m.c; gdb -batch -ex 'break main' -ex run -ex 'print 1+1' -ex kill ./m 2>&1 | grep -E '^\\$1|Breakpoint 1,'; strace -f -e trace=none -o /dev/null ./m; echo $?",
