@@ -12,11 +12,7 @@ import { REPOSITORY } from "../images.ts";
 const FOLDER = join(REPOSITORY, "dist/microvm");
 const PROGRAMS = ["/usr/bin/qemu-system-x86_64", "/usr/lib/qemu/virtiofsd"];
 const FIRMWARE = ["/usr/share/seabios/bios-microvm.bin", "/usr/share/qemu/bios-microvm.bin", "/usr/share/qemu/linuxboot_dma.bin", "/usr/share/qemu/pvh.bin"];
-/**
- * For the machine's answer, one try after the other: it takes a minute. Now and then QEMU 7.2, counting instructions, stands still for good while our guest
- * boots in it: its vCPU thread asks for instructions to carry out over and over, none is granted, and its clock does not go on.
- */
-const PATIENCE_SECONDS = [240, 600, 1200];
+const SECONDS = 1500;
 
 /** The machine has neither QEMU nor a compiler. */
 async function fillFolder(): Promise<void> {
@@ -41,14 +37,17 @@ interface Measured {
   readonly status: number;
 }
 
-/** @param args of bench/microvm/main.ts. @returns what it prints, and on standard error what it tells meanwhile. */
-export async function measureMicrovms(args: readonly string[], machineOptions: MachineOptions = {}): Promise<Measured> {
+/**
+ * @param args of bench/microvm/main.ts. @param patience seconds for the machine's answer, one try after the other. @returns what it prints, and on standard error what it tells
+ * meanwhile. @throws Error where no machine answers
+ */
+export async function measureMicrovms(args: readonly string[], machineOptions: MachineOptions = {}, patience: readonly number[] = [SECONDS]): Promise<Measured> {
   await ensurePackages(["qemu-system-x86", "gcc", "libc6-dev"]);
   mkdirSync(FOLDER, { recursive: true });
   try {
     await fillFolder();
     let failure: unknown;
-    for (const seconds of PATIENCE_SECONDS) {
+    for (const seconds of patience) {
       try {
         return await measureIn(machineOptions, `set -- ${args.join(" ")}\n${INSIDE}`, seconds);
       } catch (error) {
