@@ -1,42 +1,24 @@
 /** The resident parent of bench/suites/resident.ts, `BUNDLE MODE`: a line with an id on standard input, a line with the milliseconds on standard output. */
-import { join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { nodesOwn } from "../linux/inherited.unsafe.ts";
 import { waitPid } from "../linux/process.ts";
-import { NO_CONFIG } from "../runtime/config/schema.ts";
 import { createContainer } from "../runtime/container/create.ts";
 import { destroyContainer } from "../runtime/container/delete.ts";
 import { Spare } from "../runtime/container/spare.ts";
 import { startContainer } from "../runtime/container/start.ts";
-import { Logger } from "../runtime/log.ts";
 import { MODES, type Mode } from "../runtime/sandbox/mode.ts";
+import { log, optionsOf } from "./resident-options.ts";
 
 const [bundle = "", name = ""] = process.argv.slice(2);
 const mode = checkedMode(name);
-const log = new Logger({ format: "text", debug: false });
 
 const own = nodesOwn();
 let spare: Spare | undefined;
 
 function runOnce(id: string): number {
   const start = performance.now();
-  const container = createContainer({
-    root: join(bundle, "state"),
-    id,
-    bundle,
-    mode,
-    config: NO_CONFIG,
-    systemdCgroup: false,
-    rootless: false,
-    console: () => undefined,
-    pidFile: undefined,
-    preserveFds: 0,
-    noPivot: false,
-    newKeyring: true,
-    spare,
-    log,
-  });
+  const container = createContainer(optionsOf(bundle, id, { mode, spare }));
   startContainer(container);
   waitPid(container.record.pid);
   destroyContainer(container, log);

@@ -4,7 +4,7 @@ import { createContainer } from "../../../../runtime/container/create.ts";
 import { destroyContainer } from "../../../../runtime/container/delete.ts";
 import { startContainer } from "../../../../runtime/container/start.ts";
 import { defineCases, messageOf } from "../../../support/forked.ts";
-import { log, optionsOf } from "./options.ts";
+import { log, optionsOf } from "../../../../bench/resident-options.ts";
 
 const descriptors = () => readdirSync("/proc/self/fd").length;
 

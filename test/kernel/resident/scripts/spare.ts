@@ -13,7 +13,7 @@ import { Spare } from "../../../../runtime/container/spare.ts";
 import { startContainer } from "../../../../runtime/container/start.ts";
 import { statusOf } from "../../../../runtime/container/status.ts";
 import { defineCases, messageOf } from "../../../support/forked.ts";
-import { log, optionsOf } from "./options.ts";
+import { log, optionsOf } from "../../../../bench/resident-options.ts";
 
 const own = nodesOwn();
 const TIMEOUT_MS = 30_000;

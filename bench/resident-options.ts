@@ -1,8 +1,8 @@
-/** What the resident parents of these tests make containers with. */
+/** What a resident parent makes containers with, here and in test/kernel/resident. */
 import { join } from "node:path";
-import { NO_CONFIG } from "../../../../runtime/config/schema.ts";
-import type { CreateOptions } from "../../../../runtime/container/options.ts";
-import { Logger } from "../../../../runtime/log.ts";
+import { NO_CONFIG } from "../runtime/config/schema.ts";
+import type { CreateOptions } from "../runtime/container/options.ts";
+import { Logger } from "../runtime/log.ts";
 
 export const log = new Logger({ format: "text", debug: false });
 
